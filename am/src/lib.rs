@@ -1,0 +1,1 @@
+//! The ApplicationMaster process: launcher core, executor gateway, web pages and wiring.

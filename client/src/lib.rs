@@ -1,0 +1,1 @@
+//! The drawloom command: planning, submission and monitoring of jobs on YARN.

@@ -1,0 +1,1 @@
+//! The narrow file-system interface (HDFS and local files) and job staging.

@@ -1,0 +1,1 @@
+//! The pure driver core: stages, task sets, retries, liveness, commit permission and progress.

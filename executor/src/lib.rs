@@ -1,0 +1,1 @@
+//! The executor process: session with the AM, task slots, child processes, logs and outputs.

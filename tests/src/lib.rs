@@ -1,0 +1,1 @@
+//! Harness and suites over real processes: a real Hadoop on loopback.

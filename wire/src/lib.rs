@@ -1,0 +1,1 @@
+//! Ids, the executor protocol, typed failures and version rules.

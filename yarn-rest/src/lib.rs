@@ -1,0 +1,1 @@
+//! Client of the REST APIs of the YARN ResourceManager and NodeManager.

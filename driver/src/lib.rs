@@ -1,1 +1,8 @@
-//! The pure driver core: stages, task sets, retries, liveness, commit permission and progress.
+//! The driver core: which task runs where and when, and what becomes of the job.
+//!
+//! It owns jobs, stages, task sets, executor liveness and the wanted number of executors. It knows neither YARN nor
+//! sockets nor clocks: [`core::Driver::handle`] takes the time and an [`event::Event`] and pushes
+//! [`event::Effect`]s that the shell around it carries out. The same events give the same effects, in order.
+
+pub mod event;
+pub mod plan;

@@ -1,0 +1,177 @@
+//! What the driver core is told and what it wants done.
+
+use wire::failure::{ExecutorLoss, KillReason};
+use wire::id::{BootNonce, ExecutorId, StageKey, TaskAttemptId};
+use wire::launcher::ExecutorTarget;
+use wire::message::{RunningTask, TaskReport};
+use wire::task::{InputSlice, StageSpec, TaskSpec};
+
+/// What has happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The application begins.
+    Started,
+    /// An executor passed the gateway's checks.
+    ExecutorRegistered(Registration),
+    /// An executor gave a sign of life.
+    HeartbeatReceived {
+        /// Which.
+        executor: ExecutorId,
+        /// What it runs.
+        running: Vec<RunningTask>,
+    },
+    /// An executor's connection ended. A hint only: the cause comes from the launcher.
+    ExecutorDisconnected {
+        /// Which.
+        executor: ExecutorId,
+    },
+    /// An executor is gone, says the launcher.
+    ExecutorLost {
+        /// Which.
+        executor: ExecutorId,
+        /// Why.
+        loss: ExecutorLoss,
+    },
+    /// A task's process runs.
+    TaskStarted {
+        /// Where.
+        executor: ExecutorId,
+        /// Which.
+        id: TaskAttemptId,
+    },
+    /// A task attempt ended.
+    TaskFinished {
+        /// Where.
+        executor: ExecutorId,
+        /// How.
+        report: TaskReport,
+    },
+    /// A task attempt asks for permission to put its result in place.
+    CommitRequested {
+        /// Where.
+        executor: ExecutorId,
+        /// Which.
+        id: TaskAttemptId,
+    },
+    /// The answer to [`Effect::PlanStage`]: one entry a task, or why that cannot be.
+    StagePlanned {
+        /// Which.
+        stage: StageKey,
+        /// Its tasks.
+        tasks: Result<Vec<TaskInput>, String>,
+    },
+    /// The answer to [`Effect::CommitStage`].
+    StageCommitted {
+        /// Which.
+        stage: StageKey,
+        /// Why it failed, if it did.
+        result: Result<(), String>,
+    },
+    /// The ResourceManager answered.
+    ResourceManagerHeard,
+    /// Executors cannot be had any more.
+    LauncherGaveUp {
+        /// Why.
+        reason: String,
+    },
+    /// The application was told to end.
+    KillRequested {
+        /// By whom or what.
+        by: String,
+    },
+    /// [`Driver::next_deadline`](crate::core::Driver::next_deadline) has passed.
+    DeadlineReached,
+}
+
+/// Who registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// The executor.
+    pub executor: ExecutorId,
+    /// Its life.
+    pub boot: BootNonce,
+    /// Its node.
+    pub host: String,
+    /// Its slots.
+    pub slots: u32,
+    /// What it is running already.
+    pub running: Vec<TaskAttemptId>,
+}
+
+/// What one task of a stage works on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TaskInput {
+    /// The item of the job file.
+    pub item: Option<String>,
+    /// Parts of files, in order.
+    pub inputs: Vec<InputSlice>,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Find a stage's tasks and make its output directory ready; answered by [`Event::StagePlanned`].
+    PlanStage {
+        /// Which.
+        stage: StageKey,
+    },
+    /// Send tasks to an executor; `stages` are those it has not been told of.
+    Launch {
+        /// Where.
+        executor: ExecutorId,
+        /// Shared parts.
+        stages: Vec<StageSpec>,
+        /// The tasks.
+        tasks: Vec<TaskSpec>,
+    },
+    /// End a task attempt.
+    Cancel {
+        /// Where.
+        executor: ExecutorId,
+        /// Which.
+        id: TaskAttemptId,
+        /// Why.
+        reason: KillReason,
+    },
+    /// Answer a request to commit.
+    DecideCommit {
+        /// Where.
+        executor: ExecutorId,
+        /// Which.
+        id: TaskAttemptId,
+        /// Whether it may.
+        granted: bool,
+    },
+    /// Hold this many executors.
+    SetTarget(ExecutorTarget),
+    /// End an executor and let the launcher replace it.
+    StopExecutor {
+        /// Which.
+        executor: ExecutorId,
+        /// What it is blamed for.
+        loss: ExecutorLoss,
+    },
+    /// Every partition is in place: mark the stage's output as complete; answered by [`Event::StageCommitted`].
+    CommitStage {
+        /// Which.
+        stage: StageKey,
+    },
+    /// Remove what unfinished attempts of a stage left in its output directory.
+    AbandonStage {
+        /// Which.
+        stage: StageKey,
+    },
+    /// The application has its verdict; nothing follows.
+    Finish(Verdict),
+}
+
+/// How the application ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every stage is done.
+    Succeeded,
+    /// It failed of the job's own doing; the text is the decisive cause.
+    Failed(String),
+    /// Somebody ended it.
+    Killed(String),
+}

@@ -1,0 +1,192 @@
+//! The executor protocol as values.
+//!
+//! An executor dials the gateway, sends [`Hello`] and waits for [`Welcome`] or [`Refused`]. After a welcome it
+//! sends heartbeats and reports; a report of a finished task is kept and sent again on every new connection until
+//! it is acknowledged. Every frame carries the epoch and the executor's boot nonce.
+
+use std::time::Duration;
+
+use crate::failure::{KillReason, TaskFailure};
+use crate::id::{BootNonce, Epoch, ExecutorId, TaskAttemptId};
+use crate::task::{StageSpec, TaskMetrics, TaskSpec};
+use crate::version::Version;
+
+/// A message with what every frame carries.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Envelope<M> {
+    /// The application attempt; of an executor: the highest it has seen.
+    pub epoch: Epoch,
+    /// The executor's boot nonce.
+    pub boot: BootNonce,
+    /// The message.
+    pub message: M,
+}
+
+/// From executor to gateway.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ExecutorMessage {
+    /// The first frame of a connection.
+    Hello(Hello),
+    /// Still alive.
+    Heartbeat(Heartbeat),
+    /// The attempt's process runs.
+    TaskStarted {
+        /// Which.
+        id: TaskAttemptId,
+        /// Its process.
+        pid: u32,
+    },
+    /// The attempt ended.
+    TaskFinished(TaskReport),
+    /// The attempt's result is complete and waits for permission to be put in place.
+    CommitRequest {
+        /// Which.
+        id: TaskAttemptId,
+    },
+    /// The executor leaves on its own account.
+    Goodbye {
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// From gateway to executor.
+#[derive(Debug, Clone, PartialEq)]
+pub enum GatewayMessage {
+    /// The executor is one of ours.
+    Welcome(Welcome),
+    /// It is not; the connection ends. Only [`Refusal::Ending`] and [`Refusal::Fenced`] are worth a last word.
+    Refused {
+        /// The kind of refusal.
+        reason: Refusal,
+        /// For people.
+        message: String,
+    },
+    /// Run these.
+    Launch {
+        /// Stages that this executor was not told of on this connection.
+        stages: Vec<StageSpec>,
+        /// The tasks.
+        tasks: Vec<TaskSpec>,
+    },
+    /// End an attempt.
+    Cancel {
+        /// Which.
+        id: TaskAttemptId,
+        /// Why.
+        reason: KillReason,
+        /// How long its processes may take after SIGTERM.
+        grace: Duration,
+    },
+    /// The answer to a request to commit.
+    CommitDecision {
+        /// Which attempt.
+        id: TaskAttemptId,
+        /// Whether it may put its result in place.
+        granted: bool,
+    },
+    /// These reports are safe with us.
+    Acknowledge {
+        /// [`TaskReport::sequence`] of each.
+        sequences: Vec<u64>,
+    },
+    /// Leave.
+    Shutdown {
+        /// Why, for people.
+        reason: String,
+        /// How long tasks may take to end.
+        grace: Duration,
+    },
+}
+
+/// Who an executor is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hello {
+    /// The protocol version it speaks.
+    pub protocol: Version,
+    /// The SHA-256 of its executable, in hexadecimal.
+    pub build: String,
+    /// The application it was started for.
+    pub application: String,
+    /// Its id.
+    pub executor: ExecutorId,
+    /// The node it runs on, as YARN names it.
+    pub host: String,
+    /// Its process.
+    pub pid: u32,
+    /// How many slots it has.
+    pub slots: u32,
+    /// The memory of its container, in bytes.
+    pub memory: u64,
+    /// When its process started, in milliseconds since 1970.
+    pub started_unix_ms: u64,
+    /// Attempts that it is running now.
+    pub running: Vec<TaskAttemptId>,
+}
+
+/// What an executor is told when it is taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Welcome {
+    /// How often to send a heartbeat.
+    pub heartbeat: Duration,
+    /// How long the gateway may be silent before the connection is given up.
+    pub silence: Duration,
+    /// How long to wait for another ApplicationMaster when this one is gone.
+    pub am_lost_ttl: Duration,
+}
+
+/// Why an executor is not taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Refusal {
+    /// It speaks another protocol.
+    ProtocolVersion,
+    /// It is another build.
+    Build,
+    /// No container of ours has that id.
+    UnknownExecutor,
+    /// It was declared dead, or another life of the same container is registered.
+    Fenced,
+    /// It belongs to another application.
+    WrongApplication,
+    /// The application is ending.
+    Ending,
+    /// A reason that this version does not know.
+    Unspecified,
+}
+
+/// A running attempt, as of now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RunningTask {
+    /// Which.
+    pub id: TaskAttemptId,
+    /// Memory of all its processes, in bytes.
+    pub resident: u64,
+    /// How far it is, 0 to 1; 0 when it does not say.
+    pub progress: f32,
+}
+
+/// A sign of life.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Heartbeat {
+    /// Rising.
+    pub sequence: u64,
+    /// What runs.
+    pub running: Vec<RunningTask>,
+    /// Memory of the executor process itself, in bytes.
+    pub resident: u64,
+    /// Processor time of the executor process so far.
+    pub cpu: Duration,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskReport {
+    /// Rising over the life of the executor; acknowledged by this number.
+    pub sequence: u64,
+    /// Which attempt.
+    pub id: TaskAttemptId,
+    /// What it used.
+    pub metrics: TaskMetrics,
+    /// `Ok` when its result, if it has one, is in place.
+    pub outcome: Result<(), TaskFailure>,
+}

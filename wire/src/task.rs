@@ -1,0 +1,108 @@
+//! What an executor needs to know to run a task.
+
+use std::time::Duration;
+
+use crate::id::{StageKey, TaskAttemptId};
+
+/// What a task runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// A program and its arguments, started without a shell.
+    Argv(Vec<String>),
+    /// A script for `bash -c`.
+    Shell(String),
+}
+
+/// How a task's input reaches it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Feed {
+    /// Its bytes arrive on standard input.
+    #[default]
+    Stdin,
+    /// A local copy is made, named by `DRAWLOOM_INPUT_FILE`.
+    File,
+    /// Only `DRAWLOOM_INPUT` and its offset and length are set.
+    None,
+}
+
+/// What becomes of a task's result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Capture {
+    /// Standard output is the result.
+    Stdout,
+    /// All files in the directory named by `DRAWLOOM_OUTPUT_DIR` are the result.
+    Directory,
+    /// There is no result; standard output goes to the task's log.
+    #[default]
+    Log,
+}
+
+/// What all tasks of a stage share; sent to each executor once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageSpec {
+    /// Which stage attempt.
+    pub key: StageKey,
+    /// The stage's name in the job file.
+    pub name: String,
+    /// The number of tasks.
+    pub tasks: u32,
+    /// What to run.
+    pub body: Body,
+    /// Variables of the job file, those of the stage last.
+    pub environment: Vec<(String, String)>,
+    /// How input arrives.
+    pub feed: Feed,
+    /// Where the result comes from.
+    pub capture: Capture,
+    /// The directory that results are committed to, as a URI; set unless `capture` is [`Capture::Log`].
+    pub output: Option<String>,
+    /// Names in the container's directory that every task's directory gets too.
+    pub files: Vec<String>,
+    /// How long an attempt may run.
+    pub timeout: Option<Duration>,
+    /// How much memory an attempt's processes may use together, in bytes.
+    pub memory_limit: Option<u64>,
+}
+
+/// A part of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputSlice {
+    /// The file.
+    pub uri: String,
+    /// The first byte.
+    pub offset: u64,
+    /// The number of bytes.
+    pub length: u64,
+    /// The file is cut at line ends: a line belongs to the slice that holds its first byte.
+    pub cut_at_lines: bool,
+}
+
+/// One task attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskSpec {
+    /// Which attempt.
+    pub id: TaskAttemptId,
+    /// The item of the job file that the task is for.
+    pub item: Option<String>,
+    /// Its input, in order.
+    pub inputs: Vec<InputSlice>,
+}
+
+/// What an attempt used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TaskMetrics {
+    /// From its start to its end.
+    pub wall: Duration,
+    /// Processor time in user mode.
+    pub cpu_user: Duration,
+    /// Processor time in the kernel.
+    pub cpu_system: Duration,
+    /// The most memory seen, in bytes.
+    pub peak_resident: u64,
+    /// Bytes fed to it.
+    pub input_bytes: u64,
+    /// Bytes of its result.
+    pub output_bytes: u64,
+    /// Bytes it wrote to standard error.
+    pub stderr_bytes: u64,
+}

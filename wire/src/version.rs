@@ -1,0 +1,46 @@
+//! Which peers understand each other.
+//!
+//! The protocol has a major and a minor number. Peers of one major number understand each other: a minor step only
+//! adds. Within an application all processes run the same build, so the gateway also compares the build id, the
+//! SHA-256 of the executable; a different build is refused unless the application allows it (a planned restart).
+
+use std::fmt;
+
+/// The version that this code speaks.
+pub const PROTOCOL: Version = Version { major: 1, minor: 0 };
+
+/// A protocol version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// Peers with different major numbers refuse each other.
+    pub major: u32,
+    /// Rises with each addition.
+    pub minor: u32,
+}
+
+impl Version {
+    /// Whether a peer of version `other` is understood.
+    #[must_use]
+    pub fn understands(self, other: Self) -> bool {
+        self.major == other.major
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_major_number_divides() {
+        let newer = Version { minor: 7, ..PROTOCOL };
+        let foreign = Version { major: 2, minor: 0 };
+        assert!(PROTOCOL.understands(newer) && newer.understands(PROTOCOL));
+        assert!(!PROTOCOL.understands(foreign));
+    }
+}

@@ -105,7 +105,8 @@ impl ExecutorLoss {
     /// Whether a task that was running there is to blame: the executor ended by itself or of memory.
     #[must_use]
     pub fn counts_for_tasks(self) -> bool {
-        self.counts_for_budget() && !matches!(self, Self::LocalizationFailed | Self::StartFailed | Self::Silent)
+        self.counts_for_budget()
+            && !matches!(self, Self::LocalizationFailed | Self::StartFailed | Self::Silent)
     }
 }
 
@@ -198,7 +199,12 @@ impl fmt::Display for FailureCause {
             Self::Timeout(limit) => write!(f, "ran longer than its timeout of {limit:?}"),
             Self::MemoryLimit { limit, peak } => {
                 let mib = |bytes: &u64| bytes.div_ceil(1 << 20);
-                write!(f, "used {} MiB of memory, its limit is {} MiB", mib(peak), mib(limit))
+                write!(
+                    f,
+                    "used {} MiB of memory, its limit is {} MiB",
+                    mib(peak),
+                    mib(limit)
+                )
             }
             Self::StartFailed(message) => write!(f, "could not be started: {message}"),
             Self::InputFailed { uri, message } => write!(f, "could not read {uri}: {message}"),

@@ -58,7 +58,9 @@ pub fn encode<M: Framed>(envelope: Envelope<M>, out: &mut BytesMut) -> Result<()
     }
     out.reserve(4 + length);
     out.put_u32(u32::try_from(length).map_err(|_| FrameError::TooLong(length))?);
-    frame.encode(out).map_err(|error| FrameError::Malformed(error.to_string()))
+    frame
+        .encode(out)
+        .map_err(|error| FrameError::Malformed(error.to_string()))
 }
 
 /// Makes frames of bytes.
@@ -82,7 +84,7 @@ impl Decoder {
     ///
     /// # Errors
     /// Any [`FrameError`]; the stream cannot be read on after [`FrameError::TooLong`].
-    pub fn next<M: Framed>(&mut self) -> Result<Option<Envelope<M>>, FrameError> {
+    pub fn next_frame<M: Framed>(&mut self) -> Result<Option<Envelope<M>>, FrameError> {
         let Some(payload) = self.take_payload()? else {
             return Ok(None);
         };

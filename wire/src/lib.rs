@@ -27,7 +27,7 @@ pub mod version;
 mod convert;
 
 /// Generated from `proto/executor.proto` by `cargo xtask codegen`.
-#[expect(missing_docs, unreachable_pub, reason = "generated code")]
+#[expect(unreachable_pub, reason = "generated code")]
 #[rustfmt::skip]
 mod proto {
     include!("proto/drawloom.executor.v1.rs");

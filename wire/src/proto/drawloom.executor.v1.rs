@@ -357,8 +357,8 @@ pub struct InputSlice {
 pub struct TaskSpec {
     #[prost(message, optional, tag = "1")]
     pub id: ::core::option::Option<TaskAttemptId>,
-    #[prost(string, tag = "2")]
-    pub item: ::prost::alloc::string::String,
+    #[prost(string, optional, tag = "2")]
+    pub item: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(message, repeated, tag = "3")]
     pub inputs: ::prost::alloc::vec::Vec<InputSlice>,
 }

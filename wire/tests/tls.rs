@@ -49,7 +49,7 @@ fn keys_of_another_application_are_refused_on_both_sides() {
     handshake(&ours.am, &theirs.executor).unwrap_err();
     let stranger = Identity {
         authority: ours.am.authority.clone(),
-        ..theirs.executor.clone()
+        ..theirs.executor
     };
     handshake(&ours.am, &stranger).unwrap_err();
 }

@@ -105,6 +105,8 @@ pub struct TaskInput {
     pub item: Option<String>,
     /// Parts of files, in order.
     pub inputs: Vec<InputSlice>,
+    /// Nodes that hold its input, the best first; empty when it may run anywhere.
+    pub hosts: Vec<String>,
 }
 
 /// What is to be done.

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::{Scheduling, StageScheduling};
+
 /// The version of the plan's format; another one is refused.
 pub const VERSION: u32 = 1;
 
@@ -24,10 +26,13 @@ pub struct AppPlan {
     pub env: BTreeMap<String, String>,
     /// Names in the container's directory that every task's directory gets too.
     pub files: Vec<String>,
-    /// The stages, in the order of the job file; edges name indexes in this list.
+    /// The stages, in the order of the job file; edges and [`wire::id::StageKey::stage`] are indexes in this list.
     pub stages: Vec<StagePlan>,
     /// Limits and intervals.
     pub settings: Settings,
+    /// How work is ordered, placed, repeated and scaled.
+    #[serde(default)]
+    pub scheduling: Scheduling,
 }
 
 /// The executors of an application.
@@ -66,6 +71,9 @@ pub struct StagePlan {
     pub timeout: Option<Duration>,
     /// Failed attempts of one task that fail the job, instead of [`Settings::task_max_failures`].
     pub max_failures: Option<u32>,
+    /// Its job, pool, one-to-one edges and special rules.
+    #[serde(default)]
+    pub scheduling: StageScheduling,
 }
 
 /// Where a stage's tasks come from.

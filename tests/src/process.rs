@@ -1,0 +1,267 @@
+//! Running our own binary beside a cluster, always with an end in sight.
+
+use crate::hadoop::{Hadoop, tail};
+use crate::processes::MARKER;
+use crate::{wait, workspace};
+use anyhow::{Context, ensure};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use std::env;
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::{self, File};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// A `drawloom` command line that is about to run as a client of a cluster.
+#[derive(Debug)]
+pub struct Drawloom {
+    command: Command,
+    files: PathBuf,
+    stdin: Option<Vec<u8>>,
+}
+
+/// What a finished command said.
+#[derive(Debug)]
+pub struct Output {
+    /// Exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            code,
+            signal,
+            stdout,
+            stderr,
+        } = self;
+        write!(
+            f,
+            "code {code:?}, signal {signal:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}"
+        )
+    }
+}
+
+impl Drawloom {
+    /// The binary under test ([`workspace::drawloom`]) with the cluster's `HADOOP_CONF_DIR` and none of the caller's
+    /// `HADOOP_*`, `YARN_*` or `DRAWLOOM_*` variables.
+    #[must_use]
+    pub fn new(hadoop: &Hadoop) -> Self {
+        let mut drawloom = Self::without_cluster(&hadoop.dir().join("clients"));
+        drawloom.command.env("HADOOP_CONF_DIR", hadoop.conf_dir());
+        drawloom
+            .command
+            .env(MARKER, format!("{}/", hadoop.dir().display()));
+        drawloom
+    }
+
+    /// The binary under test without any configuration; its output is collected under `files`.
+    #[must_use]
+    pub fn without_cluster(files: &Path) -> Self {
+        let mut command = Command::new(workspace::drawloom());
+        for (name, _) in env::vars_os() {
+            let name = name.to_string_lossy();
+            if ["HADOOP_", "YARN_", "DRAWLOOM_"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+            {
+                command.env_remove(&*name);
+            }
+        }
+        Self {
+            command,
+            files: files.to_path_buf(),
+            stdin: None,
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// Sets a variable.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Works in this folder.
+    #[must_use]
+    pub fn current_dir(mut self, dir: impl AsRef<Path>) -> Self {
+        self.command.current_dir(dir);
+        self
+    }
+
+    /// Gives this as standard input; without it there is none.
+    #[must_use]
+    pub fn stdin(self, bytes: impl Into<Vec<u8>>) -> Self {
+        Self {
+            stdin: Some(bytes.into()),
+            ..self
+        }
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Errors
+    /// Fails when the binary is missing or does not end within `limit`; it is killed then and its words are quoted.
+    pub fn run(self, limit: Duration) -> anyhow::Result<Output> {
+        self.spawn()?.wait(limit)
+    }
+
+    /// Starts it in a process group of its own.
+    ///
+    /// # Errors
+    /// Fails when the binary is missing.
+    pub fn spawn(mut self) -> anyhow::Result<Running> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        fs::create_dir_all(&self.files)?;
+        let file = |end: &str| self.files.join(format!("{}-{number}.{end}", std::process::id()));
+        let (stdin, stdout, stderr) = (file("in"), file("out"), file("err"));
+        match &self.stdin {
+            Some(bytes) => {
+                fs::write(&stdin, bytes)?;
+                self.command.stdin(File::open(&stdin)?);
+            }
+            None => {
+                self.command.stdin(Stdio::null());
+            }
+        }
+        self.command
+            .stdout(File::create(&stdout)?)
+            .stderr(File::create(&stderr)?)
+            .process_group(0);
+        let program = Path::new(self.command.get_program()).to_path_buf();
+        let child = self.command.spawn().with_context(|| {
+            format!(
+                "cannot start {}: build it with `cargo build --profile fast -p drawloom`",
+                program.display()
+            )
+        })?;
+        Ok(Running {
+            child,
+            stdout,
+            stderr,
+            ended: false,
+        })
+    }
+}
+
+/// A started command; killed with its process group when dropped before its end.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    stdout: PathBuf,
+    stderr: PathBuf,
+    ended: bool,
+}
+
+impl Running {
+    /// Process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Signals the process alone, as `kill` does.
+    ///
+    /// # Errors
+    /// Fails when it is gone.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        kill_process(self.raw_pid()?, signal).context("cannot signal drawloom")
+    }
+
+    /// What it has printed so far.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        text(&self.stdout)
+    }
+
+    /// What it has printed to standard error so far.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        text(&self.stderr)
+    }
+
+    /// Waits until `needle` appears on either output and gives the line it is in.
+    ///
+    /// # Errors
+    /// Fails when the command ends without it, or at the limit.
+    pub fn wait_for_text(&mut self, needle: &str, limit: Duration) -> anyhow::Result<String> {
+        let probe = || {
+            let ended = self.child.try_wait()?;
+            let said = format!("{}\n{}", text(&self.stdout), text(&self.stderr));
+            let line = said.lines().find(|line| line.contains(needle)).map(str::to_owned);
+            ensure!(
+                line.is_some() || ended.is_none(),
+                "drawloom ended without saying {needle:?}:\n{said}"
+            );
+            Ok(line)
+        };
+        let found = wait::for_value(&format!("drawloom to say {needle:?}"), limit, probe);
+        found.with_context(|| format!("it said:\n{}\n{}", self.stdout(), self.stderr()))
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// Fails at the limit; it is killed then and its words are quoted.
+    pub fn wait(mut self, limit: Duration) -> anyhow::Result<Output> {
+        let ended = wait::for_value("drawloom to end", limit, || Ok(self.child.try_wait()?));
+        let status = ended.with_context(|| {
+            format!(
+                "its last words:\n{}\n{}",
+                tail(&self.stdout, 20),
+                tail(&self.stderr, 40)
+            )
+        })?;
+        self.ended = true;
+        Ok(self.output(status))
+    }
+
+    fn output(&self, status: ExitStatus) -> Output {
+        Output {
+            code: status.code(),
+            signal: status.signal(),
+            stdout: self.stdout(),
+            stderr: self.stderr(),
+        }
+    }
+
+    fn raw_pid(&self) -> anyhow::Result<Pid> {
+        Pid::from_raw(self.child.id().cast_signed()).context("a child has a positive id")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        if let Ok(pid) = self.raw_pid() {
+            // Gone already is fine.
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+fn text(file: &Path) -> String {
+    fs::read(file)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default()
+}

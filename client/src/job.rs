@@ -1,0 +1,414 @@
+//! The job file: what a person writes, read and checked as a whole.
+//!
+//! Reading goes in three steps, each of which reports all it finds: text to nodes that know their place
+//! ([`document`]), nodes to typed fields with unknown keys named ([`fields`]), and the checks that look across fields
+//! (`check`). Nothing of the cluster is asked here; that is preflight's.
+
+pub(crate) mod check;
+pub(crate) mod document;
+pub(crate) mod fields;
+pub(crate) mod problem;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use driver::plan::FeedPlan;
+
+use crate::settings::value;
+use document::Node;
+use fields::{Fields, Placed};
+use problem::{Place, Problem};
+
+/// A job file as written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobFile {
+    /// Where it was read from; local files are relative to its directory.
+    pub path: PathBuf,
+    /// Single values that are settings too, by the setting's name.
+    pub settings: BTreeMap<&'static str, Placed<String>>,
+    /// The mapping `conf`: further settings by name.
+    pub conf: BTreeMap<String, Placed<String>>,
+    /// Variables for every task.
+    pub env: BTreeMap<String, Placed<String>>,
+    /// Files for every task's directory.
+    pub files: Vec<Placed<String>>,
+    /// Archives, unpacked for every task.
+    pub archives: Vec<Placed<String>>,
+    /// The stages.
+    pub stages: Vec<StageFile>,
+}
+
+/// A stage as written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageFile {
+    /// Where it begins.
+    pub place: Place,
+    /// Its name.
+    pub name: Placed<String>,
+    /// The stages it waits for.
+    pub after: Vec<Placed<String>>,
+    /// Files, globs or directories.
+    pub inputs: Vec<Placed<String>>,
+    /// A number of tasks, or of groups of inputs.
+    pub tasks: Option<Placed<u32>>,
+    /// One task each.
+    pub items: Option<Vec<Placed<String>>>,
+    /// Cut files above this size, in bytes.
+    pub split: Option<Placed<u64>>,
+    /// A program and its arguments.
+    pub command: Option<Vec<Placed<String>>>,
+    /// A script.
+    pub shell: Option<Placed<String>>,
+    /// The output directory.
+    pub output: Option<Placed<String>>,
+    /// Whether an existing output is replaced.
+    pub overwrite: Option<Placed<bool>>,
+    /// Whether the result is a directory.
+    pub capture_directory: Option<Placed<bool>>,
+    /// How input arrives.
+    pub feed: Option<Placed<FeedPlan>>,
+    /// Slots of each task.
+    pub cores: Option<Placed<u32>>,
+    /// Memory limit of each task, in MiB.
+    pub memory_mib: Option<Placed<u64>>,
+    /// How long an attempt may run.
+    pub timeout: Option<Placed<Duration>>,
+    /// Failed attempts of one task that are tried again.
+    pub retries: Option<Placed<u32>>,
+    /// Variables for its tasks.
+    pub env: BTreeMap<String, Placed<String>>,
+}
+
+/// Everything that is wrong with a job file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidJob {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong, in the order of the file.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for InvalidJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(
+                f,
+                "{separator}{}:{}: {}",
+                self.path.display(),
+                problem.place,
+                problem.text
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for InvalidJob {}
+
+impl JobFile {
+    /// Reads and checks a job file's text; `path` is for messages and for relative files.
+    ///
+    /// # Errors
+    /// All problems at once, each with its line and column.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, InvalidJob> {
+        let invalid = |mut problems: Vec<Problem>| {
+            problems.sort();
+            problems.dedup();
+            let path = path.to_owned();
+            InvalidJob { path, problems }
+        };
+        let root = document::parse(text).map_err(|problem| invalid(vec![problem]))?;
+        let mut problems = Vec::new();
+        let job = read_job(path, root, &mut problems);
+        check::job(&job, &mut problems);
+        if problems.is_empty() {
+            Ok(job)
+        } else {
+            Err(invalid(problems))
+        }
+    }
+}
+
+fn read_job(path: &Path, root: Node, problems: &mut Vec<Problem>) -> JobFile {
+    let mut fields = Fields::of(root, "the job", problems);
+    check::version(&mut fields, problems);
+    let mut settings = BTreeMap::new();
+    for (key, setting) in [
+        ("name", "name"),
+        ("queue", "queue"),
+        ("priority", "priority"),
+        ("node-label", "node-label"),
+        ("lifetime", "lifetime"),
+        ("deploy-mode", "deploy-mode"),
+    ] {
+        keep(&mut settings, setting, fields.text(key, problems));
+    }
+    read_tags(&mut fields, &mut settings, problems);
+    read_group(
+        &mut fields,
+        "acls",
+        &[("view", "acls.view"), ("modify", "acls.modify")],
+        &mut settings,
+        problems,
+    );
+    let am = [
+        ("memory", "am.memory"),
+        ("cores", "am.cores"),
+        ("max-attempts", "am.max-attempts"),
+    ];
+    read_group(&mut fields, "am", &am, &mut settings, problems);
+    let executors = [
+        ("instances", "executors.instances"),
+        ("memory", "executors.memory"),
+        ("cores", "executors.cores"),
+    ];
+    read_group(&mut fields, "executors", &executors, &mut settings, problems);
+    let job = JobFile {
+        path: path.to_owned(),
+        settings,
+        conf: fields.text_map("conf", problems),
+        env: fields.text_map("env", problems),
+        files: fields.texts("files", problems).unwrap_or_default(),
+        archives: fields.texts("archives", problems).unwrap_or_default(),
+        stages: read_stages(&mut fields, problems),
+    };
+    fields.finish(problems);
+    job
+}
+
+type Settings = BTreeMap<&'static str, Placed<String>>;
+
+fn keep(settings: &mut Settings, setting: &'static str, value: Option<Placed<String>>) {
+    if let Some(value) = value {
+        settings.insert(setting, value);
+    }
+}
+
+fn read_tags(fields: &mut Fields, settings: &mut Settings, problems: &mut Vec<Problem>) {
+    let Some(tags) = fields.texts("tags", problems) else {
+        return;
+    };
+    let Some(first) = tags.first() else { return };
+    let place = first.place;
+    let value = tags
+        .iter()
+        .map(|tag| tag.value.as_str())
+        .collect::<Vec<_>>()
+        .join(",");
+    settings.insert("tags", Placed { value, place });
+}
+
+fn read_group(
+    fields: &mut Fields,
+    group: &'static str,
+    keys: &[(&'static str, &'static str)],
+    settings: &mut Settings,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(node) = fields.node(group) else { return };
+    let mut inner = Fields::of(node, group, problems);
+    for (key, setting) in keys {
+        keep(settings, setting, inner.text(key, problems));
+    }
+    inner.finish(problems);
+}
+
+fn read_stages(fields: &mut Fields, problems: &mut Vec<Problem>) -> Vec<StageFile> {
+    let place = fields.place;
+    let Some(node) = fields.node("stages") else {
+        problems.push(Problem::new(
+            place,
+            "a job needs stages: a list with at least one stage",
+        ));
+        return Vec::new();
+    };
+    let place = node.place;
+    let document::Value::List(nodes) = node.value else {
+        problems.push(Problem::new(
+            place,
+            "stages should be a list: begin each stage with a dash",
+        ));
+        return Vec::new();
+    };
+    if nodes.is_empty() {
+        problems.push(Problem::new(
+            place,
+            "stages is empty: a job needs at least one stage",
+        ));
+    }
+    nodes.into_iter().map(|node| read_stage(node, problems)).collect()
+}
+
+fn read_stage(node: Node, problems: &mut Vec<Problem>) -> StageFile {
+    let mut fields = Fields::of(node, "a stage", problems);
+    let place = fields.place;
+    let name = fields.text("name", problems).unwrap_or_else(|| {
+        problems.push(Problem::new(place, "a stage needs a name"));
+        Placed {
+            value: String::new(),
+            place,
+        }
+    });
+    let stage = StageFile {
+        place,
+        name,
+        after: fields.texts("after", problems).unwrap_or_default(),
+        inputs: fields.texts("inputs", problems).unwrap_or_default(),
+        tasks: fields.parsed("tasks", problems, value::count),
+        items: fields.texts("items", problems),
+        split: fields.parsed("split", problems, split),
+        command: fields.texts("command", problems),
+        shell: fields.text("shell", problems),
+        output: fields.text("output", problems),
+        overwrite: fields.parsed("overwrite", problems, value::boolean),
+        capture_directory: fields.parsed("capture", problems, capture),
+        feed: fields.parsed("feed", problems, feed),
+        cores: fields.parsed("cores", problems, value::count),
+        memory_mib: fields.parsed("memory", problems, value::mebibytes),
+        timeout: fields.parsed("timeout", problems, timeout),
+        retries: fields.parsed("retries", problems, value::number),
+        env: fields.text_map("env", problems),
+    };
+    fields.finish(problems);
+    stage
+}
+
+fn split(text: &str) -> Result<u64, String> {
+    match value::size(text)? {
+        small if small < 1 << 10 => Err(format!("{text:?} is too small to cut files at: at least 1KiB")),
+        size => Ok(size),
+    }
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    match value::duration(text)? {
+        Duration::ZERO => Err("a timeout of nothing ends every task: leave it out for none".to_owned()),
+        timeout => Ok(timeout),
+    }
+}
+
+fn capture(text: &str) -> Result<bool, String> {
+    match text {
+        "stdout" => Ok(false),
+        "dir" => Ok(true),
+        other => Err(format!("{other:?} should be stdout or dir")),
+    }
+}
+
+fn feed(text: &str) -> Result<FeedPlan, String> {
+    match text {
+        "stdin" => Ok(FeedPlan::Stdin),
+        "file" => Ok(FeedPlan::File),
+        "none" => Ok(FeedPlan::None),
+        other => Err(format!("{other:?} should be stdin, file or none")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> String {
+        match JobFile::parse(Path::new("job.yaml"), text) {
+            Ok(_) => String::new(),
+            Err(invalid) => invalid.to_string(),
+        }
+    }
+
+    const GOOD: &str = "\
+version: 1
+name: word-count
+executors: { instances: 3, memory: 512MiB, cores: 2 }
+files: [count.sh, hdfs:///dict.txt#dict.txt]
+env: { LANG: C.UTF-8 }
+conf: { task.max-failures: 4 }
+stages:
+  - name: count
+    inputs: books/*.txt
+    command: [./count.sh]
+    output: out/counts
+  - name: total
+    after: [count]
+    inputs: out/counts
+    tasks: 1
+    shell: sort -k2
+    output: out/total
+";
+
+    #[test]
+    fn the_documented_job_is_read() {
+        let job = JobFile::parse(Path::new("job.yaml"), GOOD).unwrap();
+        assert_eq!(job.settings["executors.memory"].value, "512MiB");
+        assert_eq!(job.stages[1].after[0].value, "count");
+        assert_eq!(job.conf["task.max-failures"].place, Place { line: 6, column: 28 });
+    }
+
+    #[test]
+    fn json_of_the_same_shape_is_read() {
+        let text = r#"{"version": 1, "stages": [{"name": "a", "tasks": 3, "command": ["true"]}]}"#;
+        let job = JobFile::parse(Path::new("job.json"), text).unwrap();
+        assert_eq!(job.stages[0].tasks.as_ref().unwrap().value, 3);
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once_with_their_place() {
+        let text = "\
+version: 2
+nmae: x
+executors: { instances: 3, memroy: 1g }
+stages:
+  - name: a
+    tasks: none
+    command: [true]
+    timeout: 5
+  - name: a
+    after: [b, a]
+    inputs: [x]
+    items: [1]
+    shell: 'true'
+    command: [true]
+  - tasks: 1
+";
+        insta::assert_snapshot!(problems(text));
+    }
+
+    #[test]
+    fn a_cycle_names_its_stages() {
+        let text = "\
+version: 1
+stages:
+  - { name: a, tasks: 1, shell: x, after: c }
+  - { name: b, tasks: 1, shell: x, after: a }
+  - { name: c, tasks: 1, shell: x, after: b }
+";
+        assert_eq!(
+            problems(text),
+            "job.yaml:3:5: stages wait for each other: a after c after b after a"
+        );
+    }
+
+    #[test]
+    fn a_key_given_twice_is_a_problem() {
+        let text = "version: 1\nname: a\nname: b\nstages: [{ name: a, tasks: 1, shell: x }]\n";
+        assert_eq!(
+            problems(text),
+            r#"job.yaml:3:1: "name" is given twice, first at line 2"#
+        );
+    }
+
+    #[test]
+    fn files_that_are_no_mapping_are_refused() {
+        assert!(problems("").contains("the file is empty"));
+        assert!(problems("[1]").contains("the job should be a mapping, it is a list"));
+        assert!(problems("version: 1\n").contains("a job needs stages"));
+    }
+
+    #[test]
+    fn what_belongs_to_later_versions_is_refused_with_a_reason() {
+        let text = "version: 1\npools: []\nstages: [{ name: a, tasks: 1, shell: x }]\n";
+        assert!(problems(text).contains("unknown key \"pools\""));
+    }
+}

@@ -1,0 +1,245 @@
+//! Checks that look across the fields of a job file.
+
+use std::collections::BTreeMap;
+
+use super::fields::{Fields, Placed};
+use super::problem::{Problem, nearest};
+use super::{JobFile, StageFile};
+
+/// The version of the job file must be there and be 1.
+pub(super) fn version(fields: &mut Fields, problems: &mut Vec<Problem>) {
+    let place = fields.place;
+    match fields.text("version", problems) {
+        Some(version) if version.value == "1" => {}
+        Some(Placed { value, place }) => {
+            let text = format!("version {value:?} of the job file is not known: this build reads version 1");
+            problems.push(Problem::new(place, text));
+        }
+        None => problems.push(Problem::new(
+            place,
+            "the job file needs its version: write `version: 1`",
+        )),
+    }
+}
+
+/// All checks.
+pub(super) fn job(job: &JobFile, problems: &mut Vec<Problem>) {
+    names(&job.stages, problems);
+    for stage in &job.stages {
+        body(stage, problems);
+        source(stage, problems);
+        output(stage, problems);
+    }
+    outputs(&job.stages, problems);
+    if edges(&job.stages, problems) {
+        cycle(&job.stages, problems);
+    }
+    for env in std::iter::once(&job.env).chain(job.stages.iter().map(|stage| &stage.env)) {
+        variables(env, problems);
+    }
+}
+
+fn names(stages: &[StageFile], problems: &mut Vec<Problem>) {
+    let mut seen = BTreeMap::new();
+    for stage in stages {
+        let Placed { value: name, place } = &stage.name;
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if !name.is_empty() && (!name.chars().all(legal) || name.len() > 64) {
+            let text = format!("{name:?} is no name for a stage: up to 64 letters, digits, '-', '_' or '.'");
+            problems.push(Problem::new(*place, text));
+        }
+        if let Some(first) = seen.insert(name.clone(), place.line)
+            && !name.is_empty()
+        {
+            let text = format!("a second stage {name:?}, the first is at line {first}");
+            problems.push(Problem::new(*place, text));
+        }
+    }
+}
+
+fn body(stage: &StageFile, problems: &mut Vec<Problem>) {
+    let mut problem = |place, text: &str| problems.push(Problem::new(place, text));
+    match (&stage.command, &stage.shell) {
+        (Some(_), Some(shell)) => problem(shell.place, "a stage has either command or shell, not both"),
+        (None, None) => problem(
+            stage.place,
+            "a stage needs a command (a list of words) or a shell script",
+        ),
+        (Some(words), None) => match words.first() {
+            None => problem(
+                stage.place,
+                "command is empty: give the program and its arguments",
+            ),
+            Some(program) if program.value.is_empty() => problem(program.place, "the program has no name"),
+            Some(_) => {}
+        },
+        (None, Some(shell)) if shell.value.trim().is_empty() => problem(shell.place, "shell is empty"),
+        (None, Some(_)) => {}
+    }
+    let words = stage.command.iter().flatten().chain(&stage.shell);
+    for word in words.filter(|word| word.value.contains('\0')) {
+        problem(word.place, "a command cannot hold the character NUL");
+    }
+}
+
+fn source(stage: &StageFile, problems: &mut Vec<Problem>) {
+    let mut problem = |place, text: &str| problems.push(Problem::new(place, text));
+    let has_inputs = !stage.inputs.is_empty();
+    if let Some(items) = &stage.items {
+        if has_inputs || stage.tasks.is_some() {
+            problem(
+                stage.place,
+                "items makes one task an item: leave out tasks and inputs",
+            );
+        }
+        if items.is_empty() {
+            problem(stage.place, "items is empty: give at least one");
+        }
+    } else if !has_inputs && stage.tasks.is_none() {
+        problem(stage.place, "a stage needs inputs, items or a number of tasks");
+    }
+    if let (Some(split), false) = (&stage.split, has_inputs) {
+        problem(split.place, "split cuts inputs, and the stage has none");
+    }
+    if let (Some(split), Some(_)) = (&stage.split, &stage.tasks) {
+        problem(
+            split.place,
+            "split and tasks both say how inputs are dealt: keep one",
+        );
+    }
+    if let (Some(feed), false) = (&stage.feed, has_inputs) {
+        problem(feed.place, "feed says how inputs arrive, and the stage has none");
+    }
+}
+
+fn output(stage: &StageFile, problems: &mut Vec<Problem>) {
+    if stage.output.is_some() {
+        return;
+    }
+    let orphans = [
+        stage.overwrite.as_ref().map(|field| ("overwrite", field.place)),
+        stage
+            .capture_directory
+            .as_ref()
+            .map(|field| ("capture", field.place)),
+    ];
+    for (key, place) in orphans.into_iter().flatten() {
+        problems.push(Problem::new(
+            place,
+            format!("{key} is about the output, and the stage has none"),
+        ));
+    }
+}
+
+fn outputs(stages: &[StageFile], problems: &mut Vec<Problem>) {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    for stage in stages {
+        let Some(output) = &stage.output else { continue };
+        let key = output.value.trim_end_matches('/');
+        if key.is_empty() {
+            problems.push(Problem::new(
+                output.place,
+                "the output needs a directory of its own",
+            ));
+        } else if let Some(other) = seen.insert(key, &stage.name.value) {
+            let text = format!("stages {other:?} and {:?} have the same output", stage.name.value);
+            problems.push(Problem::new(output.place, text));
+        }
+    }
+}
+
+/// Whether every edge leads to a stage.
+fn edges(stages: &[StageFile], problems: &mut Vec<Problem>) -> bool {
+    let before = problems.len();
+    let names: Vec<&str> = stages.iter().map(|stage| stage.name.value.as_str()).collect();
+    for stage in stages {
+        for Placed { value, place } in &stage.after {
+            if *value == stage.name.value {
+                problems.push(Problem::new(*place, "a stage cannot wait for itself"));
+            } else if !names.contains(&value.as_str()) {
+                let hint = nearest(value, names.iter().copied());
+                let hint = hint.map_or_else(String::new, |name| format!(": did you mean {name:?}?"));
+                problems.push(Problem::new(*place, format!("there is no stage {value:?}{hint}")));
+            }
+        }
+    }
+    problems.len() == before
+}
+
+/// Reports one cycle, if there is one.
+fn cycle(stages: &[StageFile], problems: &mut Vec<Problem>) {
+    let index: BTreeMap<&str, usize> = stages
+        .iter()
+        .enumerate()
+        .map(|(at, stage)| (stage.name.value.as_str(), at))
+        .collect();
+    let after: Vec<Vec<usize>> = stages
+        .iter()
+        .map(|stage| {
+            stage
+                .after
+                .iter()
+                .filter_map(|name| index.get(name.value.as_str()).copied())
+                .collect()
+        })
+        .collect();
+    let Some(on_cycle) = stuck(&after) else { return };
+    let mut walk = vec![on_cycle];
+    let mut at = on_cycle;
+    while let Some(next) = after[at]
+        .iter()
+        .copied()
+        .find(|next| reaches(&after, *next, on_cycle))
+    {
+        walk.push(next);
+        at = next;
+        if next == on_cycle {
+            break;
+        }
+    }
+    let names: Vec<&str> = walk.iter().map(|at| stages[*at].name.value.as_str()).collect();
+    let text = format!("stages wait for each other: {}", names.join(" after "));
+    problems.push(Problem::new(stages[on_cycle].place, text));
+}
+
+/// The first stage that waits for itself.
+fn stuck(after: &[Vec<usize>]) -> Option<usize> {
+    (0..after.len()).find(|at| after[*at].iter().any(|next| reaches(after, *next, *at)))
+}
+
+fn reaches(after: &[Vec<usize>], from: usize, to: usize) -> bool {
+    let mut seen = vec![false; after.len()];
+    let mut open = vec![from];
+    while let Some(at) = open.pop() {
+        if at == to {
+            return true;
+        }
+        if !std::mem::replace(&mut seen[at], true) {
+            open.extend(&after[at]);
+        }
+    }
+    false
+}
+
+fn variables(env: &BTreeMap<String, Placed<String>>, problems: &mut Vec<Problem>) {
+    for (name, Placed { value, place }) in env {
+        let first = name
+            .chars()
+            .next()
+            .is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+        if !first || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            let text = format!("{name:?} is no name for a variable: letters, digits and '_', no digit first");
+            problems.push(Problem::new(*place, text));
+        }
+        if name.starts_with("DRAWLOOM_") {
+            let text = format!("{name} is set by drawloom: choose another name");
+            problems.push(Problem::new(*place, text));
+        }
+        if value.contains('\0') {
+            problems.push(Problem::new(
+                *place,
+                format!("the value of {name} cannot hold the character NUL"),
+            ));
+        }
+    }
+}

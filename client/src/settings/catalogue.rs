@@ -1,0 +1,310 @@
+//! Every setting: its name, default, kind and what it does. `drawloom config` and the reference in docs come from here.
+
+use super::value;
+
+/// The kind of a setting's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text; may be empty.
+    Text,
+    /// Words between commas; may be empty.
+    Words,
+    /// A whole number of at least 1.
+    Count,
+    /// A whole number; may be empty.
+    Number,
+    /// A size with a unit.
+    Size,
+    /// A duration with a unit; may be empty.
+    Duration,
+    /// A number between 0 and 1.
+    Ratio,
+    /// `cluster` or `client`.
+    DeployMode,
+}
+
+impl Kind {
+    /// What a person may write.
+    pub fn expected(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Words => "words, comma-separated",
+            Self::Count | Self::Number => "number",
+            Self::Size => "size",
+            Self::Duration => "duration",
+            Self::Ratio => "0 to 1",
+            Self::DeployMode => "cluster",
+        }
+    }
+}
+
+/// One setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// Its name in `--conf`, properties files and the mapping `conf` of a job file.
+    pub name: &'static str,
+    /// What holds when nobody sets it.
+    pub default: &'static str,
+    /// What it can be.
+    pub kind: Kind,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+impl Key {
+    /// Whether a text is a value of this key.
+    ///
+    /// # Errors
+    /// What is expected.
+    pub fn check(&self, text: &str) -> Result<(), String> {
+        if text.is_empty() && self.default.is_empty() {
+            return Ok(());
+        }
+        match self.kind {
+            Kind::Text | Kind::Words => Ok(()),
+            Kind::Count => value::count(text).map(drop),
+            Kind::Number => value::number(text).map(drop),
+            Kind::Size => value::mebibytes(text).map(drop),
+            Kind::Duration => value::duration(text).map(drop),
+            Kind::Ratio => value::ratio(text).map(drop),
+            Kind::DeployMode => deploy_mode(text),
+        }
+    }
+
+    /// The environment variable that sets it.
+    pub fn variable(&self) -> String {
+        let upper = self.name.to_ascii_uppercase().replace(['.', '-'], "_");
+        format!("DRAWLOOM_{upper}")
+    }
+}
+
+fn deploy_mode(text: &str) -> Result<(), String> {
+    match text {
+        "cluster" => Ok(()),
+        "client" => Err("client mode is not part of this version: use cluster".to_owned()),
+        other => Err(format!("{other:?} should be cluster")),
+    }
+}
+
+const fn key(name: &'static str, default: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key {
+        name,
+        default,
+        kind,
+        doc,
+    }
+}
+
+/// All of them, in the order that people read them in.
+pub const KEYS: &[Key] = &[
+    key(
+        "name",
+        "",
+        Kind::Text,
+        "the application's name; the job file's name when empty",
+    ),
+    key("queue", "default", Kind::Text, "the YARN queue to submit to"),
+    key(
+        "priority",
+        "",
+        Kind::Number,
+        "the application's priority in its queue; the queue's default when empty",
+    ),
+    key(
+        "tags",
+        "",
+        Kind::Words,
+        "application tags, at most 10 of 100 ASCII characters",
+    ),
+    key(
+        "node-label",
+        "",
+        Kind::Text,
+        "the node label that all containers are asked on",
+    ),
+    key(
+        "acls.view",
+        "",
+        Kind::Text,
+        "who may see the application besides its owner: users, a blank, groups",
+    ),
+    key(
+        "acls.modify",
+        "",
+        Kind::Text,
+        "who may change the application besides its owner",
+    ),
+    key(
+        "lifetime",
+        "",
+        Kind::Duration,
+        "how long the application may run before YARN ends it",
+    ),
+    key(
+        "application-type",
+        "DRAWLOOM",
+        Kind::Text,
+        "the type that YARN shows, at most 20 characters",
+    ),
+    key(
+        "deploy-mode",
+        "cluster",
+        Kind::DeployMode,
+        "where the driver runs",
+    ),
+    key(
+        "am.memory",
+        "256MiB",
+        Kind::Size,
+        "container memory of the ApplicationMaster",
+    ),
+    key(
+        "am.cores",
+        "1",
+        Kind::Count,
+        "virtual cores of the ApplicationMaster",
+    ),
+    key(
+        "am.max-attempts",
+        "2",
+        Kind::Count,
+        "how often YARN may start the ApplicationMaster",
+    ),
+    key("executors.instances", "2", Kind::Count, "how many executors"),
+    key(
+        "executors.memory",
+        "1GiB",
+        Kind::Size,
+        "container memory of each executor",
+    ),
+    key(
+        "executors.cores",
+        "1",
+        Kind::Count,
+        "task slots of each executor, and virtual cores asked of YARN",
+    ),
+    key(
+        "task.max-failures",
+        "4",
+        Kind::Count,
+        "failed attempts of one task that fail the job",
+    ),
+    key(
+        "task.kill.grace",
+        "10s",
+        Kind::Duration,
+        "between SIGTERM and SIGKILL of a task that is told to end",
+    ),
+    key(
+        "stage.max-attempts",
+        "4",
+        Kind::Count,
+        "attempts of a whole stage before the job fails",
+    ),
+    key(
+        "executor.heartbeat.interval",
+        "3s",
+        Kind::Duration,
+        "how often an executor gives a sign of life",
+    ),
+    key(
+        "executor.heartbeat.suspect",
+        "15s",
+        Kind::Duration,
+        "silence after which an executor gets no new tasks",
+    ),
+    key(
+        "executor.heartbeat.dead",
+        "60s",
+        Kind::Duration,
+        "silence after which an executor is replaced",
+    ),
+    key(
+        "executor.register.timeout",
+        "120s",
+        Kind::Duration,
+        "from the start of a container to its registration",
+    ),
+    key(
+        "executor.max-failures",
+        "",
+        Kind::Number,
+        "lost executors that fail the job; the larger of 3 and twice the executors when empty",
+    ),
+    key(
+        "executor.failures.validity-interval",
+        "1h",
+        Kind::Duration,
+        "how long a lost executor is held against the job",
+    ),
+    key(
+        "executor.relaunch.backoff",
+        "200ms",
+        Kind::Duration,
+        "the first wait before a second relaunch on a node; doubles",
+    ),
+    key(
+        "executor.relaunch.backoff.max",
+        "30s",
+        Kind::Duration,
+        "the longest such wait",
+    ),
+    key(
+        "executor.am-lost-ttl",
+        "15min",
+        Kind::Duration,
+        "how long an executor works on without an ApplicationMaster",
+    ),
+    key(
+        "rm.heartbeat.pending",
+        "200ms",
+        Kind::Duration,
+        "how often YARN is asked while containers are awaited; doubles",
+    ),
+    key(
+        "rm.heartbeat.idle",
+        "3s",
+        Kind::Duration,
+        "how often YARN is asked otherwise",
+    ),
+    key(
+        "scheduler.min-registered-ratio",
+        "0.8",
+        Kind::Ratio,
+        "share of the executors to wait for before the first task",
+    ),
+    key(
+        "scheduler.max-registered-wait",
+        "30s",
+        Kind::Duration,
+        "the longest such wait",
+    ),
+    key(
+        "staging.dir",
+        "",
+        Kind::Text,
+        "where applications are staged; /user/NAME/.drawloom on the default file system when empty",
+    ),
+    key(
+        "client.poll-interval",
+        "1s",
+        Kind::Duration,
+        "how often a waiting client asks how it goes",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_have_unique_variables() {
+        let mut names: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+        let mut variables: Vec<_> = KEYS.iter().map(Key::variable).collect();
+        names.sort_unstable();
+        names.dedup();
+        variables.sort_unstable();
+        variables.dedup();
+        assert_eq!((names.len(), variables.len()), (KEYS.len(), KEYS.len()));
+    }
+}

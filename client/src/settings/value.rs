@@ -1,0 +1,124 @@
+//! Values that a person writes: sizes, durations, counts.
+
+use std::time::Duration;
+
+/// A size in bytes: a whole number and a unit, `512MiB`, `512m` or `2g`; all units count in powers of 1024.
+///
+/// # Errors
+/// What a size looks like.
+pub fn size(text: &str) -> Result<u64, String> {
+    let refused = || format!("{text:?} is no size: write a whole number and a unit, like 512MiB or 2g");
+    let digits = text.trim().len() - text.trim().trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.trim().split_at(digits);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return Err(refused()),
+    };
+    let number: u64 = number.parse().map_err(|_| refused())?;
+    number.checked_mul(1 << shift).ok_or_else(refused)
+}
+
+/// A size that is at least one MiB, in MiB, rounded up.
+///
+/// # Errors
+/// What a size looks like.
+pub fn mebibytes(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        0 => Err("memory of nothing: give at least 1MiB".to_owned()),
+        bytes => Ok(bytes.div_ceil(1 << 20)),
+    }
+}
+
+/// Prints a number of MiB as [`size`] reads it.
+pub fn show_mebibytes(mib: u64) -> String {
+    if mib.is_multiple_of(1024) && mib > 0 {
+        format!("{}GiB", mib / 1024)
+    } else {
+        format!("{mib}MiB")
+    }
+}
+
+/// A duration with its unit: `200ms`, `60s`, `2h 30m`.
+///
+/// # Errors
+/// What a duration looks like.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text.trim())
+        .map_err(|_| format!("{text:?} is no duration: write a number and a unit, like 200ms, 60s or 2h"))
+}
+
+/// A whole number of at least one.
+///
+/// # Errors
+/// What is expected.
+pub fn count(text: &str) -> Result<u32, String> {
+    match text.trim().parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(format!("{text:?} should be a whole number of at least 1")),
+    }
+}
+
+/// A whole number.
+///
+/// # Errors
+/// What is expected.
+pub fn number(text: &str) -> Result<u32, String> {
+    let refused = |_| format!("{text:?} should be a whole number");
+    text.trim().parse().map_err(refused)
+}
+
+/// A number between 0 and 1.
+///
+/// # Errors
+/// What is expected.
+pub fn ratio(text: &str) -> Result<f64, String> {
+    match text.trim().parse() {
+        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
+        _ => Err(format!("{text:?} should be a number between 0 and 1")),
+    }
+}
+
+/// `true` or `false`.
+///
+/// # Errors
+/// What is expected.
+pub fn boolean(text: &str) -> Result<bool, String> {
+    let refused = |_| format!("{text:?} should be true or false");
+    text.trim().parse().map_err(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size("512MiB"), Ok(512 << 20));
+        assert_eq!(size(" 2 g "), Ok(2 << 30));
+        assert_eq!(size("1kb"), Ok(1024));
+        for bad in ["", "512", "MiB", "-1g", "1.5g", "99999999999t", "1 parsec"] {
+            assert!(size(bad).unwrap_err().contains("is no size"), "{bad}");
+        }
+        assert_eq!(mebibytes("1b"), Ok(1));
+        assert!(mebibytes("0m").is_err());
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("200ms"), Ok(Duration::from_millis(200)));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
+        assert!(duration("60").unwrap_err().contains("a unit"));
+    }
+
+    proptest! {
+        #[test]
+        fn mebibytes_survive_their_text(mib in 1u64..1 << 40) {
+            prop_assert_eq!(mebibytes(&show_mebibytes(mib)), Ok(mib));
+        }
+    }
+}

@@ -1,1 +1,9 @@
 //! Hadoop RPC v9 and the YARN protocols client-RM, AM-RM and AM-NM, without a JVM.
+
+pub mod am_nm;
+pub mod client;
+pub mod connection;
+pub mod error;
+pub mod proto;
+pub mod records;
+pub mod session;

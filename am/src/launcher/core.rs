@@ -1,0 +1,554 @@
+//! The state machine of the launcher; the module above says what it is for.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use wire::failure::ExecutorLoss;
+use wire::id::ExecutorId;
+use wire::launcher::LauncherReport;
+
+use super::asks::{self, AskTable};
+use super::budget::{self, Budget};
+use super::classify::{self, Context};
+use super::nodes::{NodeName, Nodes};
+use super::record::{Phase, Record};
+use super::{Completion, Effect, Event, Grant, Rules, StartFailure};
+
+/// The allocation request id of executors' asks. Never 0 and never absent, so that grants can be told apart.
+pub const EXECUTORS: i64 = 1;
+
+/// How long shares of nodes may stay unserved before everything is asked for anywhere.
+const RESHAPE_AFTER: Duration = Duration::from_millis(1500);
+/// The shell answers a start long before this; a guard against a lost answer.
+const START_DEADLINE: Duration = Duration::from_secs(180);
+/// After this long without confirmation a release is repeated, and given up after [`RELEASES`] repetitions.
+const RELEASE_AGAIN: Duration = Duration::from_secs(20);
+const RELEASES: u32 = 15;
+/// Ended containers that are remembered for pages.
+const HISTORY: usize = 200;
+
+/// Containers counted over the life of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Granted by the ResourceManager.
+    pub granted: u64,
+    /// Granted above the target and given back at once.
+    pub surplus: u64,
+    /// Lost for a reason that counts.
+    pub failures: u64,
+}
+
+/// The launcher core.
+#[derive(Debug)]
+pub struct Launcher {
+    pub(super) rules: Rules,
+    pub(super) target: u32,
+    pub(super) records: BTreeMap<ExecutorId, Record>,
+    pub(super) history: VecDeque<Record>,
+    pub(super) asks: AskTable,
+    pub(super) asked_at: VecDeque<Duration>,
+    pub(super) deferred: Vec<Duration>,
+    reshape_at: Option<Duration>,
+    pub(super) nodes: Nodes,
+    pub(super) budget: Budget,
+    pub(super) verdict: Option<String>,
+    ending: bool,
+    pub(super) max_memory_mib: Option<u64>,
+    pub(super) headroom_mib: Option<u64>,
+    pub(super) totals: Totals,
+}
+
+impl Launcher {
+    /// A launcher that wants nothing yet.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            target: 0,
+            records: BTreeMap::new(),
+            history: VecDeque::new(),
+            asks: AskTable::default(),
+            asked_at: VecDeque::new(),
+            deferred: Vec::new(),
+            reshape_at: None,
+            nodes: Nodes::new(rules.memory_mib, rules.backoff),
+            budget: Budget::new(rules.failures_validity),
+            verdict: None,
+            ending: false,
+            max_memory_mib: None,
+            headroom_mib: None,
+            totals: Totals::default(),
+            rules,
+        }
+    }
+
+    /// Takes an event at time `now` and says what is to be done.
+    pub fn handle(&mut self, now: Duration, event: Event, effects: &mut Vec<Effect>) {
+        match event {
+            Event::TargetSet(target) => self.target = target.executors,
+            Event::StopRequested { executor, loss } => self.stop_requested(now, &executor, loss, effects),
+            Event::RmRegistered { max_memory_mib } => self.rm_registered(max_memory_mib, effects),
+            Event::ContainerGranted(grant) => self.granted(now, grant, effects),
+            Event::ContainerCompleted(completion) => self.completed(now, &completion, effects),
+            Event::NodeUpdated(facts) => self.nodes.update(facts),
+            Event::AskRefused { message } => self.ask_refused(&message, effects),
+            Event::HeadroomChanged { memory_mib } => self.headroom_mib = Some(memory_mib),
+            Event::StartAccepted { executor } => self.start_accepted(now, &executor),
+            Event::StartFailed {
+                executor,
+                failure,
+                message,
+            } => {
+                self.start_failed(now, &executor, failure, &message, effects);
+            }
+            Event::ExecutorRegistered { executor } => self.executor_registered(now, &executor),
+            Event::Ending => self.ending = true,
+            Event::Resynced { dropped } => self.resynced(now, &dropped, effects),
+            Event::DeadlineReached => {}
+        }
+        self.expire(now, effects);
+        self.balance(now, effects);
+    }
+
+    /// The time at which [`Event::DeadlineReached`] is due, if nothing else happens before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        let records = self.records.values().filter_map(|record| record.deadline);
+        let others = [self.reshape_at, self.nodes.next_deadline()]
+            .into_iter()
+            .flatten();
+        records.chain(others).chain(self.deferred.iter().copied()).min()
+    }
+
+    /// The record of a container that has not ended.
+    #[must_use]
+    pub fn record(&self, executor: &ExecutorId) -> Option<&Record> {
+        self.records.get(executor)
+    }
+
+    // Events.
+
+    fn rm_registered(&mut self, max_memory_mib: u64, effects: &mut Vec<Effect>) {
+        self.max_memory_mib = Some(max_memory_mib);
+        let wanted = self.rules.memory_mib;
+        if max_memory_mib > 0 && wanted > max_memory_mib {
+            let text = format!(
+                "an executor of {wanted} MiB is larger than the largest container of this cluster, \
+                 {max_memory_mib} MiB: lower executors.memory"
+            );
+            self.give_up(text, effects);
+        }
+    }
+
+    fn ask_refused(&mut self, message: &str, effects: &mut Vec<Effect>) {
+        self.give_up(
+            format!("the ResourceManager refused the request for executors: {message}"),
+            effects,
+        );
+    }
+
+    fn granted(&mut self, now: Duration, grant: Grant, effects: &mut Vec<Effect>) {
+        if self.records.contains_key(&grant.executor) {
+            return;
+        }
+        self.totals.granted += 1;
+        let asked_for = grant.allocation_request_id == EXECUTORS;
+        let asked_for = asked_for && self.asks.take_grant(&grant.node, self.nodes.rack(&grant.node));
+        let asked = asked_for
+            .then(|| self.asked_at.pop_front())
+            .flatten()
+            .unwrap_or(now);
+        if !asked_for || self.held() >= self.wanted() {
+            self.totals.surplus += 1;
+            effects.push(Effect::ReleaseContainer {
+                executor: grant.executor,
+            });
+            return;
+        }
+        self.nodes.placed(&grant.node);
+        effects.push(Effect::StartContainer {
+            executor: grant.executor.clone(),
+        });
+        let record = Record::granted(now, grant, asked, now + START_DEADLINE);
+        self.records.insert(record.executor.clone(), record);
+    }
+
+    fn start_accepted(&mut self, now: Duration, executor: &ExecutorId) {
+        let deadline = now + self.rules.register_timeout;
+        if let Some(record) = self.in_phase(executor, Phase::StartSent) {
+            record.started(now, deadline);
+        }
+    }
+
+    fn start_failed(
+        &mut self,
+        now: Duration,
+        executor: &ExecutorId,
+        failure: StartFailure,
+        message: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.in_phase(executor, Phase::StartSent).is_none() {
+            return;
+        }
+        let loss = match failure {
+            StartFailure::Node => ExecutorLoss::StartFailed,
+            StartFailure::Stale => ExecutorLoss::Released,
+        };
+        self.stop(now, executor, loss, message, effects);
+        if failure == StartFailure::Stale {
+            // The ResourceManager has forgotten it and will never report its end.
+            self.forget(now, executor, loss, "");
+        }
+    }
+
+    fn executor_registered(&mut self, now: Duration, executor: &ExecutorId) {
+        if let Some(record) = self
+            .records
+            .get_mut(executor)
+            .filter(|record| record.phase.is_live())
+        {
+            record.registered(now);
+        }
+    }
+
+    fn stop_requested(
+        &mut self,
+        now: Duration,
+        executor: &ExecutorId,
+        loss: ExecutorLoss,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self
+            .records
+            .get(executor)
+            .is_some_and(|record| record.phase.is_live())
+        {
+            self.stop(now, executor, loss, "", effects);
+        }
+    }
+
+    fn completed(&mut self, now: Duration, completion: &Completion, effects: &mut Vec<Effect>) {
+        let Some(record) = self.records.get_mut(&completion.executor) else {
+            return;
+        };
+        record.exit_status = Some(completion.exit_status);
+        let detail = classify::gist(&completion.diagnostics);
+        if let Phase::Stopping(loss) = record.phase {
+            self.forget(now, &completion.executor, loss, &detail);
+            return;
+        }
+        let context = Context {
+            registered: record.phase == Phase::Registered,
+            node_decommissioned: self.nodes.is_leaving(&record.node),
+        };
+        let loss = classify::classify(completion, context);
+        self.nodes.vacated(&record.node);
+        self.book(now, &completion.executor, loss, &detail, effects);
+        self.forget(now, &completion.executor, loss, &detail);
+    }
+
+    /// What was granted and not started is void at the restarted ResourceManager, which will never report its end.
+    /// The session asked for it again by itself, so the whole table is set anew.
+    fn resynced(&mut self, now: Duration, dropped: &[ExecutorId], effects: &mut Vec<Effect>) {
+        for executor in dropped {
+            if self.in_phase(executor, Phase::StartSent).is_some() {
+                self.stop(
+                    now,
+                    executor,
+                    ExecutorLoss::Released,
+                    "the ResourceManager restarted",
+                    effects,
+                );
+                self.forget(now, executor, ExecutorLoss::Released, "");
+            }
+        }
+        let all = self.asks.iter().map(|(name, count)| Effect::SetAsk {
+            name: name.to_owned(),
+            count,
+        });
+        effects.extend(all);
+    }
+
+    // One way out for every container.
+
+    /// Ends a live container, books the loss and waits for YARN's word.
+    fn stop(
+        &mut self,
+        now: Duration,
+        executor: &ExecutorId,
+        loss: ExecutorLoss,
+        detail: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(record) = self.records.get_mut(executor) else {
+            return;
+        };
+        if record.phase != Phase::StartSent {
+            effects.push(Effect::StopContainer {
+                executor: executor.clone(),
+            });
+        }
+        effects.push(Effect::ReleaseContainer {
+            executor: executor.clone(),
+        });
+        record.stopping(now, loss, detail, now + RELEASE_AGAIN);
+        self.nodes.vacated(&record.node);
+        self.book(now, executor, loss, detail, effects);
+    }
+
+    /// Tells the driver, and counts the loss where it counts.
+    fn book(
+        &mut self,
+        now: Duration,
+        executor: &ExecutorId,
+        loss: ExecutorLoss,
+        detail: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        effects.push(Effect::Report(LauncherReport::ExecutorGone {
+            executor: executor.clone(),
+            loss,
+            detail: detail.to_owned(),
+        }));
+        let node = self.records.get(executor).map(|record| record.node.clone());
+        let Some(node) = node.filter(|_| !self.ending && is_nodes_doing(loss)) else {
+            return;
+        };
+        self.strike(now, &node, loss.counts_for_budget(), effects);
+        if loss.counts_for_budget() {
+            self.count(now, &node, loss, detail, effects);
+        }
+    }
+
+    fn strike(&mut self, now: Duration, node: &NodeName, counted: bool, effects: &mut Vec<Effect>) {
+        let consequence = self.nodes.lost(now, node, counted);
+        if consequence.delay > Duration::ZERO {
+            self.deferred.push(now + consequence.delay);
+        }
+        if consequence.excluded {
+            effects.push(Effect::UpdateBlacklist {
+                additions: vec![node.clone()],
+                removals: vec![],
+            });
+        }
+    }
+
+    fn count(
+        &mut self,
+        now: Duration,
+        node: &NodeName,
+        loss: ExecutorLoss,
+        detail: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.totals.failures += 1;
+        let (used, limit) = (self.budget.book(now), self.failure_limit());
+        if used >= limit {
+            let detail = if detail.is_empty() {
+                String::new()
+            } else {
+                format!(": {detail}")
+            };
+            let text = format!(
+                "executors keep failing: {loss} on {node}{detail} ({used} failures, executor.max-failures is {limit})"
+            );
+            self.give_up(text, effects);
+        }
+    }
+
+    fn give_up(&mut self, text: String, effects: &mut Vec<Effect>) {
+        if self.verdict.is_none() && !self.ending {
+            self.verdict = Some(text.clone());
+            effects.push(Effect::Report(LauncherReport::Hopeless(text)));
+        }
+    }
+
+    /// Moves a container out of the table.
+    fn forget(&mut self, now: Duration, executor: &ExecutorId, loss: ExecutorLoss, detail: &str) {
+        if let Some(mut record) = self.records.remove(executor) {
+            record.gone(now, loss, detail.to_owned());
+            self.history.push_back(record);
+        }
+        if self.history.len() > HISTORY {
+            self.history.pop_front();
+        }
+    }
+
+    // Time.
+
+    fn expire(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        self.deferred.retain(|due| *due > now);
+        if self.reshape_at.is_some_and(|at| at <= now) {
+            self.reshape_at = None;
+            self.ask(asks::plain(self.asks.outstanding()), effects);
+        }
+        let removals = self.nodes.expire(now);
+        if !removals.is_empty() {
+            effects.push(Effect::UpdateBlacklist {
+                additions: vec![],
+                removals,
+            });
+        }
+        let due = |record: &&Record| record.deadline.is_some_and(|deadline| deadline <= now);
+        let due: Vec<_> = self
+            .records
+            .values()
+            .filter(due)
+            .map(|r| (r.executor.clone(), r.phase))
+            .collect();
+        for (executor, phase) in due {
+            self.overdue(now, &executor, phase, effects);
+        }
+    }
+
+    fn overdue(&mut self, now: Duration, executor: &ExecutorId, phase: Phase, effects: &mut Vec<Effect>) {
+        match phase {
+            Phase::StartSent => {
+                self.stop(
+                    now,
+                    executor,
+                    ExecutorLoss::StartFailed,
+                    "the start was not answered",
+                    effects,
+                );
+            }
+            Phase::Started => {
+                let text = format!("not registered {:?} after its start", self.rules.register_timeout);
+                self.stop(now, executor, ExecutorLoss::NeverRegistered, &text, effects);
+            }
+            Phase::Stopping(loss) => self.release_again(now, executor, loss, effects),
+            Phase::Registered | Phase::Gone(_) => {}
+        }
+    }
+
+    fn release_again(
+        &mut self,
+        now: Duration,
+        executor: &ExecutorId,
+        loss: ExecutorLoss,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(record) = self.records.get_mut(executor) else {
+            return;
+        };
+        record.releases += 1;
+        record.deadline = Some(now + RELEASE_AGAIN);
+        if record.releases > RELEASES {
+            self.forget(now, executor, loss, "YARN never confirmed its end");
+            return;
+        }
+        effects.push(Effect::StopContainer {
+            executor: executor.clone(),
+        });
+        effects.push(Effect::ReleaseContainer {
+            executor: executor.clone(),
+        });
+    }
+
+    // Towards the target.
+
+    /// Brings what is held and asked for to the target.
+    fn balance(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        self.shed(now, effects);
+        let deferred = u32::try_from(self.deferred.len()).unwrap_or(u32::MAX);
+        let missing = self.wanted().saturating_sub(self.held()).saturating_sub(deferred);
+        let outstanding = self.asks.outstanding();
+        if missing > outstanding {
+            self.asked_at.extend((outstanding..missing).map(|_| now));
+            self.ask_shaped(now, missing, effects);
+            effects.push(Effect::Nudge);
+        } else if missing < outstanding {
+            self.asked_at.truncate(missing as usize);
+            self.ask_shaped(now, missing, effects);
+        } else if missing == 0 && self.asks.is_shaped() {
+            self.ask_shaped(now, 0, effects);
+        }
+        self.reshape_at = self.reshape_at.filter(|_| self.asks.is_shaped());
+    }
+
+    /// Gives up what is above the target: what registered last, or has not yet, goes first.
+    fn shed(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let surplus = self.held().saturating_sub(self.wanted()) as usize;
+        if surplus == 0 {
+            return;
+        }
+        let live = self.records.values().filter(|record| record.phase.is_live());
+        let mut live: Vec<_> = live
+            .map(|record| (record.times.registered, record.executor.clone()))
+            .collect();
+        live.sort_by_key(|(registered, _)| std::cmp::Reverse(registered.unwrap_or(Duration::MAX)));
+        for (_, executor) in live.into_iter().take(surplus) {
+            self.stop(
+                now,
+                &executor,
+                ExecutorLoss::Released,
+                "above the wanted number",
+                effects,
+            );
+        }
+    }
+
+    fn ask_shaped(&mut self, now: Duration, wanted: u32, effects: &mut Vec<Effect>) {
+        let candidates = if self.rules.name_nodes {
+            self.nodes.candidates()
+        } else {
+            Vec::new()
+        };
+        self.ask(asks::shaped(wanted, &candidates), effects);
+        self.reshape_at = self.asks.is_shaped().then_some(now + RESHAPE_AFTER);
+    }
+
+    fn ask(&mut self, counts: asks::Counts, effects: &mut Vec<Effect>) {
+        let changes = self.asks.replace(counts);
+        effects.extend(
+            changes
+                .into_iter()
+                .map(|(name, count)| Effect::SetAsk { name, count }),
+        );
+    }
+
+    /// How many executors are wanted, all considered.
+    pub(super) fn wanted(&self) -> u32 {
+        if self.ending || self.verdict.is_some() {
+            0
+        } else {
+            self.target
+        }
+    }
+
+    /// Containers that run or will.
+    pub(super) fn held(&self) -> u32 {
+        let live = self
+            .records
+            .values()
+            .filter(|record| record.phase.is_live())
+            .count();
+        u32::try_from(live).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn failure_limit(&self) -> u32 {
+        budget::limit(self.rules.max_failures, self.target)
+    }
+
+    fn in_phase(&mut self, executor: &ExecutorId, phase: Phase) -> Option<&mut Record> {
+        self.records
+            .get_mut(executor)
+            .filter(|record| record.phase == phase)
+    }
+}
+
+/// Whether a loss says something about its node, so that a replacement may wait: not when we or the scheduler
+/// wanted it.
+fn is_nodes_doing(loss: ExecutorLoss) -> bool {
+    !matches!(
+        loss,
+        ExecutorLoss::Released
+            | ExecutorLoss::KilledByUs
+            | ExecutorLoss::Preempted
+            | ExecutorLoss::ApplicationEnded
+    )
+}
+
+#[cfg(test)]
+#[path = "core_tests.rs"]
+mod tests;

@@ -1,0 +1,524 @@
+use super::*;
+use crate::launcher::nodes::{NodeFacts, NodeState};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use wire::launcher::ExecutorTarget;
+
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+fn rules() -> Rules {
+    Rules {
+        memory_mib: 512,
+        cores: 1,
+        name_nodes: true,
+        register_timeout: MS(120_000),
+        max_failures: None,
+        failures_validity: MS(3_600_000),
+        backoff: (MS(200), MS(30_000)),
+    }
+}
+
+fn id(number: u64) -> ExecutorId {
+    format!("container_1_0001_01_{number:06}").parse().unwrap()
+}
+
+fn target(executors: u32) -> Event {
+    Event::TargetSet(ExecutorTarget {
+        executors,
+        ..ExecutorTarget::default()
+    })
+}
+
+fn node(name: &str) -> Event {
+    Event::NodeUpdated(NodeFacts {
+        name: NodeName::new(name),
+        rack: Some("/r".into()),
+        state: NodeState::Usable,
+        free_mib: Some(1 << 20),
+    })
+}
+
+fn grant(number: u64, node: &str) -> Event {
+    Event::ContainerGranted(Grant {
+        executor: id(number),
+        node: NodeName::new(node),
+        node_http: String::new(),
+        allocation_request_id: EXECUTORS,
+    })
+}
+
+fn completed(number: u64, exit_status: i32, diagnostics: &str) -> Event {
+    let diagnostics = diagnostics.to_owned();
+    Event::ContainerCompleted(Completion {
+        executor: id(number),
+        exit_status,
+        diagnostics,
+    })
+}
+
+fn accepted(number: u64) -> Event {
+    Event::StartAccepted { executor: id(number) }
+}
+
+fn registered(number: u64) -> Event {
+    Event::ExecutorRegistered { executor: id(number) }
+}
+
+/// A launcher and its latest effects.
+struct Bench {
+    launcher: Launcher,
+    now: Duration,
+}
+
+impl Bench {
+    fn new(executors: u32, nodes: &[&str]) -> Self {
+        let mut bench = Self {
+            launcher: Launcher::new(rules()),
+            now: MS(0),
+        };
+        for name in nodes {
+            bench.on(node(name));
+        }
+        bench.on(target(executors));
+        bench
+    }
+
+    fn on(&mut self, event: Event) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.launcher.handle(self.now, event, &mut effects);
+        effects
+    }
+
+    fn at(&mut self, ms: u64, event: Event) -> Vec<Effect> {
+        self.now = MS(ms);
+        self.on(event)
+    }
+
+    /// An executor that is up.
+    fn up(&mut self, number: u64, node: &str) {
+        self.on(grant(number, node));
+        self.on(accepted(number));
+        self.on(registered(number));
+    }
+}
+
+fn asks(effects: &[Effect]) -> Vec<(String, u32)> {
+    let ask = |effect: &Effect| match effect {
+        Effect::SetAsk { name, count } => Some((name.clone(), *count)),
+        _ => None,
+    };
+    effects.iter().filter_map(ask).collect()
+}
+
+fn reported(effects: &[Effect]) -> Vec<ExecutorLoss> {
+    let loss = |effect: &Effect| match effect {
+        Effect::Report(LauncherReport::ExecutorGone { loss, .. }) => Some(*loss),
+        _ => None,
+    };
+    effects.iter().filter_map(loss).collect()
+}
+
+fn hopeless(effects: &[Effect]) -> Option<String> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Report(LauncherReport::Hopeless(text)) => Some(text.clone()),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_target_becomes_a_shaped_ask_and_the_ask_falls_back_to_anywhere() {
+    let mut bench = Bench::new(0, &["a", "b"]);
+    let effects = bench.on(target(3));
+    let expected = [("*", 3), ("/r", 3), ("a", 2), ("b", 1)];
+    assert_eq!(
+        asks(&effects),
+        expected.map(|(name, count)| (name.to_owned(), count))
+    );
+    assert!(effects.contains(&Effect::Nudge));
+    assert_eq!(bench.launcher.next_deadline(), Some(MS(1500)));
+    let effects = bench.at(1500, Event::DeadlineReached);
+    let zeros = [("/r", 0), ("a", 0), ("b", 0)];
+    assert_eq!(
+        asks(&effects),
+        zeros.map(|(name, count)| (name.to_owned(), count))
+    );
+    assert_eq!(bench.launcher.counts().asked, 3);
+}
+
+#[test]
+fn a_grant_is_started_watched_and_registered() {
+    let mut bench = Bench::new(1, &["a"]);
+    let effects = bench.at(10, grant(2, "a"));
+    assert!(effects.contains(&Effect::StartContainer { executor: id(2) }));
+    bench.at(20, accepted(2));
+    assert_eq!(bench.launcher.next_deadline(), Some(MS(120_020)));
+    bench.at(30, registered(2));
+    assert_eq!(bench.launcher.next_deadline(), None);
+    let times = bench.launcher.record(&id(2)).unwrap().times;
+    assert_eq!((times.asked, times.granted), (MS(0), MS(10)));
+    assert_eq!((times.started, times.registered), (Some(MS(20)), Some(MS(30))));
+}
+
+#[test]
+fn a_surplus_grant_is_released_at_once_and_so_is_one_nobody_asked_for() {
+    let mut bench = Bench::new(1, &[]);
+    bench.on(grant(2, "a"));
+    assert_eq!(
+        bench.on(grant(3, "a")),
+        [Effect::ReleaseContainer { executor: id(3) }]
+    );
+    bench.on(target(5));
+    let foreign = Event::ContainerGranted(Grant {
+        executor: id(4),
+        node: NodeName::new("a"),
+        node_http: String::new(),
+        allocation_request_id: 77,
+    });
+    assert_eq!(bench.on(foreign), [Effect::ReleaseContainer { executor: id(4) }]);
+    assert_eq!(bench.launcher.totals().surplus, 2);
+}
+
+#[test]
+fn a_lost_executor_is_reported_and_asked_for_again_at_once() {
+    let mut bench = Bench::new(1, &[]);
+    bench.up(2, "a");
+    let effects = bench.on(completed(2, 137, "Killed by external signal"));
+    assert_eq!(reported(&effects), [ExecutorLoss::Signalled(9)]);
+    assert_eq!(asks(&effects), [("*".to_owned(), 1)]);
+    assert!(effects.contains(&Effect::Nudge));
+    assert!(bench.on(completed(2, 137, "again")).is_empty());
+}
+
+#[test]
+fn further_losses_on_a_node_are_replaced_after_a_back_off() {
+    let mut bench = Bench::new(5, &[]);
+    bench.up(2, "a");
+    bench.up(3, "a");
+    bench.on(completed(2, 1, ""));
+    let effects = bench.on(completed(3, 1, ""));
+    assert!(asks(&effects).is_empty(), "{effects:?}");
+    assert_eq!(bench.launcher.next_deadline(), Some(MS(200)));
+    assert_eq!(
+        asks(&bench.at(200, Event::DeadlineReached)),
+        [("*".to_owned(), 5)]
+    );
+}
+
+#[test]
+fn an_executor_that_never_registers_is_stopped_and_counted() {
+    let mut bench = Bench::new(1, &[]);
+    bench.on(grant(2, "a"));
+    bench.on(accepted(2));
+    let effects = bench.at(120_000, Event::DeadlineReached);
+    assert_eq!(reported(&effects), [ExecutorLoss::NeverRegistered]);
+    assert!(effects.contains(&Effect::StopContainer { executor: id(2) }));
+    assert!(effects.contains(&Effect::ReleaseContainer { executor: id(2) }));
+    assert_eq!(bench.launcher.totals().failures, 1);
+    assert!(reported(&bench.on(completed(2, -105, ""))).is_empty());
+    assert_eq!(bench.launcher.history().next().unwrap().exit_status, Some(-105));
+}
+
+#[test]
+fn a_failed_start_counts_and_a_stale_one_does_not() {
+    let failed = |number, failure| Event::StartFailed {
+        executor: id(number),
+        failure,
+        message: "no".into(),
+    };
+    let mut bench = Bench::new(2, &[]);
+    bench.on(grant(2, "a"));
+    bench.on(grant(3, "b"));
+    assert_eq!(
+        reported(&bench.on(failed(2, StartFailure::Node))),
+        [ExecutorLoss::StartFailed]
+    );
+    let effects = bench.on(failed(3, StartFailure::Stale));
+    assert_eq!(reported(&effects), [ExecutorLoss::Released]);
+    assert_eq!(asks(&effects), [("*".to_owned(), 2)]);
+    assert!(bench.launcher.record(&id(3)).is_none());
+    assert_eq!(bench.launcher.totals().failures, 1);
+}
+
+#[test]
+fn after_a_resync_unstarted_grants_are_void_and_all_asks_are_sent_again() {
+    let mut bench = Bench::new(3, &[]);
+    bench.up(2, "a");
+    bench.on(grant(3, "a"));
+    let effects = bench.on(Event::Resynced {
+        dropped: vec![id(3), id(2)],
+    });
+    assert_eq!(reported(&effects), [ExecutorLoss::Released]);
+    assert_eq!(asks(&effects).last(), Some(&("*".to_owned(), 2)));
+    assert!(bench.launcher.record(&id(3)).is_none());
+    assert!(bench.launcher.record(&id(2)).is_some());
+}
+
+#[test]
+fn used_up_budget_names_the_decisive_cause_once() {
+    let mut bench = Bench::new(1, &[]);
+    let mut verdicts = Vec::new();
+    for number in 2..6 {
+        bench.at(number * 60_000, grant(number, "a"));
+        let effects = bench.on(completed(
+            number,
+            127,
+            "Last 4096 bytes of stderr :\nno such file\n",
+        ));
+        verdicts.extend(hopeless(&effects));
+    }
+    let expected = "executors keep failing: exited with code 127 on a: no such file (3 failures, \
+                    executor.max-failures is 3)";
+    assert_eq!(verdicts, [expected]);
+    assert_eq!(bench.launcher.counts().asked, 0);
+}
+
+#[test]
+fn neutral_losses_never_use_the_budget() {
+    let mut bench = Bench::new(1, &[]);
+    for number in 2..50 {
+        bench.at(number * 60_000, Event::DeadlineReached);
+        bench.up(number, "a");
+        assert_eq!(
+            hopeless(&bench.on(completed(number, -102, "Container preempted by scheduler"))),
+            None
+        );
+    }
+    assert_eq!(bench.launcher.totals().failures, 0);
+}
+
+#[test]
+fn a_failing_node_is_avoided_and_used_again_later() {
+    let mut bench = Bench::new(6, &["a", "b"]);
+    bench.up(2, "a");
+    bench.up(3, "a");
+    bench.on(completed(2, 1, ""));
+    let effects = bench.at(5, completed(3, 1, ""));
+    let avoid = Effect::UpdateBlacklist {
+        additions: vec![NodeName::new("a")],
+        removals: vec![],
+    };
+    assert!(effects.contains(&avoid), "{effects:?}");
+    let effects = bench.at(600_005, Event::DeadlineReached);
+    let reuse = Effect::UpdateBlacklist {
+        additions: vec![],
+        removals: vec![NodeName::new("a")],
+    };
+    assert!(effects.contains(&reuse), "{effects:?}");
+}
+
+#[test]
+fn too_large_an_executor_is_hopeless_at_registration() {
+    let mut bench = Bench::new(1, &[]);
+    let text = hopeless(&bench.on(Event::RmRegistered { max_memory_mib: 256 })).unwrap();
+    assert!(
+        text.starts_with("an executor of 512 MiB is larger than"),
+        "{text}"
+    );
+    assert_eq!(bench.launcher.counts().asked, 0);
+}
+
+#[test]
+fn a_lower_target_cancels_asks_and_releases_what_came_up_last() {
+    let mut bench = Bench::new(3, &[]);
+    bench.up(2, "a");
+    bench.now = MS(9);
+    bench.up(3, "a");
+    let effects = bench.on(target(1));
+    assert_eq!(asks(&effects), [("*".to_owned(), 0)]);
+    assert!(
+        effects.contains(&Effect::ReleaseContainer { executor: id(3) }),
+        "{effects:?}"
+    );
+    assert_eq!(reported(&effects), [ExecutorLoss::Released]);
+}
+
+#[test]
+fn an_unconfirmed_release_is_repeated_and_given_up_in_the_end() {
+    let mut bench = Bench::new(1, &[]);
+    bench.up(2, "a");
+    bench.on(Event::StopRequested {
+        executor: id(2),
+        loss: ExecutorLoss::Silent,
+    });
+    let mut repeated = 0;
+    while let Some(deadline) = bench.launcher.next_deadline() {
+        bench.now = deadline;
+        let effects = bench.on(Event::DeadlineReached);
+        repeated += usize::from(effects.contains(&Effect::ReleaseContainer { executor: id(2) }));
+    }
+    assert_eq!(repeated, RELEASES as usize);
+    assert!(bench.launcher.record(&id(2)).is_none());
+}
+
+#[test]
+fn the_end_cancels_everything_and_counts_nothing() {
+    let mut bench = Bench::new(3, &[]);
+    bench.up(2, "a");
+    let effects = bench.on(Event::Ending);
+    assert_eq!(asks(&effects), [("*".to_owned(), 0)]);
+    assert!(effects.contains(&Effect::ReleaseContainer { executor: id(2) }));
+    assert_eq!(bench.launcher.totals().failures, 0);
+    assert_eq!(
+        bench.on(grant(9, "a")),
+        [Effect::ReleaseContainer { executor: id(9) }]
+    );
+}
+
+#[test]
+fn why_pending_says_what_is_awaited() {
+    let mut bench = Bench::new(2, &[]);
+    bench.on(Event::HeadroomChanged { memory_mib: 100 });
+    let text = bench.launcher.why_pending(MS(7000)).unwrap();
+    assert_eq!(
+        text,
+        "2 containers of 512 MiB have been asked for, the oldest 7 s ago; queue and user have 100 MiB left"
+    );
+    bench.up(2, "a");
+    bench.up(3, "a");
+    assert_eq!(bench.launcher.why_pending(MS(7000)), None);
+}
+
+/// What a property test does to the launcher; numbers choose among what there is.
+#[derive(Debug, Clone)]
+enum Step {
+    Target(u32),
+    Grant { node: u8, surplus: bool },
+    Answer { pick: usize, accepted: bool },
+    Register(usize),
+    Complete { pick: usize, status: i32 },
+    Stop(usize),
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let statuses = prop_oneof![
+        Just(0),
+        Just(1),
+        Just(137),
+        Just(-100),
+        Just(-102),
+        Just(-1000),
+        Just(-105)
+    ];
+    prop_oneof![
+        (0_u32..8).prop_map(Step::Target),
+        (0_u8..4, proptest::bool::weighted(0.1)).prop_map(|(node, surplus)| Step::Grant { node, surplus }),
+        (any::<usize>(), any::<bool>()).prop_map(|(pick, accepted)| Step::Answer { pick, accepted }),
+        any::<usize>().prop_map(Step::Register),
+        (any::<usize>(), statuses).prop_map(|(pick, status)| Step::Complete { pick, status }),
+        any::<usize>().prop_map(Step::Stop),
+        (0_u64..200_000).prop_map(Step::Wait),
+    ]
+}
+
+/// A scheduler that believes every ask and remembers every container.
+#[derive(Default)]
+struct Model {
+    asked: u32,
+    live: BTreeSet<ExecutorId>,
+    unanswered: Vec<u64>,
+    containers: Vec<u64>,
+    next: u64,
+    reports: BTreeMap<ExecutorId, u32>,
+    released: BTreeSet<ExecutorId>,
+}
+
+impl Model {
+    fn follow(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::SetAsk { name, count } if name == asks::ANY => self.asked = *count,
+                Effect::ReleaseContainer { executor } => {
+                    self.released.insert(executor.clone());
+                }
+                Effect::Report(LauncherReport::ExecutorGone { executor, .. }) => {
+                    *self.reports.entry(executor.clone()).or_default() += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn event(&mut self, step: &Step) -> Option<Event> {
+        let pick = |from: &[u64], at: usize| (!from.is_empty()).then(|| from[at % from.len()]);
+        match *step {
+            Step::Target(count) => Some(target(count)),
+            Step::Grant { node, surplus } => (self.asked > 0 || surplus).then(|| {
+                self.next += 1;
+                self.asked = self.asked.saturating_sub(1);
+                self.live.insert(id(self.next));
+                self.unanswered.push(self.next);
+                self.containers.push(self.next);
+                grant(self.next, &format!("n{node}"))
+            }),
+            Step::Answer {
+                pick: at,
+                accepted: ok,
+            } => {
+                let number = pick(&self.unanswered, at)?;
+                self.unanswered.retain(|other| *other != number);
+                let failed = Event::StartFailed {
+                    executor: id(number),
+                    failure: StartFailure::Node,
+                    message: String::new(),
+                };
+                Some(if ok { accepted(number) } else { failed })
+            }
+            Step::Register(at) => pick(&self.containers, at).map(registered),
+            Step::Complete { pick: at, status } => {
+                let number = pick(&self.containers, at)?;
+                self.live.remove(&id(number));
+                Some(completed(number, status, ""))
+            }
+            Step::Stop(at) => {
+                let executor = id(pick(&self.containers, at)?);
+                Some(Event::StopRequested {
+                    executor,
+                    loss: ExecutorLoss::Silent,
+                })
+            }
+            Step::Wait(_) => Some(Event::DeadlineReached),
+        }
+    }
+
+    fn check(&self, launcher: &Launcher, now: Duration) {
+        let counts = launcher.counts();
+        let held = launcher.held();
+        assert!(held + counts.asked <= launcher.wanted(), "D: {counts:?}");
+        assert_eq!(counts.asked, self.asked, "both sides know the same ask");
+        for executor in &self.live {
+            let known = launcher.record(executor).is_some() || self.released.contains(executor);
+            assert!(known, "leaked {executor}");
+        }
+        assert!(self.reports.values().all(|count| *count == 1), "reported twice");
+        assert!(
+            launcher.next_deadline().is_none_or(|deadline| deadline > now),
+            "a deadline in the past"
+        );
+        let missing = launcher.wanted().saturating_sub(held + counts.asked) as usize;
+        assert!(
+            missing <= launcher.deferred.len(),
+            "E: {missing} missing and nothing is awaited"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_sequence_of_events_leaks_or_asks_too_much(
+        named in any::<bool>(),
+        steps in proptest::collection::vec(step(), 1..120),
+    ) {
+        let mut bench = Bench::new(0, if named { &["n0", "n1", "n2"] } else { &[] });
+        let mut model = Model::default();
+        for step in &steps {
+            if let Step::Wait(ms) = step {
+                bench.now += MS(*ms);
+            }
+            let Some(event) = model.event(step) else { continue };
+            let effects = bench.on(event);
+            model.follow(&effects);
+            model.check(&bench.launcher, bench.now);
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! What is known of the cluster's nodes: where there is room, where executors were lost, which ones are avoided.
+//!
+//! A node is learned from the client's list at submission, from the ResourceManager's updates and from grants.
+//! Losses on a node delay the next replacement (per node, doubling); counted losses are strikes, and two within ten
+//! minutes have the node avoided for ten minutes. Never all usable nodes are avoided.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Strikes within [`EXCLUSION`] that have a node avoided.
+const STRIKES: usize = 2;
+/// How long strikes and exclusions last.
+const EXCLUSION: Duration = Duration::from_secs(600);
+/// The longest chain of doublings of the back-off.
+const DOUBLINGS: u32 = 16;
+
+/// A node's name as asks and blacklists use it: the host, with the port where
+/// `yarn.scheduler.include-port-in-node-name` is set.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeName(Arc<str>);
+
+impl NodeName {
+    /// The name with this text.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether a node takes containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NodeState {
+    /// It does.
+    #[default]
+    Usable,
+    /// It is being taken out of service.
+    Leaving,
+    /// It is lost, unhealthy or gone.
+    Unusable,
+}
+
+/// News of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// Which.
+    pub name: NodeName,
+    /// Its rack, if the news says so.
+    pub rack: Option<String>,
+    /// Whether it takes containers.
+    pub state: NodeState,
+    /// Free memory in MiB, if the news says so.
+    pub free_mib: Option<u64>,
+}
+
+/// A node that asks may name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its name.
+    pub name: NodeName,
+    /// Its rack.
+    pub rack: String,
+    /// How many more executors fit.
+    pub room: u32,
+    /// How many of ours it runs.
+    pub held: u32,
+}
+
+/// What a loss on a node leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Consequence {
+    /// How long the replacement waits.
+    pub delay: Duration,
+    /// The node is to be avoided from now on.
+    pub excluded: bool,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    rack: Option<String>,
+    state: NodeState,
+    free_mib: Option<u64>,
+    held: u32,
+    losses: Vec<Duration>,
+    strikes: Vec<Duration>,
+    excluded_until: Option<Duration>,
+}
+
+/// All nodes heard of.
+#[derive(Debug)]
+pub struct Nodes {
+    nodes: BTreeMap<NodeName, Node>,
+    executor_mib: u64,
+    backoff: (Duration, Duration),
+}
+
+impl Nodes {
+    /// No nodes yet; executors take `executor_mib` MiB each, and back-off doubles from the first value to the second.
+    #[must_use]
+    pub fn new(executor_mib: u64, backoff: (Duration, Duration)) -> Self {
+        Self {
+            nodes: BTreeMap::new(),
+            executor_mib: executor_mib.max(1),
+            backoff,
+        }
+    }
+
+    /// Takes news of a node.
+    pub fn update(&mut self, facts: NodeFacts) {
+        let node = self.nodes.entry(facts.name).or_default();
+        node.state = facts.state;
+        node.rack = facts.rack.or(node.rack.take());
+        node.free_mib = facts.free_mib.or(node.free_mib);
+    }
+
+    /// An executor of ours was placed on a node.
+    pub fn placed(&mut self, name: &NodeName) {
+        let taken = self.executor_mib;
+        let node = self.nodes.entry(name.clone()).or_default();
+        node.held += 1;
+        node.free_mib = node.free_mib.map(|free| free.saturating_sub(taken));
+    }
+
+    /// An executor of ours left a node.
+    pub fn vacated(&mut self, name: &NodeName) {
+        let given = self.executor_mib;
+        if let Some(node) = self.nodes.get_mut(name) {
+            node.held = node.held.saturating_sub(1);
+            node.free_mib = node.free_mib.map(|free| free.saturating_add(given));
+        }
+    }
+
+    /// The rack of a node, if known.
+    #[must_use]
+    pub fn rack(&self, name: &NodeName) -> Option<&str> {
+        self.nodes.get(name)?.rack.as_deref()
+    }
+
+    /// Whether a node is known to be leaving.
+    #[must_use]
+    pub fn is_leaving(&self, name: &NodeName) -> bool {
+        self.nodes
+            .get(name)
+            .is_some_and(|node| node.state == NodeState::Leaving)
+    }
+
+    /// Books the loss of an executor; `counted` losses are strikes.
+    pub fn lost(&mut self, now: Duration, name: &NodeName, counted: bool) -> Consequence {
+        let spare = self.may_exclude(name);
+        let backoff = self.backoff;
+        let node = self.nodes.entry(name.clone()).or_default();
+        node.book(now, counted);
+        let excluded = spare && node.strikes.len() >= STRIKES;
+        if excluded {
+            node.excluded_until = Some(now + EXCLUSION);
+        }
+        Consequence {
+            delay: node.delay(backoff),
+            excluded,
+        }
+    }
+
+    /// Whether `name` may be avoided: not yet, and another usable node would remain.
+    fn may_exclude(&self, name: &NodeName) -> bool {
+        let open = |node: &Node| node.state == NodeState::Usable && node.excluded_until.is_none();
+        let others = self
+            .nodes
+            .iter()
+            .filter(|(other, node)| *other != name && open(node))
+            .count();
+        others > 0
+            && self
+                .nodes
+                .get(name)
+                .is_none_or(|node| node.excluded_until.is_none())
+    }
+
+    /// Ends the exclusions that are over and names their nodes.
+    pub fn expire(&mut self, now: Duration) -> Vec<NodeName> {
+        let mut removals = Vec::new();
+        for (name, node) in &mut self.nodes {
+            if node.excluded_until.is_some_and(|until| until <= now) {
+                node.excluded_until = None;
+                node.strikes.clear();
+                removals.push(name.clone());
+            }
+        }
+        removals
+    }
+
+    /// When the next exclusion ends.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.nodes.values().filter_map(|node| node.excluded_until).min()
+    }
+
+    /// The nodes avoided now.
+    pub fn excluded(&self) -> impl Iterator<Item = (&NodeName, Duration)> {
+        self.nodes
+            .iter()
+            .filter_map(|(name, node)| Some((name, node.excluded_until?)))
+    }
+
+    /// The nodes that asks may name.
+    #[must_use]
+    pub fn candidates(&self) -> Vec<Candidate> {
+        let fit = |(name, node): (&NodeName, &Node)| node.candidate(name, self.executor_mib);
+        self.nodes.iter().filter_map(fit).collect()
+    }
+}
+
+impl Node {
+    fn book(&mut self, now: Duration, counted: bool) {
+        let horizon = now.saturating_sub(EXCLUSION);
+        self.losses.retain(|at| *at >= horizon);
+        self.strikes.retain(|at| *at >= horizon);
+        self.losses.push(now);
+        if counted {
+            self.strikes.push(now);
+        }
+    }
+
+    /// Nothing for the first loss, then the first value, doubled for each further one.
+    fn delay(&self, (first, most): (Duration, Duration)) -> Duration {
+        let Some(doublings) = self.losses.len().checked_sub(2) else {
+            return Duration::ZERO;
+        };
+        let doublings = u32::try_from(doublings).unwrap_or(DOUBLINGS).min(DOUBLINGS);
+        first.saturating_mul(1 << doublings).min(most)
+    }
+
+    fn candidate(&self, name: &NodeName, executor_mib: u64) -> Option<Candidate> {
+        let open = self.state == NodeState::Usable && self.excluded_until.is_none();
+        let room = self
+            .free_mib
+            .map_or(u64::from(u32::MAX), |free| free / executor_mib);
+        let room = u32::try_from(room).unwrap_or(u32::MAX);
+        let rack = self.rack.clone().filter(|_| open && room > 0)?;
+        Some(Candidate {
+            name: name.clone(),
+            rack,
+            room,
+            held: self.held,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    fn nodes(names: &[&str]) -> Nodes {
+        let mut nodes = Nodes::new(512, (MS(200), MS(30_000)));
+        for name in names {
+            nodes.update(NodeFacts {
+                name: NodeName::new(name),
+                rack: Some("/r".into()),
+                state: NodeState::Usable,
+                free_mib: Some(2048),
+            });
+        }
+        nodes
+    }
+
+    #[test]
+    fn the_first_loss_waits_for_nothing_and_the_wait_then_doubles() {
+        let mut nodes = nodes(&["a", "b"]);
+        let delays: Vec<_> = (0..12)
+            .map(|i| nodes.lost(MS(i), &NodeName::new("a"), false).delay)
+            .collect();
+        assert_eq!(delays[..4], [MS(0), MS(200), MS(400), MS(800)]);
+        assert_eq!(delays[11], MS(30_000));
+        assert_eq!(nodes.lost(MS(700_000), &NodeName::new("a"), false).delay, MS(0));
+    }
+
+    #[test]
+    fn two_strikes_exclude_a_node_for_ten_minutes() {
+        let (mut nodes, a) = (nodes(&["a", "b"]), NodeName::new("a"));
+        assert!(!nodes.lost(MS(0), &a, true).excluded);
+        assert!(nodes.lost(MS(1), &a, true).excluded);
+        assert_eq!(nodes.candidates().len(), 1);
+        assert!(nodes.expire(MS(600_000)).is_empty());
+        assert_eq!(nodes.next_deadline(), Some(MS(600_001)));
+        assert_eq!(nodes.expire(MS(600_001)), [a]);
+        assert_eq!(nodes.candidates().len(), 2);
+    }
+
+    #[test]
+    fn neutral_losses_are_no_strikes() {
+        let (mut nodes, a) = (nodes(&["a", "b"]), NodeName::new("a"));
+        assert!((0..9).all(|i| !nodes.lost(MS(i), &a, false).excluded));
+    }
+
+    #[test]
+    fn the_last_usable_node_is_never_excluded() {
+        let mut nodes = nodes(&["a", "b"]);
+        for name in ["a", "a", "b", "b", "b"] {
+            nodes.lost(MS(0), &NodeName::new(name), true);
+        }
+        assert_eq!(nodes.excluded().count(), 1);
+    }
+
+    #[test]
+    fn room_follows_what_we_place_and_take_away() {
+        let (mut nodes, a) = (nodes(&["a"]), NodeName::new("a"));
+        (0..4).for_each(|_| nodes.placed(&a));
+        assert!(nodes.candidates().is_empty());
+        nodes.vacated(&a);
+        assert_eq!(nodes.candidates()[0].room, 1);
+        assert_eq!(nodes.candidates()[0].held, 3);
+    }
+}

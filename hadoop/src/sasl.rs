@@ -1,0 +1,1 @@
+//! SASL as Hadoop RPC speaks it: negotiation and DIGEST-MD5, without sockets.

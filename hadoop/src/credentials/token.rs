@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn padding_is_tolerated() {
         let token = Token {
-            kind: "k".to_owned(),
+            kind: "kk".to_owned(),
             ..Token::from_url_string(RECORDED).unwrap()
         };
         let bare = token.to_url_string();

@@ -4,6 +4,28 @@
 //! sockets nor clocks: [`core::Driver::handle`] takes the time and an [`event::Event`] and pushes
 //! [`event::Effect`]s that the shell around it carries out. The same events give the same effects, in order.
 
+pub mod check;
+pub mod commit;
+pub mod core;
 pub mod event;
 pub mod plan;
 pub mod policy;
+pub mod view;
+
+mod assignment;
+mod attempts;
+mod executors;
+mod failures;
+mod free;
+mod gate;
+mod index;
+mod inputs;
+mod job;
+mod launch;
+mod lifecycle;
+mod liveness;
+mod outcome;
+mod pools;
+mod stage;
+mod task_set;
+mod verdict;

@@ -1,0 +1,59 @@
+//! The task attempts that are alive: launched and neither ended nor lost.
+
+use std::time::Duration;
+
+use wire::failure::KillReason;
+use wire::id::{StageKey, TaskAttemptId};
+
+use crate::index::{AttemptIx, ExecutorIx, Slab, StageIx};
+
+/// All live attempts.
+pub(crate) type Attempts = Slab<AttemptIx, Attempt>;
+
+/// Where an attempt stands with its permission to put its result in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CommitState {
+    NotAsked,
+    /// It asked while the ResourceManager was silent.
+    Held,
+    Granted,
+}
+
+/// One live attempt.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) stage: StageIx,
+    pub(crate) stage_attempt: u32,
+    pub(crate) partition: u32,
+    pub(crate) number: u32,
+    pub(crate) executor: ExecutorIx,
+    /// The slots it takes.
+    pub(crate) cores: u32,
+    pub(crate) launched_at: Duration,
+    /// When its executor last said that it has it.
+    pub(crate) seen_at: Duration,
+    pub(crate) started: bool,
+    pub(crate) speculative: bool,
+    pub(crate) commit: CommitState,
+    pub(crate) cancelled: Option<KillReason>,
+    pub(crate) progress: f32,
+    pub(crate) resident: u64,
+    /// The next live attempt of the same task.
+    pub(crate) sibling: Option<AttemptIx>,
+}
+
+impl Attempt {
+    /// Its id, given the job of its stage.
+    pub(crate) fn id(&self, job: u32) -> TaskAttemptId {
+        let stage = StageKey {
+            job,
+            stage: self.stage.number(),
+            stage_attempt: self.stage_attempt,
+        };
+        TaskAttemptId {
+            stage,
+            partition: self.partition,
+            attempt: self.number,
+        }
+    }
+}

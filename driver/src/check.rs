@@ -1,0 +1,341 @@
+//! What makes a plan impossible to run, found before anything is asked of a cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::plan::{AppPlan, StagePlan, TaskSource, VERSION};
+use crate::policy::PoolPlan;
+
+/// A reason why a plan cannot run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanProblem {
+    /// Written by another release.
+    #[error(
+        "the plan has version {found}, this release reads version {VERSION}: submit with the release that runs it"
+    )]
+    Version {
+        /// What the plan says.
+        found: u32,
+    },
+    /// An edge to a stage that there is not.
+    #[error("stage {stage} waits for stage number {number}, the plan has no such stage")]
+    UnknownStage {
+        /// The stage that waits.
+        stage: String,
+        /// The number it names.
+        number: u32,
+    },
+    /// Stages that wait for each other.
+    #[error("these stages wait for each other: {}", .stages.join(", "))]
+    Cycle {
+        /// Their names.
+        stages: Vec<String>,
+    },
+    /// Tasks that fit on no executor.
+    #[error(
+        "each task of stage {stage} takes {wanted} cores, an executor has {offered}: lower the stage's `cores` or raise those of `executors`"
+    )]
+    TooManyCores {
+        /// The stage.
+        stage: String,
+        /// Slots a task takes.
+        wanted: u32,
+        /// Slots an executor has.
+        offered: u32,
+    },
+    /// Tasks that need more memory than an executor has.
+    #[error(
+        "each task of stage {stage} may use {wanted} MiB, an executor has {offered} MiB: lower the stage's `memory` or raise that of `executors`"
+    )]
+    TooMuchMemory {
+        /// The stage.
+        stage: String,
+        /// What a task may use.
+        wanted: u64,
+        /// What an executor has.
+        offered: u64,
+    },
+    /// Tasks, and never an executor.
+    #[error("no executors are asked for: set `instances` of `executors` to at least 1")]
+    NoExecutors,
+    /// A stage of a job that there is not.
+    #[error("stage {stage} belongs to job number {number}, the plan has {jobs}")]
+    UnknownJob {
+        /// The stage.
+        stage: String,
+        /// The job it names.
+        number: u32,
+        /// How many there are.
+        jobs: usize,
+    },
+    /// An edge between jobs.
+    #[error("stage {stage} waits for stage {before} of another job: edges stay within one job")]
+    EdgeBetweenJobs {
+        /// The stage that waits.
+        stage: String,
+        /// What it waits for.
+        before: String,
+    },
+    /// A pool that there is not.
+    #[error("{of} uses pool {pool}, which is not among `pools`")]
+    UnknownPool {
+        /// What uses it.
+        of: String,
+        /// The name.
+        pool: String,
+    },
+    /// Two pools of one name.
+    #[error("there are two pools named {pool}")]
+    PoolTwice {
+        /// The name.
+        pool: String,
+    },
+    /// Pools inside each other.
+    #[error("pool {pool} is inside itself")]
+    PoolCycle {
+        /// One of them.
+        pool: String,
+    },
+    /// Guaranteed slots that will never be there.
+    #[error("pool {pool} has a min-share of {wanted}, all executors together have {offered} slots")]
+    MinShareTooLarge {
+        /// The pool.
+        pool: String,
+        /// Its min-share.
+        wanted: u64,
+        /// All slots.
+        offered: u64,
+    },
+    /// A gang that will never start.
+    #[error(
+        "stage {stage} is a gang of {wanted} slots, all executors together have {offered}: a gang starts whole or not at all"
+    )]
+    GangTooLarge {
+        /// The stage.
+        stage: String,
+        /// Slots of all its tasks.
+        wanted: u64,
+        /// All slots.
+        offered: u64,
+    },
+    /// Bounds that exclude each other.
+    #[error("executors: min {min} is above max {max}")]
+    ElasticBounds {
+        /// The lower bound.
+        min: u32,
+        /// The upper bound.
+        max: u32,
+    },
+}
+
+impl AppPlan {
+    /// Everything that makes the plan impossible to run; empty when it can.
+    #[must_use]
+    pub fn problems(&self) -> Vec<PlanProblem> {
+        if self.version != VERSION {
+            return vec![PlanProblem::Version { found: self.version }];
+        }
+        let mut problems = Vec::new();
+        check_executors(self, &mut problems);
+        for stage in &self.stages {
+            check_edges(self, stage, &mut problems);
+            check_size(self, stage, &mut problems);
+            check_job(self, stage, &mut problems);
+        }
+        check_pools(self, &mut problems);
+        problems.extend(find_cycle(self));
+        problems
+    }
+
+    /// The most executors that the plan will ever hold.
+    pub(crate) fn most_executors(&self) -> u32 {
+        self.scheduling
+            .elastic
+            .map_or(self.executors.instances, |elastic| elastic.max)
+    }
+
+    fn all_slots(&self) -> u64 {
+        u64::from(self.most_executors()) * u64::from(self.executors.cores)
+    }
+}
+
+fn check_executors(plan: &AppPlan, problems: &mut Vec<PlanProblem>) {
+    if let Some(elastic) = plan
+        .scheduling
+        .elastic
+        .filter(|elastic| elastic.min > elastic.max)
+    {
+        let (min, max) = (elastic.min, elastic.max);
+        problems.push(PlanProblem::ElasticBounds { min, max });
+    }
+    if plan.most_executors() == 0 && !plan.stages.is_empty() {
+        problems.push(PlanProblem::NoExecutors);
+    }
+}
+
+fn check_edges(plan: &AppPlan, stage: &StagePlan, problems: &mut Vec<PlanProblem>) {
+    for &number in stage.edges() {
+        let Some(before) = plan.stages.get(number as usize) else {
+            let stage = stage.name.clone();
+            problems.push(PlanProblem::UnknownStage { stage, number });
+            continue;
+        };
+        if before.scheduling.job != stage.scheduling.job {
+            problems.push(PlanProblem::EdgeBetweenJobs {
+                stage: stage.name.clone(),
+                before: before.name.clone(),
+            });
+        }
+    }
+}
+
+fn check_size(plan: &AppPlan, stage: &StagePlan, problems: &mut Vec<PlanProblem>) {
+    let name = || stage.name.clone();
+    let (wanted, offered) = (stage.cores, plan.executors.cores);
+    if wanted > offered {
+        let stage = name();
+        problems.push(PlanProblem::TooManyCores {
+            stage,
+            wanted,
+            offered,
+        });
+    }
+    let offered = plan.executors.memory_mib;
+    if let Some(wanted) = stage.memory_mib.filter(|&wanted| wanted > offered) {
+        let stage = name();
+        problems.push(PlanProblem::TooMuchMemory {
+            stage,
+            wanted,
+            offered,
+        });
+    }
+    let (wanted, offered) = (
+        stage.source.known_tasks() * u64::from(stage.cores.max(1)),
+        plan.all_slots(),
+    );
+    if stage.scheduling.gang && wanted > offered {
+        let stage = name();
+        problems.push(PlanProblem::GangTooLarge {
+            stage,
+            wanted,
+            offered,
+        });
+    }
+}
+
+fn check_job(plan: &AppPlan, stage: &StagePlan, problems: &mut Vec<PlanProblem>) {
+    let jobs = plan.scheduling.jobs.len().max(1);
+    let number = stage.scheduling.job;
+    if number as usize >= jobs {
+        let stage = stage.name.clone();
+        problems.push(PlanProblem::UnknownJob { stage, number, jobs });
+    }
+}
+
+fn check_pools(plan: &AppPlan, problems: &mut Vec<PlanProblem>) {
+    let mut pools = BTreeMap::new();
+    for pool in &plan.scheduling.pools {
+        if pools.insert(pool.name.as_str(), pool).is_some() {
+            let pool = pool.name.clone();
+            problems.push(PlanProblem::PoolTwice { pool });
+        }
+    }
+    for (of, pool) in pools_used(plan) {
+        if !pools.contains_key(pool) {
+            let pool = pool.to_owned();
+            problems.push(PlanProblem::UnknownPool { of, pool });
+        }
+    }
+    for pool in pools.values() {
+        check_pool(plan, pool, &pools, problems);
+    }
+}
+
+/// Every use of a pool by name.
+fn pools_used(plan: &AppPlan) -> Vec<(String, &str)> {
+    let stages = plan
+        .stages
+        .iter()
+        .map(|stage| (format!("stage {}", stage.name), &stage.scheduling.pool));
+    let jobs = plan
+        .scheduling
+        .jobs
+        .iter()
+        .map(|job| (format!("job {}", job.name), &job.pool));
+    let pools = plan
+        .scheduling
+        .pools
+        .iter()
+        .map(|pool| (format!("pool {}", pool.name), &pool.parent));
+    let all = stages.chain(jobs).chain(pools);
+    all.filter_map(|(of, pool)| Some((of, pool.as_deref()?)))
+        .collect()
+}
+
+fn check_pool(
+    plan: &AppPlan,
+    pool: &PoolPlan,
+    pools: &BTreeMap<&str, &PoolPlan>,
+    problems: &mut Vec<PlanProblem>,
+) {
+    let (wanted, offered) = (u64::from(pool.min_share), plan.all_slots());
+    if wanted > offered {
+        let pool = pool.name.clone();
+        problems.push(PlanProblem::MinShareTooLarge {
+            pool,
+            wanted,
+            offered,
+        });
+    }
+    let mut above = pool.parent.as_deref();
+    for _ in 0..pools.len() {
+        let Some(parent) = above.and_then(|name| pools.get(name)) else {
+            return;
+        };
+        above = parent.parent.as_deref();
+    }
+    if above.is_some() {
+        let pool = pool.name.clone();
+        problems.push(PlanProblem::PoolCycle { pool });
+    }
+}
+
+/// The stages that can never begin because they wait for each other.
+fn find_cycle(plan: &AppPlan) -> Option<PlanProblem> {
+    let mut open: BTreeSet<usize> = (0..plan.stages.len()).collect();
+    loop {
+        let waits = |&index: &usize| {
+            plan.stages[index]
+                .edges()
+                .any(|before| open.contains(&(*before as usize)))
+        };
+        let waiting: BTreeSet<_> = open.iter().copied().filter(waits).collect();
+        if waiting.len() == open.len() {
+            break;
+        }
+        open = waiting;
+    }
+    let stages: Vec<_> = open
+        .iter()
+        .map(|&index| plan.stages[index].name.clone())
+        .collect();
+    (!stages.is_empty()).then_some(PlanProblem::Cycle { stages })
+}
+
+impl StagePlan {
+    /// The stages it waits for, in whichever way.
+    pub(crate) fn edges(&self) -> impl Iterator<Item = &u32> {
+        self.after.iter().chain(&self.scheduling.with)
+    }
+}
+
+impl TaskSource {
+    /// How many tasks there are as far as that is known without looking at files.
+    #[must_use]
+    pub fn known_tasks(&self) -> u64 {
+        match self {
+            Self::Tasks(tasks) => u64::from(*tasks),
+            Self::Items(items) => items.len() as u64,
+            Self::Inputs { .. } => 0,
+        }
+    }
+}

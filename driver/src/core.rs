@@ -1,0 +1,150 @@
+//! The driver as a state machine: events in, effects out.
+//!
+//! [`Driver`] owns all state. This file turns each event into the transition named by it and then lets the parts
+//! that react to any change do so, always in the same order: timers, ready stages, assignment, verdict. The
+//! transitions themselves are in the module of what they are about, as further `impl Driver` blocks.
+//!
+//! Invariants kept here (letters of the product contract): E, because [`Driver::handle`] ends with the check of the
+//! verdict whatever the event was, and J, because nothing here grows with the number of events.
+
+use std::time::Duration;
+
+use crate::assignment::Offers;
+use crate::attempts::Attempts;
+use crate::commit::Commits;
+use crate::event::{Effect, Event};
+use crate::executors::Executors;
+use crate::failures::FailureLog;
+use crate::gate::Gate;
+use crate::index::{Slab, StageIx, Table};
+use crate::job::Job;
+use crate::launch::Outbox;
+use crate::liveness::Watch;
+use crate::plan::AppPlan;
+use crate::pools::Queue;
+use crate::stage::Stage;
+
+/// How far the application is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    New,
+    Running,
+    Finished,
+}
+
+/// The driver of one application.
+#[derive(Debug)]
+pub struct Driver {
+    pub(crate) plan: AppPlan,
+    pub(crate) now: Duration,
+    pub(crate) life: Life,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) stages: Table<StageIx, Stage>,
+    /// Stages that may have become ready.
+    pub(crate) ready: Vec<StageIx>,
+    pub(crate) queue: Queue,
+    pub(crate) executors: Executors,
+    pub(crate) attempts: Attempts,
+    pub(crate) watch: Watch,
+    pub(crate) gate: Gate,
+    pub(crate) offers: Offers,
+    pub(crate) outbox: Outbox,
+    pub(crate) commits: Commits,
+    pub(crate) failures: FailureLog,
+    /// Why no more executors can be had.
+    pub(crate) hopeless: Option<String>,
+}
+
+impl Driver {
+    /// A driver that waits for [`Event::Started`].
+    ///
+    /// A plan that cannot run ([`AppPlan::problems`]) is answered by a failure once it is started.
+    #[must_use]
+    pub fn new(plan: AppPlan) -> Self {
+        let broken = !plan.problems().is_empty();
+        let usable = if broken {
+            AppPlan {
+                stages: Vec::new(),
+                ..plan.clone()
+            }
+        } else {
+            plan.clone()
+        };
+        let stages = crate::stage::of_plan(&usable);
+        Self {
+            now: Duration::ZERO,
+            life: Life::New,
+            jobs: crate::job::of_plan(&usable),
+            ready: Vec::new(),
+            queue: Queue::new(),
+            stages: Table::new(stages),
+            executors: Executors::new(),
+            attempts: Slab::new(),
+            watch: Watch::default(),
+            gate: Gate::new(&plan),
+            offers: Offers::default(),
+            outbox: Outbox::default(),
+            commits: Commits::default(),
+            failures: FailureLog::default(),
+            hopeless: None,
+            plan,
+        }
+    }
+
+    /// Takes in what happened at `now`, and adds what is to be done.
+    ///
+    /// `now` counts from any fixed point and never goes back. After [`Effect::Finish`] nothing follows.
+    pub fn handle(&mut self, now: Duration, event: Event, effects: &mut Vec<Effect>) {
+        self.now = self.now.max(now);
+        if self.is_finished() {
+            return;
+        }
+        self.dispatch(event, effects);
+        if self.life == Life::Running {
+            self.settle(effects);
+        }
+    }
+
+    /// When [`Driver::handle`] wants to be called, with [`Event::DeadlineReached`] if nothing else happens before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        if self.life != Life::Running {
+            return None;
+        }
+        let deadlines = [self.watch.next(), self.gate.deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Whether the verdict was given.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.life == Life::Finished
+    }
+
+    fn dispatch(&mut self, event: Event, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Started => self.on_started(effects),
+            Event::ExecutorRegistered(registration) => self.on_registered(registration, effects),
+            Event::HeartbeatReceived { executor, running } => self.on_heartbeat(&executor, &running, effects),
+            Event::ExecutorDisconnected { executor } => self.on_disconnected(&executor),
+            Event::ExecutorLost { executor, loss } => self.on_executor_lost(&executor, loss, effects),
+            Event::TaskStarted { executor, id } => self.on_task_started(&executor, id),
+            Event::TaskFinished { executor, report } => self.on_task_finished(&executor, &report, effects),
+            Event::CommitRequested { executor, id } => self.on_commit_requested(&executor, id, effects),
+            Event::StagePlanned { stage, tasks } => self.on_stage_planned(stage, tasks, effects),
+            Event::StageCommitted { stage, result } => self.on_stage_committed(stage, result, effects),
+            Event::ResourceManagerHeard => self.on_resource_manager_heard(effects),
+            Event::LauncherGaveUp { reason } => self.hopeless = Some(reason),
+            Event::KillRequested { by } => self.on_kill_requested(&by, effects),
+            Event::DeadlineReached => {}
+        }
+    }
+
+    fn settle(&mut self, effects: &mut Vec<Effect>) {
+        self.watch_executors(effects);
+        self.open_gate();
+        self.begin_ready_stages(effects);
+        self.assign(effects);
+        self.conclude(effects);
+    }
+}

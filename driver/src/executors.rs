@@ -1,0 +1,211 @@
+//! The executors that ever registered, and which of them have free slots.
+//!
+//! An executor's number is never used again, so that finished tasks can name it; one that is gone keeps only its
+//! name and the way it went.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use wire::failure::ExecutorLoss;
+use wire::id::{BootNonce, ExecutorId, StageKey};
+
+use crate::event::Registration;
+use crate::free::FreeSlots;
+use crate::index::{AttemptIx, ExecutorIx, HostIx, Ix, Table};
+
+/// Whether an executor can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Liveness {
+    /// It is heard.
+    Live,
+    /// It has been silent for a while: no new tasks.
+    Suspect,
+    /// Its connection ended: no new tasks, and soon it is given up.
+    Disconnected {
+        since: Duration,
+    },
+    Gone {
+        at: Duration,
+        loss: ExecutorLoss,
+    },
+}
+
+/// One executor.
+#[derive(Debug)]
+pub(crate) struct Executor {
+    pub(crate) id: ExecutorId,
+    pub(crate) boot: BootNonce,
+    pub(crate) host: HostIx,
+    pub(crate) slots: u32,
+    pub(crate) free: u32,
+    pub(crate) liveness: Liveness,
+    pub(crate) registered_at: Duration,
+    pub(crate) last_heard: Duration,
+    /// Since when it has been without a task.
+    pub(crate) idle_since: Duration,
+    /// When its silence is looked at next.
+    pub(crate) watched_at: Duration,
+    pub(crate) attempts: Vec<AttemptIx>,
+    /// Stages whose shared part it knows.
+    pub(crate) told: Vec<StageKey>,
+    pub(crate) succeeded: u32,
+    pub(crate) failed: u32,
+    /// It leaves: no new tasks.
+    pub(crate) draining: bool,
+    /// It is left out after failures.
+    pub(crate) excluded: bool,
+}
+
+impl Executor {
+    fn new(registration: Registration, host: HostIx, now: Duration) -> Self {
+        Self {
+            id: registration.executor,
+            boot: registration.boot,
+            host,
+            slots: registration.slots,
+            free: registration.slots,
+            liveness: Liveness::Live,
+            registered_at: now,
+            last_heard: now,
+            idle_since: now,
+            watched_at: now,
+            attempts: Vec::new(),
+            told: Vec::new(),
+            succeeded: 0,
+            failed: 0,
+            draining: false,
+            excluded: false,
+        }
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self.liveness, Liveness::Gone { .. })
+    }
+
+    /// The slots it may be given tasks for.
+    fn offered(&self) -> u32 {
+        let willing = self.liveness == Liveness::Live && !self.draining && !self.excluded;
+        if willing { self.free } else { 0 }
+    }
+}
+
+/// All executors.
+#[derive(Debug)]
+pub(crate) struct Executors {
+    all: Table<ExecutorIx, Executor>,
+    by_id: BTreeMap<ExecutorId, ExecutorIx>,
+    pub(crate) hosts: Hosts,
+    pub(crate) free: FreeSlots,
+    live: u32,
+}
+
+impl Executors {
+    pub(crate) fn new() -> Self {
+        Self {
+            all: Table::new(Vec::new()),
+            by_id: BTreeMap::new(),
+            hosts: Hosts::default(),
+            free: FreeSlots::default(),
+            live: 0,
+        }
+    }
+
+    pub(crate) fn find(&self, id: &ExecutorId) -> Option<ExecutorIx> {
+        self.by_id.get(id).copied()
+    }
+
+    /// The number of an executor that is not gone.
+    pub(crate) fn find_present(&self, id: &ExecutorId) -> Option<ExecutorIx> {
+        self.find(id).filter(|&index| !self[index].is_gone())
+    }
+
+    /// How many have registered and are not gone.
+    pub(crate) fn present(&self) -> u32 {
+        self.live
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ExecutorIx, &Executor)> {
+        self.all.iter()
+    }
+
+    pub(crate) fn iter_present(&self) -> impl Iterator<Item = (ExecutorIx, &Executor)> {
+        self.all.iter().filter(|(_, executor)| !executor.is_gone())
+    }
+
+    pub(crate) fn admit(&mut self, registration: Registration, now: Duration) -> ExecutorIx {
+        let host = self.hosts.intern(&registration.host);
+        let id = registration.executor.clone();
+        let index = self.all.push(Executor::new(registration, host, now));
+        self.by_id.insert(id, index);
+        self.live += 1;
+        self.refresh(index);
+        index
+    }
+
+    /// Marks an executor as gone; its attempts are the caller's to end.
+    pub(crate) fn bury(&mut self, index: ExecutorIx, at: Duration, loss: ExecutorLoss) {
+        let executor = &mut self.all[index];
+        executor.liveness = Liveness::Gone { at, loss };
+        executor.told = Vec::new();
+        self.live -= 1;
+        self.refresh(index);
+    }
+
+    pub(crate) fn set_liveness(&mut self, index: ExecutorIx, liveness: Liveness) {
+        self.all[index].liveness = liveness;
+        self.refresh(index);
+    }
+
+    pub(crate) fn take_slots(&mut self, index: ExecutorIx, slots: u32) {
+        self.all[index].free -= slots;
+        self.refresh(index);
+    }
+
+    pub(crate) fn return_slots(&mut self, index: ExecutorIx, slots: u32) {
+        self.all[index].free += slots;
+        self.refresh(index);
+    }
+
+    /// Brings the free slots up to date after a change of an executor.
+    pub(crate) fn refresh(&mut self, index: ExecutorIx) {
+        let offered = self.all[index].offered();
+        self.free.set(index, offered);
+    }
+}
+
+impl std::ops::Index<ExecutorIx> for Executors {
+    type Output = Executor;
+
+    fn index(&self, index: ExecutorIx) -> &Executor {
+        &self.all[index]
+    }
+}
+
+impl std::ops::IndexMut<ExecutorIx> for Executors {
+    fn index_mut(&mut self, index: ExecutorIx) -> &mut Executor {
+        &mut self.all[index]
+    }
+}
+
+/// The names of nodes.
+#[derive(Debug, Default)]
+pub(crate) struct Hosts {
+    names: Vec<String>,
+    numbers: BTreeMap<String, HostIx>,
+}
+
+impl Hosts {
+    pub(crate) fn intern(&mut self, name: &str) -> HostIx {
+        if let Some(&index) = self.numbers.get(name) {
+            return index;
+        }
+        let index = HostIx::new(self.names.len());
+        self.names.push(name.to_owned());
+        self.numbers.insert(name.to_owned(), index);
+        index
+    }
+
+    pub(crate) fn name(&self, index: HostIx) -> &str {
+        &self.names[index.get()]
+    }
+}

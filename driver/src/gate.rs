@@ -1,0 +1,80 @@
+//! No task before enough executors are there: otherwise the first one would get the first tasks, however badly
+//! it suits them. Nobody waits for ever: the gate opens after a while with any number.
+
+use std::time::Duration;
+
+use crate::core::Driver;
+use crate::plan::AppPlan;
+
+/// Whether tasks may be launched.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    needed: u32,
+    patience: Duration,
+    until: Option<Duration>,
+    open: bool,
+}
+
+impl Gate {
+    pub(crate) fn new(plan: &AppPlan) -> Self {
+        let ratio = plan.settings.min_registered_ratio.clamp(0.0, 1.0);
+        let wanted = match plan.scheduling.elastic {
+            Some(elastic) => elastic.min,
+            None => plan.executors.instances,
+        };
+        Self {
+            needed: share(wanted, ratio),
+            patience: plan.settings.max_registered_wait,
+            until: None,
+            open: false,
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    pub(crate) fn start(&mut self, now: Duration) {
+        self.until = Some(now + self.patience);
+        self.open |= self.needed == 0;
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.until.filter(|_| !self.open)
+    }
+}
+
+/// The number of executors that is at least this share of all, rounded up.
+fn share(executors: u32, ratio: f64) -> u32 {
+    let needed = (f64::from(executors) * ratio).ceil();
+    (0..=executors)
+        .find(|&count| f64::from(count) >= needed)
+        .unwrap_or(executors)
+}
+
+impl Driver {
+    /// Opens the gate when enough executors are there or enough time is over.
+    pub(crate) fn open_gate(&mut self) {
+        let Some(until) = self.gate.deadline() else {
+            return;
+        };
+        if self.executors.present() >= self.gate.needed || self.now >= until {
+            self.gate.open = true;
+            self.offers.everyone();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_is_rounded_up() {
+        assert_eq!(share(3, 0.8), 3);
+        assert_eq!(share(10, 0.8), 8);
+        assert_eq!(share(10, 0.0), 0);
+        assert_eq!(share(0, 1.0), 0);
+        assert_eq!(share(7, 1.0), 7);
+    }
+}

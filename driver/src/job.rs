@@ -1,0 +1,50 @@
+//! A job: stages that succeed or fail together.
+
+use crate::plan::AppPlan;
+
+/// What became of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum JobState {
+    Running,
+    Succeeded,
+    /// The decisive cause.
+    Failed(String),
+    /// By whom.
+    Killed(String),
+}
+
+/// One job.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) name: String,
+    pub(crate) state: JobState,
+    /// Stages that are not done.
+    pub(crate) open_stages: u32,
+}
+
+impl Job {
+    pub(crate) fn is_running(&self) -> bool {
+        self.state == JobState::Running
+    }
+}
+
+/// The jobs of a plan.
+pub(crate) fn of_plan(plan: &AppPlan) -> Vec<Job> {
+    let highest = plan.stages.iter().map(|stage| stage.scheduling.job + 1).max();
+    let named = plan.scheduling.jobs.len();
+    let count = named.max(highest.unwrap_or(1) as usize);
+    let mut jobs: Vec<_> = (0..count).map(|number| new_job(plan, number)).collect();
+    for stage in &plan.stages {
+        jobs[stage.scheduling.job as usize].open_stages += 1;
+    }
+    jobs
+}
+
+fn new_job(plan: &AppPlan, number: usize) -> Job {
+    let name = plan.scheduling.jobs.get(number).map(|job| job.name.clone());
+    Job {
+        name: name.unwrap_or_else(|| plan.name.clone()),
+        state: JobState::Running,
+        open_stages: 0,
+    }
+}

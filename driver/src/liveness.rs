@@ -1,0 +1,251 @@
+//! Which executors are alive, and the one way in which they cease to be.
+//!
+//! Silence makes an executor suspect, then dead. The end of its connection makes it suspect at once and dead after
+//! the time that silence alone would take to make it suspect, unless it connects again; who ended it and whether
+//! that counts is said by the launcher, usually before that. [`Driver::remove_executor`] is the only function that
+//! takes an executor away.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use wire::failure::{ExecutorLoss, FailureCause, KillReason, TaskFailure};
+use wire::id::{ExecutorId, TaskAttemptId};
+use wire::message::RunningTask;
+
+use crate::core::Driver;
+use crate::event::{Effect, Registration};
+use crate::executors::{Executor, Liveness};
+use crate::index::ExecutorIx;
+use crate::plan::Settings;
+
+/// When the silence of each executor is looked at next.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    queue: BTreeSet<(Duration, ExecutorIx)>,
+}
+
+impl Watch {
+    pub(crate) fn next(&self) -> Option<Duration> {
+        self.queue.first().map(|&(at, _)| at)
+    }
+
+    fn pop_due(&mut self, now: Duration) -> Option<ExecutorIx> {
+        let &(at, index) = self.queue.first()?;
+        if at > now {
+            return None;
+        }
+        self.queue.pop_first();
+        Some(index)
+    }
+}
+
+/// When an executor is given up if nothing is heard from it.
+fn dead_at(executor: &Executor, settings: &Settings) -> Duration {
+    let silent = executor.last_heard + settings.heartbeat_dead;
+    match executor.liveness {
+        Liveness::Disconnected { since } => silent.min(since + settings.heartbeat_suspect),
+        Liveness::Live | Liveness::Suspect | Liveness::Gone { .. } => silent,
+    }
+}
+
+impl Driver {
+    pub(crate) fn on_registered(&mut self, registration: Registration, effects: &mut Vec<Effect>) {
+        let Some(index) = self.executors.find(&registration.executor) else {
+            self.admit(registration, effects);
+            return;
+        };
+        let executor = &self.executors[index];
+        if executor.is_gone() {
+            effects.push(Effect::StopExecutor {
+                executor: registration.executor,
+                loss: ExecutorLoss::KilledByUs,
+            });
+        } else if executor.boot == registration.boot {
+            self.readmit(index, &registration.running, effects);
+        } else {
+            self.remove_executor(index, ExecutorLoss::Unknown, effects);
+            self.admit(registration, effects);
+        }
+    }
+
+    fn admit(&mut self, registration: Registration, effects: &mut Vec<Effect>) {
+        let strangers = registration.running.clone();
+        let executor = registration.executor.clone();
+        let index = self.executors.admit(registration, self.now);
+        self.watch_from(index);
+        self.offers.one(index);
+        for id in strangers {
+            cancel_stranger(&executor, id, effects);
+        }
+    }
+
+    /// An executor has connected again.
+    fn readmit(&mut self, index: ExecutorIx, running: &[TaskAttemptId], effects: &mut Vec<Effect>) {
+        self.executors[index].told.clear();
+        self.revive(index);
+        self.compare_running(index, running.iter().map(|&id| (id, None)), effects);
+    }
+
+    pub(crate) fn on_heartbeat(
+        &mut self,
+        executor: &ExecutorId,
+        running: &[RunningTask],
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(index) = self.executors.find_present(executor) else {
+            return;
+        };
+        self.revive(index);
+        let details = running.iter().map(|task| (task.id, Some(task)));
+        self.compare_running(index, details, effects);
+    }
+
+    /// An executor was heard: it is no longer under suspicion.
+    fn revive(&mut self, index: ExecutorIx) {
+        let executor = &mut self.executors[index];
+        executor.last_heard = self.now;
+        if executor.liveness != Liveness::Live {
+            self.executors.set_liveness(index, Liveness::Live);
+            self.watch_from(index);
+            self.offers.one(index);
+        }
+    }
+
+    /// Compares what an executor runs with what it should run.
+    fn compare_running<'a>(
+        &mut self,
+        index: ExecutorIx,
+        running: impl Iterator<Item = (TaskAttemptId, Option<&'a RunningTask>)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let executor = self.executors[index].id.clone();
+        for (id, details) in running {
+            let Some(attempt) = self
+                .live_attempt(&executor, id)
+                .and_then(|live| self.attempts.get_mut(live))
+            else {
+                cancel_stranger(&executor, id, effects);
+                continue;
+            };
+            attempt.seen_at = self.now;
+            attempt.started = true;
+            if let Some(details) = details {
+                attempt.progress = details.progress;
+                attempt.resident = details.resident;
+            }
+        }
+        self.give_up_missing(index, effects);
+    }
+
+    /// Attempts that their executor has not had for long were lost on the way to it or back.
+    fn give_up_missing(&mut self, index: ExecutorIx, effects: &mut Vec<Effect>) {
+        let patience = self.plan.settings.heartbeat_suspect;
+        let (now, attempts) = (self.now, &self.attempts);
+        let missing = |&index: &_| {
+            attempts
+                .get(index)
+                .is_some_and(|attempt| attempt.seen_at + patience <= now)
+        };
+        let missing: Vec<_> = self.executors[index]
+            .attempts
+            .iter()
+            .copied()
+            .filter(missing)
+            .collect();
+        for attempt in missing {
+            self.vanish(attempt, effects);
+        }
+    }
+
+    pub(crate) fn on_disconnected(&mut self, executor: &ExecutorId) {
+        let Some(index) = self.executors.find_present(executor) else {
+            return;
+        };
+        if !matches!(self.executors[index].liveness, Liveness::Disconnected { .. }) {
+            let since = self.now;
+            self.executors
+                .set_liveness(index, Liveness::Disconnected { since });
+            self.watch_from(index);
+        }
+    }
+
+    pub(crate) fn on_executor_lost(
+        &mut self,
+        executor: &ExecutorId,
+        loss: ExecutorLoss,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Some(index) = self.executors.find_present(executor) {
+            self.remove_executor(index, loss, effects);
+        }
+    }
+
+    /// Takes an executor away and ends its attempts. Every way in which an executor goes leads here.
+    pub(crate) fn remove_executor(
+        &mut self,
+        index: ExecutorIx,
+        loss: ExecutorLoss,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.unwatch(index);
+        self.executors.bury(index, self.now, loss);
+        while let Some(&attempt) = self.executors[index].attempts.last() {
+            let started = self.attempts.get(attempt).is_some_and(|attempt| attempt.started);
+            let failure = TaskFailure::new(FailureCause::ExecutorLost { loss, started });
+            self.end_attempt(attempt, &failure, effects);
+        }
+        self.executors[index].attempts = Vec::new();
+    }
+
+    /// Looks at every executor whose time has come.
+    pub(crate) fn watch_executors(&mut self, effects: &mut Vec<Effect>) {
+        while let Some(index) = self.watch.pop_due(self.now) {
+            self.judge_silence(index, effects);
+        }
+    }
+
+    fn judge_silence(&mut self, index: ExecutorIx, effects: &mut Vec<Effect>) {
+        let settings = &self.plan.settings;
+        let executor = &self.executors[index];
+        if self.now >= dead_at(executor, settings) {
+            effects.push(Effect::StopExecutor {
+                executor: executor.id.clone(),
+                loss: ExecutorLoss::Silent,
+            });
+            self.remove_executor(index, ExecutorLoss::Silent, effects);
+            return;
+        }
+        let silent = self.now >= executor.last_heard + settings.heartbeat_suspect;
+        if silent && executor.liveness == Liveness::Live {
+            self.executors.set_liveness(index, Liveness::Suspect);
+        }
+        self.watch_from(index);
+    }
+
+    /// Sets the time at which an executor is looked at next.
+    fn watch_from(&mut self, index: ExecutorIx) {
+        self.unwatch(index);
+        let settings = &self.plan.settings;
+        let executor = &mut self.executors[index];
+        let dead = dead_at(executor, settings);
+        executor.watched_at = match executor.liveness {
+            Liveness::Live => dead.min(executor.last_heard + settings.heartbeat_suspect),
+            Liveness::Suspect | Liveness::Disconnected { .. } | Liveness::Gone { .. } => dead,
+        };
+        self.watch.queue.insert((executor.watched_at, index));
+    }
+
+    fn unwatch(&mut self, index: ExecutorIx) {
+        let at = self.executors[index].watched_at;
+        self.watch.queue.remove(&(at, index));
+    }
+}
+
+/// Ends an attempt that an executor runs and that is not wanted.
+fn cancel_stranger(executor: &ExecutorId, id: TaskAttemptId, effects: &mut Vec<Effect>) {
+    effects.push(Effect::Cancel {
+        executor: executor.clone(),
+        id,
+        reason: KillReason::StageEnded,
+    });
+}

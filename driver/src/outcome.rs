@@ -1,0 +1,222 @@
+//! What follows from the end of a task attempt.
+//!
+//! A report may be late, repeated or come from an executor that was given up. The first success of a partition
+//! counts, whoever reports it, because results of all attempts are the same and land under the same name
+//! (invariant A); every other report about an attempt that is not alive is dropped.
+
+use wire::failure::{FailureCause, KillReason, TaskFailure};
+use wire::id::{ExecutorId, TaskAttemptId};
+use wire::message::TaskReport;
+use wire::task::TaskMetrics;
+
+use crate::attempts::Attempt;
+use crate::core::Driver;
+use crate::event::Effect;
+use crate::failures::FailureRecord;
+use crate::index::{AttemptIx, StageIx};
+use crate::task_set::{Completion, TaskState};
+
+impl Driver {
+    pub(crate) fn on_task_started(&mut self, executor: &ExecutorId, id: TaskAttemptId) {
+        let now = self.now;
+        let Some(index) = self.live_attempt(executor, id) else {
+            return;
+        };
+        if let Some(attempt) = self.attempts.get_mut(index) {
+            attempt.started = true;
+            attempt.seen_at = now;
+        }
+    }
+
+    pub(crate) fn on_task_finished(
+        &mut self,
+        executor: &ExecutorId,
+        report: &TaskReport,
+        effects: &mut Vec<Effect>,
+    ) {
+        let live = self.live_attempt(executor, report.id);
+        match (&report.outcome, live) {
+            (Ok(()), Some(index)) => self.on_success(index, &report.metrics, effects),
+            (Ok(()), None) => self.on_late_success(executor, report, effects),
+            (Err(failure), Some(index)) => self.end_attempt(index, failure, effects),
+            (Err(_), None) => {}
+        }
+    }
+
+    /// The live attempt of an id on an executor.
+    pub(crate) fn live_attempt(&self, executor: &ExecutorId, id: TaskAttemptId) -> Option<AttemptIx> {
+        let index = StageIx::from_number(id.stage.stage);
+        let mut next = self.stages.get(index)?.tasks.as_ref()?.get(id.partition)?.live;
+        while let Some(index) = next {
+            let attempt = self.attempts.get(index)?;
+            if attempt.number == id.attempt && attempt.stage_attempt == id.stage.stage_attempt {
+                return (self.executors[attempt.executor].id == *executor).then_some(index);
+            }
+            next = attempt.sibling;
+        }
+        None
+    }
+
+    fn on_success(&mut self, index: AttemptIx, metrics: &TaskMetrics, effects: &mut Vec<Effect>) {
+        let Some(attempt) = self.retire(index) else {
+            return;
+        };
+        self.executors[attempt.executor].succeeded += 1;
+        let result = Completion {
+            place: Some(attempt.executor),
+            launched_at: attempt.launched_at,
+            took: self.now.saturating_sub(attempt.launched_at),
+        };
+        self.finish_task(attempt.stage, attempt.partition, result, metrics, effects);
+    }
+
+    /// A success of an attempt that was given up: good if the partition is still open.
+    fn on_late_success(&mut self, executor: &ExecutorId, report: &TaskReport, effects: &mut Vec<Effect>) {
+        let index = StageIx::from_number(report.id.stage.stage);
+        let known = self.stages.get(index).and_then(|stage| {
+            let issued = stage.tasks.as_ref()?.get(report.id.partition)?.next_attempt;
+            let same = stage.key.job == report.id.stage.job;
+            Some(
+                same && report.id.stage.stage_attempt <= stage.key.stage_attempt
+                    && report.id.attempt < issued,
+            )
+        });
+        if known != Some(true) {
+            return;
+        }
+        let result = Completion {
+            place: self.executors.find(executor),
+            launched_at: self.now.saturating_sub(report.metrics.wall),
+            took: report.metrics.wall,
+        };
+        self.finish_task(index, report.id.partition, result, &report.metrics, effects);
+    }
+
+    fn finish_task(
+        &mut self,
+        index: StageIx,
+        partition: u32,
+        result: Completion,
+        metrics: &TaskMetrics,
+        effects: &mut Vec<Effect>,
+    ) {
+        let stage = &mut self.stages[index];
+        if !stage.is_running() {
+            return;
+        }
+        let Some(tasks) = stage.tasks.as_mut() else {
+            return;
+        };
+        if !tasks.finish(partition, result) {
+            return;
+        }
+        let (complete, exhausted) = (tasks.is_complete(), tasks.pending() == 0);
+        let others = tasks.get(partition).and_then(|task| task.live);
+        stage.add_metrics(metrics);
+        if exhausted {
+            self.queue.set_pending(index, stage.key, false);
+        }
+        self.cancel_attempts(others, KillReason::OtherAttemptWon, effects);
+        if complete {
+            self.complete_stage(index, effects);
+        }
+    }
+
+    /// Cancels an attempt and its siblings.
+    fn cancel_attempts(&mut self, first: Option<AttemptIx>, reason: KillReason, effects: &mut Vec<Effect>) {
+        let mut next = first;
+        while let Some(index) = next {
+            next = self.attempts.get(index).and_then(|attempt| attempt.sibling);
+            self.cancel(index, reason, effects);
+        }
+    }
+
+    /// Has an attempt ended; its slots are free once its executor says that it is.
+    pub(crate) fn cancel(&mut self, index: AttemptIx, reason: KillReason, effects: &mut Vec<Effect>) {
+        let Some(attempt) = self.attempts.get_mut(index) else {
+            return;
+        };
+        let executor = &self.executors[attempt.executor];
+        if attempt.cancelled.is_some() || executor.is_gone() {
+            return;
+        }
+        attempt.cancelled = Some(reason);
+        effects.push(Effect::Cancel {
+            executor: executor.id.clone(),
+            id: attempt.id(self.stages[attempt.stage].key.job),
+            reason,
+        });
+    }
+
+    /// An attempt is over without success.
+    pub(crate) fn end_attempt(&mut self, index: AttemptIx, failure: &TaskFailure, effects: &mut Vec<Effect>) {
+        let Some(attempt) = self.retire(index) else {
+            return;
+        };
+        let stage = &mut self.stages[attempt.stage];
+        let Some(tasks) = stage.tasks.as_mut() else {
+            return;
+        };
+        let counts = failure.counts_for_task();
+        let job = stage.key.job;
+        let open = stage.phase == crate::stage::Phase::Running
+            && tasks
+                .get(attempt.partition)
+                .is_some_and(|task| task.state != TaskState::Done);
+        if !open || attempt.cancelled.is_some() && !counts {
+            self.requeue_if_open(&attempt, open);
+            return;
+        }
+        tasks.failed += 1;
+        self.failures
+            .record(FailureRecord::new(self.now, &attempt, job, counts, failure));
+        if counts {
+            self.executors[attempt.executor].failed += 1;
+            self.count_failure(&attempt, failure, effects);
+        }
+        let open = self.stages[attempt.stage].is_running();
+        self.requeue_if_open(&attempt, open);
+    }
+
+    /// Raises the count of a task, and ends its job when that was one too many.
+    fn count_failure(&mut self, attempt: &Attempt, failure: &TaskFailure, effects: &mut Vec<Effect>) {
+        let stage = &mut self.stages[attempt.stage];
+        let (job, limit) = (stage.key.job, stage.max_failures);
+        let Some(task) = stage
+            .tasks
+            .as_mut()
+            .and_then(|tasks| tasks.get_mut(attempt.partition))
+        else {
+            return;
+        };
+        task.failures = task.failures.saturating_add(1);
+        let failures = u32::from(task.failures);
+        if failures >= limit {
+            let cause = self.decisive_cause(attempt, failures, failure);
+            self.fail_job(job, cause, effects);
+        }
+    }
+
+    /// Has a task run again unless another attempt of it is alive.
+    fn requeue_if_open(&mut self, attempt: &Attempt, open: bool) {
+        let stage = &mut self.stages[attempt.stage];
+        let Some(tasks) = stage.tasks.as_mut().filter(|_| open) else {
+            return;
+        };
+        if tasks
+            .get(attempt.partition)
+            .is_some_and(|task| task.live.is_none())
+        {
+            tasks.requeue(attempt.partition);
+            self.queue.set_pending(attempt.stage, stage.key, true);
+            self.offers.everyone();
+        }
+    }
+
+    /// An attempt went missing without fault of its own.
+    pub(crate) fn vanish(&mut self, index: AttemptIx, effects: &mut Vec<Effect>) {
+        self.cancel(index, KillReason::StageEnded, effects);
+        let failure = TaskFailure::new(FailureCause::Killed(KillReason::StageEnded));
+        self.end_attempt(index, &failure, effects);
+    }
+}

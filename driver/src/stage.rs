@@ -1,0 +1,127 @@
+//! A stage: where it is between waiting for others and having its output marked as complete.
+
+use std::time::Duration;
+
+use wire::id::StageKey;
+use wire::task::TaskMetrics;
+
+use crate::index::StageIx;
+use crate::plan::{AppPlan, StagePlan, TaskSource};
+use crate::task_set::TaskSet;
+
+/// Where a stage is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Others have to be done before.
+    Waiting,
+    /// Its tasks are being found.
+    Planning,
+    /// Its tasks run.
+    Running,
+    /// Its tasks are done; its output is to be marked once the ResourceManager is heard.
+    Complete,
+    /// Its output is being marked.
+    Committing,
+    Done,
+    /// Its job ended before it.
+    Abandoned,
+}
+
+/// One stage.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) key: StageKey,
+    pub(crate) phase: Phase,
+    /// Stages that wait for this one.
+    pub(crate) followers: Vec<StageIx>,
+    /// How many stages it still waits for.
+    pub(crate) waits_for: u32,
+    pub(crate) tasks: Option<TaskSet>,
+    /// Slots of each task.
+    pub(crate) cores: u32,
+    pub(crate) max_failures: u32,
+    pub(crate) times: StageTimes,
+    pub(crate) totals: TaskMetrics,
+    /// How far the current round of offers has come with it.
+    pub(crate) sweep: crate::assignment::Sweep,
+}
+
+/// When a stage came to each phase.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct StageTimes {
+    pub(crate) submitted: Option<Duration>,
+    pub(crate) first_launch: Option<Duration>,
+    pub(crate) completed: Option<Duration>,
+}
+
+impl Stage {
+    fn new(index: StageIx, plan: &StagePlan, default_failures: u32) -> Self {
+        Self {
+            key: StageKey {
+                job: plan.scheduling.job,
+                stage: index.number(),
+                stage_attempt: 0,
+            },
+            phase: Phase::Waiting,
+            followers: Vec::new(),
+            waits_for: 0,
+            tasks: None,
+            cores: plan.cores.max(1),
+            max_failures: plan.max_failures.unwrap_or(default_failures).max(1),
+            times: StageTimes::default(),
+            totals: TaskMetrics::default(),
+            sweep: crate::assignment::Sweep::default(),
+        }
+    }
+
+    /// Whether its tasks may be launched.
+    pub(crate) fn is_running(&self) -> bool {
+        self.phase == Phase::Running
+    }
+
+    /// Whether its shell may have made something for it that is not final.
+    pub(crate) fn is_begun(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Planning | Phase::Running | Phase::Complete | Phase::Committing
+        )
+    }
+
+    pub(crate) fn add_metrics(&mut self, metrics: &TaskMetrics) {
+        let totals = &mut self.totals;
+        totals.wall += metrics.wall;
+        totals.cpu_user += metrics.cpu_user;
+        totals.cpu_system += metrics.cpu_system;
+        totals.peak_resident = totals.peak_resident.max(metrics.peak_resident);
+        totals.input_bytes = totals.input_bytes.saturating_add(metrics.input_bytes);
+        totals.output_bytes = totals.output_bytes.saturating_add(metrics.output_bytes);
+        totals.stderr_bytes = totals.stderr_bytes.saturating_add(metrics.stderr_bytes);
+    }
+
+    /// Its finished tasks, and all of them as far as they are known.
+    pub(crate) fn progress(&self, source: &TaskSource) -> (u64, u64) {
+        let Some(tasks) = &self.tasks else {
+            return (0, source.known_tasks());
+        };
+        (u64::from(tasks.done()), u64::from(tasks.total()))
+    }
+}
+
+/// The stages of a plan, each knowing who waits for it.
+pub(crate) fn of_plan(plan: &AppPlan) -> Vec<Stage> {
+    let failures = plan.settings.task_max_failures;
+    let numbered = (0..).map(StageIx::from_number).zip(&plan.stages);
+    let mut stages: Vec<_> = numbered
+        .map(|(index, stage)| Stage::new(index, stage, failures))
+        .collect();
+    for (index, stage) in (0..).map(StageIx::from_number).zip(&plan.stages) {
+        for &before in &stage.after {
+            let Some(before) = stages.get_mut(before as usize) else {
+                continue;
+            };
+            before.followers.push(index);
+            stages[index.number() as usize].waits_for += 1;
+        }
+    }
+    stages
+}

@@ -1,0 +1,132 @@
+//! How jobs and the application end, and in which words.
+
+use wire::failure::{KillReason, TaskFailure};
+
+use crate::attempts::Attempt;
+use crate::core::{Driver, Life};
+use crate::event::{Effect, Verdict};
+use crate::index::StageIx;
+use crate::job::JobState;
+use crate::stage::Phase;
+
+/// Lines of a task's standard error that the decisive cause quotes.
+const QUOTED_LINES: usize = 10;
+
+impl Driver {
+    pub(crate) fn on_kill_requested(&mut self, by: &str, effects: &mut Vec<Effect>) {
+        self.life = Life::Running;
+        for job in 0..self.jobs.len() {
+            if self.jobs[job].is_running() {
+                self.end_job(job, JobState::Killed(by.to_owned()), effects);
+            }
+        }
+    }
+
+    /// Ends a job for a cause.
+    pub(crate) fn fail_job(&mut self, job: u32, cause: String, effects: &mut Vec<Effect>) {
+        let job = job as usize;
+        if self.jobs[job].is_running() {
+            self.end_job(job, JobState::Failed(cause), effects);
+        }
+    }
+
+    /// Ends a job before its time: what runs is cancelled, what is half made is abandoned.
+    fn end_job(&mut self, job: usize, state: JobState, effects: &mut Vec<Effect>) {
+        self.jobs[job].state = state;
+        self.cancel_job(job, effects);
+        for index in self.stages.indexes() {
+            if self.stages[index].key.job as usize == job {
+                self.abandon_stage(index, effects);
+            }
+        }
+    }
+
+    fn cancel_job(&mut self, job: usize, effects: &mut Vec<Effect>) {
+        let of_job = |attempt: &Attempt| self.stages[attempt.stage].key.job as usize == job;
+        let running = self.attempts.iter().filter(|(_, attempt)| of_job(attempt));
+        let running: Vec<_> = running.map(|(index, _)| index).collect();
+        for index in running {
+            self.cancel(index, KillReason::JobEnded, effects);
+        }
+    }
+
+    fn abandon_stage(&mut self, index: StageIx, effects: &mut Vec<Effect>) {
+        let stage = &mut self.stages[index];
+        if stage.phase == Phase::Done {
+            return;
+        }
+        let has_output = self.plan.stages[index.number() as usize].output.is_some();
+        if has_output && stage.is_begun() {
+            effects.push(Effect::AbandonStage { stage: stage.key });
+        }
+        self.queue.set_pending(index, stage.key, false);
+        stage.phase = Phase::Abandoned;
+        stage.times.completed = stage.times.submitted.and(Some(self.now));
+        if let Some(tasks) = &mut stage.tasks {
+            tasks.shed();
+        }
+    }
+
+    /// The sentence that says why a job failed.
+    pub(crate) fn decisive_cause(&self, attempt: &Attempt, failures: u32, failure: &TaskFailure) -> String {
+        let stage = self.stage_name(attempt.stage);
+        let executor = &self.executors[attempt.executor];
+        let host = self.executors.hosts.name(executor.host);
+        let times = if failures == 1 {
+            "once".to_owned()
+        } else {
+            format!("{failures} times")
+        };
+        let (task, number, id) = (attempt.partition, attempt.number, &executor.id);
+        let cause = format!(
+            "stage {stage}, task {task} failed {times}; last attempt {task}.{number} on {host} ({id}): {failure}"
+        );
+        cause + &quotation(&failure.stderr_tail)
+    }
+
+    /// Gives the verdict once every job has its own.
+    pub(crate) fn conclude(&mut self, effects: &mut Vec<Effect>) {
+        self.fail_hopeless_jobs(effects);
+        if self.jobs.iter().any(crate::job::Job::is_running) {
+            return;
+        }
+        self.life = Life::Finished;
+        effects.push(Effect::Finish(self.verdict()));
+    }
+
+    fn verdict(&self) -> Verdict {
+        let states = || self.jobs.iter().map(|job| &job.state);
+        let killed = states().find_map(|state| match state {
+            JobState::Killed(by) => Some(Verdict::Killed(by.clone())),
+            JobState::Running | JobState::Succeeded | JobState::Failed(_) => None,
+        });
+        let failed = || {
+            states().find_map(|state| match state {
+                JobState::Failed(cause) => Some(Verdict::Failed(cause.clone())),
+                JobState::Running | JobState::Succeeded | JobState::Killed(_) => None,
+            })
+        };
+        killed.or_else(failed).unwrap_or(Verdict::Succeeded)
+    }
+
+    /// Tasks that are open while there is nobody to run them and never will be: their jobs fail.
+    fn fail_hopeless_jobs(&mut self, effects: &mut Vec<Effect>) {
+        let Some(reason) = self.hopeless.as_ref().filter(|_| self.executors.present() == 0) else {
+            return;
+        };
+        let cause = format!("no executor is left and no other can be had: {reason}");
+        for index in self.stages.indexes() {
+            let stage = &self.stages[index];
+            if stage.is_running() {
+                self.fail_job(stage.key.job, cause.clone(), effects);
+            }
+        }
+    }
+}
+
+/// The last lines of a standard error, each on its own line below the sentence.
+fn quotation(stderr: &str) -> String {
+    let lines: Vec<_> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(QUOTED_LINES)..];
+    last.iter().flat_map(|line| ["\n", *line]).collect()
+}

@@ -1,0 +1,421 @@
+//! The driver's state as others may see it: for the status page, the API and the metrics.
+//!
+//! All times are on the clock that [`Driver::handle`] is given.
+
+use std::time::Duration;
+
+use wire::failure::ExecutorLoss;
+use wire::id::{ExecutorId, StageKey, TaskAttemptId};
+use wire::task::TaskMetrics;
+
+use crate::core::{Driver, Life};
+use crate::executors::{Executor, Liveness};
+use crate::failures::FailureRecord;
+use crate::index::StageIx;
+use crate::job::JobState;
+use crate::stage::{Phase, Stage};
+use crate::task_set::{Task, TaskState};
+
+/// Everything but tasks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// The application's name.
+    pub name: String,
+    /// When this was, on the driver's clock.
+    pub at: Duration,
+    /// Whether the verdict was given.
+    pub finished: bool,
+    /// Finished tasks, and tasks that are known.
+    pub progress: (u64, u64),
+    /// Executors that are wanted.
+    pub wanted_executors: u32,
+    /// The jobs.
+    pub jobs: Vec<JobView>,
+    /// The stages, in the order of the plan.
+    pub stages: Vec<StageView>,
+    /// The executors that ever registered, in that order.
+    pub executors: Vec<ExecutorView>,
+    /// The last failures, the latest first.
+    pub failures: Vec<FailureView>,
+    /// Failures that ever were.
+    pub failures_total: u64,
+}
+
+/// What became of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum JobStatus {
+    /// It goes on.
+    Running,
+    /// All of its stages are done.
+    Succeeded,
+    /// It failed.
+    Failed,
+    /// It was ended.
+    Killed,
+}
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobView {
+    /// Its number.
+    pub job: u32,
+    /// Its name.
+    pub name: String,
+    /// What became of it.
+    pub status: JobStatus,
+    /// Why it failed or who ended it.
+    pub cause: Option<String>,
+}
+
+/// Where a stage is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StageStatus {
+    /// It waits for others.
+    Waiting,
+    /// Its tasks are being found.
+    Planning,
+    /// Its tasks run.
+    Running,
+    /// Its tasks are done and its output is being marked.
+    Committing,
+    /// It is done.
+    Done,
+    /// Its job ended before it did.
+    Abandoned,
+}
+
+/// A stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageView {
+    /// Its key.
+    pub key: StageKey,
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub status: StageStatus,
+    /// Its tasks, as far as they are known.
+    pub tasks: u64,
+    /// Tasks that wait for a slot.
+    pub pending: u32,
+    /// Attempts that run.
+    pub running: u32,
+    /// Tasks that are done.
+    pub succeeded: u32,
+    /// Attempts that failed.
+    pub failed: u32,
+    /// When its planning began.
+    pub submitted: Option<Duration>,
+    /// When its first task was launched.
+    pub first_launch: Option<Duration>,
+    /// When it ended.
+    pub completed: Option<Duration>,
+    /// What its successful attempts used together; `peak_resident` is the highest of them.
+    pub totals: TaskMetrics,
+}
+
+/// What a task is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TaskStatus {
+    /// It waits.
+    Pending,
+    /// An attempt was launched.
+    Launched,
+    /// An attempt's process runs.
+    Running,
+    /// It is done.
+    Succeeded,
+}
+
+/// A task: the attempt that made its result, or that runs now, or nothing but its number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskView {
+    /// Its partition.
+    pub partition: u32,
+    /// The attempts that were made.
+    pub attempts: u32,
+    /// What it is doing.
+    pub status: TaskStatus,
+    /// Attempts that failed and counted since it last succeeded.
+    pub failures: u32,
+    /// Where it runs or ran.
+    pub executor: Option<ExecutorId>,
+    /// The node of that executor.
+    pub host: Option<String>,
+    /// When that attempt was launched.
+    pub launched: Option<Duration>,
+    /// How long it has been running, or took.
+    pub took: Option<Duration>,
+    /// How far it says it is, 0 to 1.
+    pub progress: f32,
+    /// Memory of its processes when last heard, in bytes.
+    pub resident: u64,
+}
+
+/// Whether an executor is alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ExecutorStatus {
+    /// It is heard.
+    Live,
+    /// It is silent: no new tasks.
+    Suspect,
+    /// Its connection ended: no new tasks.
+    Disconnected,
+    /// It gets no new tasks because too many failed there.
+    Excluded,
+    /// It is gone.
+    Gone(ExecutorLoss),
+}
+
+/// An executor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecutorView {
+    /// Its id.
+    pub id: ExecutorId,
+    /// Its node.
+    pub host: String,
+    /// Its slots.
+    pub slots: u32,
+    /// Slots in use.
+    pub used_slots: u32,
+    /// Attempts that it runs.
+    pub running: u32,
+    /// Attempts that succeeded there.
+    pub succeeded: u32,
+    /// Attempts that failed there and counted.
+    pub failed: u32,
+    /// Whether it is alive.
+    pub status: ExecutorStatus,
+    /// When it registered.
+    pub registered: Duration,
+    /// When it was last heard.
+    pub last_heard: Duration,
+    /// When it went.
+    pub gone: Option<Duration>,
+}
+
+/// A failed attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailureView {
+    /// When.
+    pub at: Duration,
+    /// Which.
+    pub id: TaskAttemptId,
+    /// The name of its stage.
+    pub stage: String,
+    /// Where.
+    pub executor: ExecutorId,
+    /// The node of that executor.
+    pub host: String,
+    /// Whether it counts towards the task's limit.
+    pub counts: bool,
+    /// Why, in words.
+    pub cause: String,
+    /// The last of its standard error.
+    pub stderr_tail: String,
+}
+
+impl Driver {
+    /// Finished tasks, and tasks that are known by now.
+    #[must_use]
+    pub fn progress(&self) -> (u64, u64) {
+        let parts = self.stages.iter().map(|(index, stage)| {
+            let source = &self.plan.stages[index.number() as usize].source;
+            stage.progress(source)
+        });
+        parts.fold((0, 0), |(done, known), part| (done + part.0, known + part.1))
+    }
+
+    /// The state of everything but tasks.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            name: self.plan.name.clone(),
+            at: self.now,
+            finished: self.life == Life::Finished,
+            progress: self.progress(),
+            wanted_executors: self.wanted_executors(),
+            jobs: self.job_views(),
+            stages: self
+                .stages
+                .iter()
+                .map(|(index, stage)| self.stage_view(index, stage))
+                .collect(),
+            executors: self
+                .executors
+                .iter()
+                .map(|(_, executor)| self.executor_view(executor))
+                .collect(),
+            failures: self
+                .failures
+                .iter()
+                .rev()
+                .map(|record| self.failure_view(record))
+                .collect(),
+            failures_total: self.failures.total,
+        }
+    }
+
+    /// Tasks of a stage, from partition `from` on, at most `limit`; empty before the stage is planned.
+    #[must_use]
+    pub fn tasks(&self, stage: u32, from: u32, limit: usize) -> Vec<TaskView> {
+        let stage = self.stages.get(StageIx::from_number(stage));
+        let Some(tasks) = stage.and_then(|stage| stage.tasks.as_ref()) else {
+            return Vec::new();
+        };
+        let numbered = (0..).zip(tasks.tasks()).skip(from as usize).take(limit);
+        numbered
+            .map(|(partition, task)| self.task_view(partition, task))
+            .collect()
+    }
+
+    fn job_views(&self) -> Vec<JobView> {
+        let numbered = (0..).zip(&self.jobs);
+        let view = |(job, state): (u32, &crate::job::Job)| {
+            let (status, cause) = job_status(&state.state);
+            let name = state.name.clone();
+            JobView {
+                job,
+                name,
+                status,
+                cause,
+            }
+        };
+        numbered.map(view).collect()
+    }
+
+    fn stage_view(&self, index: StageIx, stage: &Stage) -> StageView {
+        let plan = &self.plan.stages[index.number() as usize];
+        let tasks = stage.tasks.as_ref();
+        StageView {
+            key: stage.key,
+            name: plan.name.clone(),
+            status: stage_status(stage.phase),
+            tasks: stage.progress(&plan.source).1,
+            pending: tasks.map_or(0, |tasks| tasks.pending()),
+            running: tasks.map_or(0, |tasks| tasks.running),
+            succeeded: tasks.map_or(0, |tasks| tasks.done()),
+            failed: tasks.map_or(0, |tasks| tasks.failed),
+            submitted: stage.times.submitted,
+            first_launch: stage.times.first_launch,
+            completed: stage.times.completed,
+            totals: stage.totals,
+        }
+    }
+
+    fn task_view(&self, partition: u32, task: &Task) -> TaskView {
+        let mut view = TaskView {
+            partition,
+            attempts: task.next_attempt,
+            status: TaskStatus::Pending,
+            failures: u32::from(task.failures),
+            executor: None,
+            host: None,
+            launched: None,
+            took: None,
+            progress: 0.0,
+            resident: 0,
+        };
+        match task.state {
+            TaskState::Pending => {}
+            TaskState::Running => self.show_attempt(task, &mut view),
+            TaskState::Done => self.show_result(task, &mut view),
+        }
+        view
+    }
+
+    fn show_attempt(&self, task: &Task, view: &mut TaskView) {
+        let Some(attempt) = task.live.and_then(|index| self.attempts.get(index)) else {
+            return;
+        };
+        view.status = if attempt.started {
+            TaskStatus::Running
+        } else {
+            TaskStatus::Launched
+        };
+        self.show_place(&self.executors[attempt.executor], view);
+        view.launched = Some(attempt.launched_at);
+        view.took = Some(self.now.saturating_sub(attempt.launched_at));
+        view.progress = attempt.progress;
+        view.resident = attempt.resident;
+    }
+
+    fn show_result(&self, task: &Task, view: &mut TaskView) {
+        view.status = TaskStatus::Succeeded;
+        view.progress = 1.0;
+        view.launched = Some(Duration::from_millis(task.launched_ms.into()));
+        view.took = Some(Duration::from_millis(task.took_ms.into()));
+        if let Some(place) = task.place {
+            self.show_place(&self.executors[place], view);
+        }
+    }
+
+    fn show_place(&self, executor: &Executor, view: &mut TaskView) {
+        view.executor = Some(executor.id.clone());
+        view.host = Some(self.executors.hosts.name(executor.host).to_owned());
+    }
+
+    fn executor_view(&self, executor: &Executor) -> ExecutorView {
+        ExecutorView {
+            id: executor.id.clone(),
+            host: self.executors.hosts.name(executor.host).to_owned(),
+            slots: executor.slots,
+            used_slots: executor.slots - executor.free,
+            running: u32::try_from(executor.attempts.len()).unwrap_or(u32::MAX),
+            succeeded: executor.succeeded,
+            failed: executor.failed,
+            status: executor_status(executor),
+            registered: executor.registered_at,
+            last_heard: executor.last_heard,
+            gone: match executor.liveness {
+                Liveness::Gone { at, .. } => Some(at),
+                Liveness::Live | Liveness::Suspect | Liveness::Disconnected { .. } => None,
+            },
+        }
+    }
+
+    fn failure_view(&self, record: &FailureRecord) -> FailureView {
+        let executor = &self.executors[record.executor];
+        FailureView {
+            at: record.at,
+            id: record.id,
+            stage: self
+                .stage_name(StageIx::from_number(record.id.stage.stage))
+                .to_owned(),
+            executor: executor.id.clone(),
+            host: self.executors.hosts.name(executor.host).to_owned(),
+            counts: record.counts,
+            cause: record.failure.to_string(),
+            stderr_tail: record.failure.stderr_tail.clone(),
+        }
+    }
+}
+
+fn job_status(state: &JobState) -> (JobStatus, Option<String>) {
+    match state {
+        JobState::Running => (JobStatus::Running, None),
+        JobState::Succeeded => (JobStatus::Succeeded, None),
+        JobState::Failed(cause) => (JobStatus::Failed, Some(cause.clone())),
+        JobState::Killed(by) => (JobStatus::Killed, Some(by.clone())),
+    }
+}
+
+fn stage_status(phase: Phase) -> StageStatus {
+    match phase {
+        Phase::Waiting => StageStatus::Waiting,
+        Phase::Planning => StageStatus::Planning,
+        Phase::Running => StageStatus::Running,
+        Phase::Complete | Phase::Committing => StageStatus::Committing,
+        Phase::Done => StageStatus::Done,
+        Phase::Abandoned => StageStatus::Abandoned,
+    }
+}
+
+fn executor_status(executor: &Executor) -> ExecutorStatus {
+    match executor.liveness {
+        Liveness::Gone { loss, .. } => ExecutorStatus::Gone(loss),
+        Liveness::Disconnected { .. } => ExecutorStatus::Disconnected,
+        Liveness::Suspect => ExecutorStatus::Suspect,
+        Liveness::Live if executor.excluded => ExecutorStatus::Excluded,
+        Liveness::Live => ExecutorStatus::Live,
+    }
+}

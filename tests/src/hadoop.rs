@@ -66,6 +66,15 @@ impl Hadoop {
         Builder::default()
     }
 
+    /// Whether a cluster of this release can be started on this machine.
+    ///
+    /// # Errors
+    /// Says which of Java and Maven is missing; Maven is not needed once the jars are there.
+    pub fn can_start(version: Version) -> anyhow::Result<()> {
+        Java::find()?;
+        jars::can_resolve(version)
+    }
+
     pub(crate) fn start(options: &Builder) -> anyhow::Result<Self> {
         let java = Java::find()?;
         let release = jars::release(options.version, &java)?;

@@ -146,14 +146,25 @@ pub fn of_application(application: &str) -> Vec<Process> {
 #[must_use]
 pub fn end_cluster(dir: &Path, limit: Duration) -> Vec<Process> {
     let deadline = Instant::now() + limit;
+    let mut killed = BTreeSet::new();
     loop {
         let alive = of_cluster(dir);
         alive.iter().for_each(|process| process.signal(Signal::KILL));
-        if alive.is_empty() || Instant::now() >= deadline {
+        killed.extend(alive.iter().map(|process| process.pid));
+        let ended = alive.is_empty() && killed.iter().all(|pid| is_gone(*pid));
+        if ended || Instant::now() >= deadline {
             return alive;
         }
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// A killed process loses its environment first and its sockets after that; it is gone as a zombie or altogether.
+fn is_gone(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')')
+        .next()
+        .is_none_or(|rest| rest.trim_start().is_empty() || rest.trim_start().starts_with(['Z', 'X']))
 }
 
 fn entry_is(entry: &str, name: &str) -> bool {

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 const CRATES: [&str; 2] = ["yarn-rpc", "wire"];
 
 /// Generates the code and writes the files that changed.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     for (path, text) in generate_all()? {
         if std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
             continue;
@@ -28,17 +28,23 @@ pub fn run() -> Result<()> {
 }
 
 /// Generates the code and fails when a committed file differs from it.
-pub fn check() -> Result<()> {
+pub(crate) fn check() -> Result<()> {
     let stale = |(path, text): &(&PathBuf, &String)| {
         !std::fs::read_to_string(path).is_ok_and(|committed| committed == **text)
     };
     let generated = generate_all()?;
-    let names: Vec<String> =
-        generated.iter().filter(stale).map(|(path, _)| path.display().to_string()).collect();
+    let names: Vec<String> = generated
+        .iter()
+        .filter(stale)
+        .map(|(path, _)| path.display().to_string())
+        .collect();
     if names.is_empty() {
         return Ok(());
     }
-    bail!("generated code is out of date, run `cargo xtask codegen`: {}", names.join(", "))
+    bail!(
+        "generated code is out of date, run `cargo xtask codegen`: {}",
+        names.join(", ")
+    )
 }
 
 /// Every file that should exist, with its text.
@@ -51,7 +57,10 @@ fn generate_all() -> Result<BTreeMap<PathBuf, String>> {
         if !protos.is_empty() {
             let code = generate(&dir.join("proto"), &protos)
                 .with_context(|| format!("failed to generate code for {name}"))?;
-            files.extend(code.into_iter().map(|(file, text)| (dir.join("src/proto").join(file), text)));
+            files.extend(
+                code.into_iter()
+                    .map(|(file, text)| (dir.join("src/proto").join(file), text)),
+            );
         }
     }
     Ok(files)
@@ -83,7 +92,9 @@ fn proto_files(dir: &Path) -> Result<Vec<PathBuf>> {
 fn generate(dir: &Path, protos: &[PathBuf]) -> Result<BTreeMap<String, String>> {
     let descriptors = protox::compile(protos, [dir])?;
     let out = tempfile::tempdir().context("failed to make a temporary directory")?;
-    prost_build::Config::new().out_dir(out.path()).compile_fds(descriptors)?;
+    prost_build::Config::new()
+        .out_dir(out.path())
+        .compile_fds(descriptors)?;
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(out.path())? {
         let entry = entry?;

@@ -6,7 +6,7 @@ use super::java::Java;
 use super::version::Version;
 use super::xml::Properties;
 use crate::{wait, workspace};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -46,7 +46,7 @@ pub(super) fn release(version: Version, java: &Java) -> anyhow::Result<Release> 
         lib: dir.join("lib"),
         formatted_name_dir: dir.join("name"),
     };
-    if fs::read_to_string(dir.join("stamp")).ok().as_deref() != Some(&pom(version)) {
+    if !is_resolved(version, &dir) {
         resolve(version, &dir, &release.lib)?;
     }
     if !release.formatted_name_dir.is_dir() {
@@ -55,10 +55,25 @@ pub(super) fn release(version: Version, java: &Java) -> anyhow::Result<Release> 
     Ok(release)
 }
 
+/// Whether the jars are there or Maven can be asked for them.
+pub(super) fn can_resolve(version: Version) -> anyhow::Result<()> {
+    if is_resolved(version, &workspace::hadoop().join(version.as_str())) {
+        Ok(())
+    } else {
+        maven().map(drop)
+    }
+}
+
+fn is_resolved(version: Version, dir: &Path) -> bool {
+    fs::read_to_string(dir.join("stamp")).is_ok_and(|stamp| stamp == pom(version))
+}
+
+fn maven() -> anyhow::Result<PathBuf> {
+    workspace::on_path("mvn").context("mvn is not on PATH: install Maven, it fetches Hadoop's jars")
+}
+
 fn resolve(version: Version, dir: &Path, lib: &Path) -> anyhow::Result<()> {
-    let Some(maven) = workspace::on_path("mvn") else {
-        bail!("mvn is not on PATH: install Maven, it fetches Hadoop's jars");
-    };
+    let maven = maven()?;
     let pom = pom(version);
     fs::write(dir.join("pom.xml"), &pom)?;
     let partial = fresh_dir(&dir.join("lib.partial"))?;

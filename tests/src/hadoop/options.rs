@@ -18,6 +18,18 @@ pub enum Scheduler {
     Fair,
 }
 
+impl FromStr for Scheduler {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        match text {
+            "capacity" => Ok(Self::Capacity),
+            "fair" => Ok(Self::Fair),
+            _ => bail!("unknown scheduler {text}: choose capacity or fair"),
+        }
+    }
+}
+
 /// How the Capacity Scheduler compares resources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Calculator {
@@ -26,6 +38,18 @@ pub enum Calculator {
     Default,
     /// Memory and vcores.
     Dominant,
+}
+
+impl FromStr for Calculator {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        match text {
+            "default" => Ok(Self::Default),
+            "dominant" => Ok(Self::Dominant),
+            _ => bail!("unknown resource calculator {text}: choose default or dominant"),
+        }
+    }
 }
 
 /// `hadoop.rpc.protection`, the quality of protection of every RPC connection.
@@ -48,6 +72,18 @@ impl Protection {
             Self::Authentication => "authentication",
             Self::Integrity => "integrity",
             Self::Privacy => "privacy",
+        }
+    }
+}
+
+impl FromStr for Protection {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let all = [Self::Authentication, Self::Integrity, Self::Privacy];
+        match all.into_iter().find(|protection| protection.as_str() == text) {
+            Some(protection) => Ok(protection),
+            None => bail!("unknown protection {text}: choose authentication, integrity or privacy"),
         }
     }
 }

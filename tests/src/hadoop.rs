@@ -161,7 +161,7 @@ impl Hadoop {
             .as_ref()
             .context("this cluster has no HDFS")?;
         let request = format!("/webhdfs/v1{path}?op={operation}&user.name={}", superuser()?);
-        let response = http::request(ports.web.addr(), "PUT", &request, Duration::from_secs(20))?;
+        let response = http::request(ports.web.addr(), "PUT", &request, "", Duration::from_secs(20))?;
         let words = String::from_utf8_lossy(&response.body);
         ensure!(
             response.status == 200,
@@ -182,6 +182,8 @@ impl Hadoop {
     fn command(&self, role: Role) -> Command {
         let mut command = self.java.command(&self.layout.conf(role), &self.release.lib);
         command.env(processes::MARKER, format!("{}/", self.layout.dir.display()));
+        let tmp = self.layout.home(role).join("tmp");
+        command.arg(format!("-Djava.io.tmpdir={}", tmp.display()));
         command.arg(role.main_class()).current_dir(self.layout.home(role));
         command
     }

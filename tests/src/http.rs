@@ -15,16 +15,24 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
-/// Sends `method path` without a body and reads the answer to its end.
+/// Sends `method path` with a JSON body, which may be empty, and reads the answer to its end.
 ///
 /// # Errors
 /// Fails when the connection is refused, the answer is not HTTP, or `limit` passes.
-pub fn request(addr: SocketAddr, method: &str, path: &str, limit: Duration) -> anyhow::Result<Response> {
+pub fn request(
+    addr: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &str,
+    limit: Duration,
+) -> anyhow::Result<Response> {
     let deadline = Instant::now() + limit;
     let mut stream = TcpStream::connect_timeout(&addr, limit)?;
     stream.set_write_timeout(Some(limit))?;
     let head = format!(
-        "{method} {path} HTTP/1.0\r\nHost: {addr}\r\nAccept: application/json\r\nContent-Length: 0\r\n\r\n"
+        "{method} {path} HTTP/1.0\r\nHost: {addr}\r\nAccept: application/json\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
     );
     stream.write_all(head.as_bytes())?;
     parse(&read_until(&mut stream, deadline)?)
@@ -35,7 +43,7 @@ pub fn request(addr: SocketAddr, method: &str, path: &str, limit: Duration) -> a
 /// # Errors
 /// As [`request`], and when the status is not 200 or the body is not JSON.
 pub fn get_json(addr: SocketAddr, path: &str, limit: Duration) -> anyhow::Result<Value> {
-    let response = request(addr, "GET", path, limit)?;
+    let response = request(addr, "GET", path, "", limit)?;
     ensure!(
         response.status == 200,
         "GET http://{addr}{path} answered {}",

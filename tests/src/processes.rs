@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// Variable set on every process the harness starts itself. Its value is the cluster's directory with a `/` at the end.
 pub const MARKER: &str = "DRAWLOOM_HADOOP_FIXTURE";
 
+/// Name under which a cluster's watchdog runs.
+pub(crate) const WATCHDOG: &str = "drawloom-watchdog";
+
 /// Variables by which a NodeManager's containers are told; their values begin with the cluster's directory.
 pub const CONTAINER_VARIABLES: [&str; 2] = ["LOCAL_DIRS", "HADOOP_TOKEN_FILE_LOCATION"];
 
@@ -80,6 +83,14 @@ impl Process {
             || self.cwd.as_ref().is_some_and(in_cache)
     }
 
+    /// Whether it is a zombie or gone altogether. A killed process loses its environment first, its sockets later.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
+        state.is_empty() || state.starts_with(['Z', 'X'])
+    }
+
     /// Sends a signal; a process that is gone meanwhile is none of our business.
     pub fn signal(&self, signal: Signal) {
         if let Some(pid) = Pid::from_raw(self.pid) {
@@ -142,29 +153,31 @@ pub fn of_application(application: &str) -> Vec<Process> {
         .collect()
 }
 
+/// The watchdogs that would still end a cluster under `dir`.
+#[must_use]
+pub fn watchdogs(dir: &Path) -> Vec<Process> {
+    let argument = format!("{MARKER}={}/", dir.display());
+    let watches = |process: &Process| {
+        process.command.contains(WATCHDOG) && process.command.split(' ').any(|word| word == argument)
+    };
+    all().into_iter().filter(watches).collect()
+}
+
 /// Kills what the cluster under `dir` started until nothing of it lives, at most for `limit`. Gives what survived.
 #[must_use]
 pub fn end_cluster(dir: &Path, limit: Duration) -> Vec<Process> {
     let deadline = Instant::now() + limit;
-    let mut killed = BTreeSet::new();
+    let mut killed = Vec::new();
     loop {
         let alive = of_cluster(dir);
         alive.iter().for_each(|process| process.signal(Signal::KILL));
-        killed.extend(alive.iter().map(|process| process.pid));
-        let ended = alive.is_empty() && killed.iter().all(|pid| is_gone(*pid));
+        let ended = alive.is_empty() && killed.iter().all(Process::has_ended);
         if ended || Instant::now() >= deadline {
             return alive;
         }
+        killed.extend(alive);
         thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// A killed process loses its environment first and its sockets after that; it is gone as a zombie or altogether.
-fn is_gone(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')')
-        .next()
-        .is_none_or(|rest| rest.trim_start().is_empty() || rest.trim_start().starts_with(['Z', 'X']))
 }
 
 fn entry_is(entry: &str, name: &str) -> bool {

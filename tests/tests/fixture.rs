@@ -1,8 +1,17 @@
-//! The real-Hadoop fixture itself: it comes up as asked and ends without a trace.
+//! The real-Hadoop fixture itself: it comes up as asked and ends without a trace, however its owner ends.
 
 use harness::hadoop::{Hadoop, Role, Signal};
-use harness::processes;
+use harness::{processes, wait};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// For the test that owns a cluster until it is killed: where.
+const DOOMED: &str = "FIXTURE_TEST_DIRECTORY";
+/// An AM that leaves a grandchild without environment beside itself.
+const COMMAND: &str = "env -i sleep 900 & sleep 900";
+const SOON: Duration = Duration::from_secs(60);
 
 #[test]
 fn cluster_with_hdfs_runs_its_nodes_and_ends_without_a_trace() {
@@ -11,12 +20,12 @@ fn cluster_with_hdfs_runs_its_nodes_and_ends_without_a_trace() {
     println!("two nodes and HDFS were up after {:?}", before.elapsed());
     let dir = hadoop.dir().to_path_buf();
     let nodes = hadoop.rm_get("/ws/v1/cluster/nodes?states=RUNNING").unwrap();
-    let mut ids: Vec<_> = nodes["nodes"]["node"]
+    let ids = nodes["nodes"]["node"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|node| node["id"].as_str().unwrap())
-        .collect();
+        .map(|node| node["id"].as_str().unwrap());
+    let mut ids: Vec<&str> = ids.collect();
     ids.sort_unstable();
     let mut expected = [hadoop.node_id(0), hadoop.node_id(1)];
     expected.sort_unstable();
@@ -41,8 +50,80 @@ fn killed_node_can_be_started_again() {
         .unwrap();
     assert_eq!(hadoop.default_fs(), "file:///");
     hadoop.kill_node(0, Signal::KILL).unwrap();
-    hadoop.wait_nodes(0, Duration::from_secs(60)).unwrap();
+    hadoop.wait_nodes(0, SOON).unwrap();
     hadoop.restart_node(0).unwrap();
-    hadoop.wait_nodes(1, Duration::from_secs(60)).unwrap();
+    hadoop.wait_nodes(1, SOON).unwrap();
     assert!(!hadoop.log_tail(Role::NodeManager(0), 5).is_empty());
+}
+
+#[test]
+fn orphans_of_a_killed_node_end_with_the_cluster() {
+    let hadoop = Hadoop::builder().hdfs(false).start().unwrap();
+    let app = running_shell(&hadoop);
+    hadoop.kill_node(0, Signal::KILL).unwrap();
+    let orphans = hadoop.processes_of_app(&app);
+    assert!(orphans.len() >= 2, "the container lives on: {orphans:?}");
+    assert_eq!(hadoop.containers_on_disk()[0].application, app);
+    hadoop.end().unwrap();
+    assert!(orphans.iter().all(processes::Process::has_ended), "{orphans:?}");
+}
+
+#[test]
+fn cluster_ends_when_its_owner_is_killed() {
+    let dir = env::temp_dir().join(format!("drawloom-fixture-{}", std::process::id()));
+    let mut owner = Command::new(env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "owner_that_waits_to_be_killed",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env(DOOMED, &dir)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait::until("the owner's container", Duration::from_secs(180), || {
+        dir.join("ready").exists()
+    })
+    .unwrap();
+    let running = processes::of_cluster(&dir);
+    assert!(
+        running.len() >= 4,
+        "RM, NM, the AM's shell and its child: {running:?}"
+    );
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    let ended = wait::until("everything to end", SOON, || {
+        running.iter().all(processes::Process::has_ended)
+    });
+    std::fs::remove_dir_all(&dir).unwrap();
+    ended.unwrap();
+}
+
+#[test]
+#[ignore = "is run by cluster_ends_when_its_owner_is_killed"]
+fn owner_that_waits_to_be_killed() {
+    let dir = PathBuf::from(env::var_os(DOOMED).expect("run by the other test"));
+    let hadoop = Hadoop::builder().hdfs(false).directory(&dir).start().unwrap();
+    running_shell(&hadoop);
+    mark_ready(&dir);
+    wait::until("SIGKILL", Duration::from_secs(300), || false).unwrap_err();
+}
+
+fn mark_ready(dir: &Path) {
+    std::fs::write(dir.join("ready"), "").unwrap();
+}
+
+fn running_shell(hadoop: &Hadoop) -> String {
+    let app = hadoop.submit_shell("alice", COMMAND, 1).unwrap();
+    let runs = || {
+        hadoop
+            .processes_of_app(&app)
+            .iter()
+            .filter(|process| process.command == "sleep 900")
+            .count()
+            == 2
+    };
+    wait::until("the AM's two processes", SOON, runs).unwrap();
+    app
 }

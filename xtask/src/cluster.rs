@@ -6,7 +6,8 @@
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
 use harness::hadoop::{Builder, Calculator, Hadoop, Protection, Scheduler, Site, Summary, Version, tail};
-use harness::{processes, wait, workspace};
+use harness::processes::{self, Process};
+use harness::{wait, workspace};
 use rustix::process::{Pid, Signal, kill_process, setsid};
 use std::env;
 use std::fs::{self, File, OpenOptions};
@@ -197,15 +198,23 @@ fn down() -> anyhow::Result<()> {
 
 /// The owner needs no farewell: when it is gone, the watchdog ends the cluster.
 fn end_owner(pid: Pid) -> anyhow::Result<()> {
+    let running = processes::of_cluster(&dir());
     kill_process(pid, Signal::TERM).context("cannot end the cluster's owner")?;
     wait::for_value("the cluster's owner to end", DOWN, || {
         Ok(owner()?.is_none().then_some(()))
+    })?;
+    wait::until("the cluster to end", DOWN, || {
+        running.iter().all(Process::has_ended)
     })
 }
 
 /// Ends what is left of an earlier cluster and removes its folder.
 fn clear() -> anyhow::Result<()> {
     let dir = dir();
+    // A watchdog at work would take the next cluster in this folder for its own.
+    wait::until("the watchdog of the last cluster", DOWN, || {
+        processes::watchdogs(&dir).is_empty()
+    })?;
     let survivors = processes::end_cluster(&dir, DOWN);
     ensure!(survivors.is_empty(), "these processes do not end: {survivors:?}");
     if pid_file().exists() {

@@ -2,11 +2,12 @@
 
 use super::layout::Role;
 use super::{Daemon, Hadoop, readiness, tail};
+use crate::http::{self, Response};
 use crate::processes::{self, Process};
-use crate::{http, wait};
-use anyhow::Context;
+use crate::wait;
+use anyhow::{Context, ensure};
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -88,6 +89,48 @@ impl Hadoop {
             [only] => http::get_json(only.web.addr(), path, ASK),
             _ => readiness::active_rm(&self.layout, path).context("no active ResourceManager answers"),
         }
+    }
+
+    /// Sends JSON to the first ResourceManager, e.g. `POST` to `/ws/v1/cluster/apps?user.name=alice`.
+    ///
+    /// # Errors
+    /// Fails when it does not answer; a status that means refusal is an answer.
+    pub fn rm_send(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Response> {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        http::request(self.layout.rms[0].web.addr(), method, path, &body, ASK)
+    }
+
+    /// Submits an application without anything of ours: a shell command in the AM's container. Gives its id.
+    ///
+    /// # Errors
+    /// Fails when the ResourceManager refuses.
+    pub fn submit_shell(&self, user: &str, command: &str, attempts: u32) -> anyhow::Result<String> {
+        let path = |end: &str| format!("/ws/v1/cluster/apps{end}?user.name={user}");
+        let answer = self.rm_send("POST", &path("/new-application"), &Value::Null)?;
+        let answer: Value = serde_json::from_slice(&answer.body).context("new-application is not JSON")?;
+        let id = answer["application-id"]
+            .as_str()
+            .context("new-application without an id")?;
+        let application = json!({
+            "application-id": id,
+            "application-name": "shell",
+            "application-type": "SHELL",
+            "max-app-attempts": attempts,
+            "resource": { "memory": 128, "vCores": 1 },
+            "am-container-spec": { "commands": { "command": command } },
+        });
+        let submitted = self.rm_send("POST", &path(""), &application)?;
+        let words = String::from_utf8_lossy(&submitted.body).into_owned();
+        ensure!(
+            submitted.status == 202,
+            "submission answered {}: {words}",
+            submitted.status
+        );
+        Ok(id.to_owned())
     }
 
     /// A document of a NodeManager's REST, such as `/ws/v1/node/containers`.

@@ -34,6 +34,7 @@ pub(super) fn write(options: &Builder, layout: &Layout) -> anyhow::Result<()> {
     sites.write(None, &layout.client_conf())?;
     for role in layout.roles() {
         sites.write(Some(role), &layout.conf(role))?;
+        fs::create_dir_all(layout.home(role).join("tmp"))?;
     }
     Ok(())
 }
@@ -193,6 +194,11 @@ impl Sites<'_> {
         yarn.set(
             "yarn.resourcemanager.fs.state-store.uri",
             format!("file://{}", store.display()),
+        );
+        let attributes = self.layout.dir.join("node-attributes");
+        yarn.set(
+            "yarn.node-attribute.fs-store.root-dir",
+            format!("file://{}", attributes.display()),
         );
         yarn.set("yarn.log-aggregation-enable", options.log_aggregation);
         yarn.set("yarn.nodemanager.remote-app-log-dir", self.aggregated_logs());

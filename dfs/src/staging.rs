@@ -1,0 +1,416 @@
+//! The staging directory: how an application's files get to where YARN's NodeManagers localize them from.
+//!
+//! ```text
+//! <base>/                                   0700   hdfs://…/user/<user>/.drawloom by default
+//!   cache/<sha256 of the contents>/<name>   0700 / 0500   uploaded once, shared by all applications of the user
+//!   apps/<application id>/<name>            0700 / 0600   removed when the application ends
+//! ```
+//!
+//! A cached file is written under a temporary name and renamed into place when it is complete, so a file under its
+//! final name is whole; one of the right length is used as it is. Its modification time then never changes, and
+//! NodeManagers, which know files by location and time, keep it in their caches, too.
+//!
+//! YARN compares the modification time of a file with the one in the request to the millisecond, so it is read after
+//! the file is closed and in place.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use sha2::{Digest, Sha256};
+
+use crate::error::DfsError;
+use crate::fs::{CreateOptions, FileStatus, FileSystem, Overwrite, write_all};
+use crate::path::DfsPath;
+use crate::registry::FileSystems;
+use crate::transfer;
+
+mod resource;
+
+pub use resource::{LocalResource, ResourceKind, ResourceSpec, Visibility};
+
+/// Name of the staging directory in the user's home.
+pub const STAGING_DIR: &str = ".drawloom";
+
+const PRIVATE_DIR: u32 = 0o700;
+const CACHED_FILE: u32 = 0o500;
+const APPLICATION_FILE: u32 = 0o600;
+
+/// Bytes read at a time when a local file is hashed.
+const HASH_BUFFER: usize = 1 << 20;
+
+/// Why a file could not be staged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StagingError {
+    /// A file of the submitting host cannot be read.
+    #[error("cannot read {path}")]
+    Source {
+        /// The local file.
+        path: String,
+        /// Why.
+        source: DfsError,
+    },
+    /// The staging file system refused.
+    #[error("cannot stage {what} in {base}")]
+    Target {
+        /// The file or directory.
+        what: String,
+        /// The staging directory.
+        base: String,
+        /// Why.
+        source: DfsError,
+    },
+    /// The name cannot be used as a file name in the staging directory.
+    #[error("\"{name}\" cannot be the name of a staged file")]
+    Name {
+        /// The name asked for.
+        name: String,
+    },
+}
+
+impl StagingError {
+    /// What a person can do about it.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Source { source, .. } => source.help().map(str::to_owned),
+            Self::Name { .. } => Some("give it a plain name behind '#', without '/'".to_owned()),
+            Self::Target { base, source, .. } => Some(match source {
+                DfsError::PermissionDenied { .. } => format!(
+                    "make {base} writable for this user (an administrator creates the home directory), \
+                     or name another staging directory"
+                ),
+                other => other.help()?.to_owned(),
+            }),
+        }
+    }
+
+    /// The error of the file system underneath.
+    #[must_use]
+    pub fn cause(&self) -> Option<&DfsError> {
+        match self {
+            Self::Source { source, .. } | Self::Target { source, .. } => Some(source),
+            Self::Name { .. } => None,
+        }
+    }
+}
+
+/// An application directory that may have been left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplicationDir {
+    /// The application id it was made for.
+    pub application: String,
+    /// Where it is.
+    pub path: DfsPath,
+    /// Last time a file was added or removed, milliseconds since 1970 UTC.
+    pub modified_ms: u64,
+}
+
+/// The staging directory of one user.
+#[derive(Debug, Clone)]
+pub struct Staging {
+    fs: Arc<dyn FileSystem>,
+    base: DfsPath,
+}
+
+impl Staging {
+    /// The staging directory `base` on `fs`. Nothing is made before it is needed.
+    #[must_use]
+    pub fn new(fs: Arc<dyn FileSystem>, base: DfsPath) -> Self {
+        Self { fs, base }
+    }
+
+    /// The configured staging directory, or `.drawloom` in the user's home on the default file system.
+    ///
+    /// # Errors
+    /// [`DfsError::InvalidPath`] when `configured` is no usable location.
+    pub fn locate(file_systems: &FileSystems, configured: Option<&str>) -> Result<Self, DfsError> {
+        if let Some(text) = configured {
+            let base = file_systems.resolve(text)?;
+            return Ok(Self::new(file_systems.get(&base)?, base));
+        }
+        let fs = file_systems.default_fs()?;
+        let base = fs.home().join(STAGING_DIR);
+        Ok(Self::new(fs, base))
+    }
+
+    /// Where everything is staged.
+    #[must_use]
+    pub fn base(&self) -> &DfsPath {
+        &self.base
+    }
+
+    /// The file system staged on.
+    #[must_use]
+    pub fn fs(&self) -> &Arc<dyn FileSystem> {
+        &self.fs
+    }
+
+    /// The directory of an application, existing or not.
+    #[must_use]
+    pub fn application_dir(&self, application: &str) -> DfsPath {
+        self.base.join("apps").join(application)
+    }
+
+    /// Stages a file of this host in the cache, once per contents, and says what YARN needs to localize it.
+    ///
+    /// # Errors
+    /// [`StagingError`]; a file that changes meanwhile is an error of its source.
+    pub async fn cache_file(&self, local: &Path, spec: &ResourceSpec) -> Result<LocalResource, StagingError> {
+        let name = file_name(spec.file_name())?;
+        let (digest, len) = hash_file(local)
+            .await
+            .map_err(|source| unreadable(local, source))?;
+        let directory = self.base.join("cache").join(&digest);
+        let target = directory.join(&name);
+        let status = match self.complete(&target, len).await {
+            Some(status) => status,
+            None => self.upload(local, &directory, &target, len).await?,
+        };
+        Ok(LocalResource::of(&status, spec, Visibility::Private))
+    }
+
+    /// The cached file when it is there in full length.
+    async fn complete(&self, target: &DfsPath, len: u64) -> Option<FileStatus> {
+        let status = self.fs.status(target).await.ok()?;
+        (!status.is_dir && status.len == len).then_some(status)
+    }
+
+    async fn upload(
+        &self,
+        local: &Path,
+        directory: &DfsPath,
+        target: &DfsPath,
+        len: u64,
+    ) -> Result<FileStatus, StagingError> {
+        let refused = |source| self.refused(target.name(), source);
+        self.fs.mkdirs(directory, PRIVATE_DIR).await.map_err(refused)?;
+        let temporary = directory.join(&temporary_name(target.name()));
+        let options = CreateOptions::default().permission(CACHED_FILE);
+        let copied = transfer::put_file(self.fs.as_ref(), local, &temporary, &options, &mut |_| {}).await;
+        let copied = copied.map_err(|error| match error {
+            transfer::TransferError::Source(source) => unreadable(local, source),
+            transfer::TransferError::Target(source) => refused(source),
+        })?;
+        if copied != len {
+            self.discard(&temporary).await;
+            let detail = format!("it changed from {len} to {copied} bytes while it was staged");
+            return Err(unreadable(local, DfsError::other(target, "Changed", &detail)));
+        }
+        self.put_in_place(&temporary, target, len).await.map_err(refused)
+    }
+
+    /// Renames a complete file to its final name. If somebody else was faster, theirs is as good.
+    async fn put_in_place(
+        &self,
+        temporary: &DfsPath,
+        target: &DfsPath,
+        len: u64,
+    ) -> Result<FileStatus, DfsError> {
+        match self.fs.rename(temporary, target, Overwrite::No).await {
+            Ok(()) => return self.fs.status(target).await,
+            Err(DfsError::AlreadyExists { .. }) => {}
+            Err(error) => {
+                self.discard(temporary).await;
+                return Err(error);
+            }
+        }
+        if let Some(status) = self.complete(target, len).await {
+            self.discard(temporary).await;
+            return Ok(status);
+        }
+        // Damaged from outside: the contents are named by their hash, so replacing is right.
+        self.fs.rename(temporary, target, Overwrite::Yes).await?;
+        self.fs.status(target).await
+    }
+
+    /// Removes a temporary file after an error that is reported instead.
+    async fn discard(&self, path: &DfsPath) {
+        if let Err(error) = self.fs.delete(path, false).await {
+            tracing::debug!(%path, %error, "temporary file left behind");
+        }
+    }
+
+    /// Writes a file of the application, readable by the user only, and replaces one of the same name.
+    ///
+    /// # Errors
+    /// [`StagingError::Target`] or [`StagingError::Name`].
+    pub async fn application_file(
+        &self,
+        application: &str,
+        name: &str,
+        contents: Bytes,
+    ) -> Result<LocalResource, StagingError> {
+        let target = self
+            .application_dir(&file_name(application)?)
+            .join(&file_name(name)?);
+        let written = self.write_application_file(&target, contents).await;
+        let status = written.map_err(|source| self.refused(name, source))?;
+        Ok(LocalResource::of(
+            &status,
+            &ResourceSpec::file(name),
+            Visibility::Application,
+        ))
+    }
+
+    async fn write_application_file(
+        &self,
+        target: &DfsPath,
+        contents: Bytes,
+    ) -> Result<FileStatus, DfsError> {
+        if let Some(directory) = target.parent() {
+            self.fs.mkdirs(&directory, PRIVATE_DIR).await?;
+        }
+        let options = CreateOptions::overwriting().permission(APPLICATION_FILE);
+        write_all(self.fs.as_ref(), target, contents, &options).await?;
+        self.fs.status(target).await
+    }
+
+    /// What YARN needs to localize a file that already lies on a file system the NodeManagers reach.
+    ///
+    /// # Errors
+    /// [`StagingError::Source`] when it is missing or a directory.
+    pub async fn remote_file(
+        file_systems: &FileSystems,
+        path: &DfsPath,
+        spec: &ResourceSpec,
+    ) -> Result<LocalResource, StagingError> {
+        let unreadable = |source| StagingError::Source {
+            path: path.to_string(),
+            source,
+        };
+        let fs = file_systems.get(path).map_err(unreadable)?;
+        let status = fs.status(path).await.map_err(unreadable)?;
+        if status.is_dir {
+            return Err(unreadable(DfsError::IsADirectory {
+                path: path.to_string(),
+            }));
+        }
+        Ok(LocalResource::of(&status, spec, Visibility::Private))
+    }
+
+    /// Removes everything of an application. `false` when there was nothing.
+    ///
+    /// # Errors
+    /// [`StagingError::Target`] or [`StagingError::Name`].
+    pub async fn remove_application(&self, application: &str) -> Result<bool, StagingError> {
+        let directory = self.application_dir(&file_name(application)?);
+        self.fs
+            .delete(&directory, true)
+            .await
+            .map_err(|source| self.refused(application, source))
+    }
+
+    /// Application directories not touched since `before_ms`. Whether their applications have ended only YARN can say.
+    ///
+    /// # Errors
+    /// [`StagingError::Target`].
+    pub async fn old_applications(&self, before_ms: u64) -> Result<Vec<ApplicationDir>, StagingError> {
+        let entries = self.older_than(&self.base.join("apps"), before_ms).await?;
+        let directories = entries.into_iter().filter(|entry| entry.is_dir);
+        let dir = |entry: FileStatus| ApplicationDir {
+            application: entry.path.name().to_owned(),
+            modified_ms: entry.modified_ms,
+            path: entry.path,
+        };
+        Ok(directories.map(dir).collect())
+    }
+
+    /// Cached contents (directories named by hash) put there before `before_ms`. A running application whose
+    /// containers have not yet localized such a file still needs it.
+    ///
+    /// # Errors
+    /// [`StagingError::Target`].
+    pub async fn old_cache_entries(&self, before_ms: u64) -> Result<Vec<DfsPath>, StagingError> {
+        let entries = self.older_than(&self.base.join("cache"), before_ms).await?;
+        Ok(entries.into_iter().map(|entry| entry.path).collect())
+    }
+
+    async fn older_than(&self, directory: &DfsPath, before_ms: u64) -> Result<Vec<FileStatus>, StagingError> {
+        let old = self.fs.list(directory, false).try_filter(|entry| {
+            let keep = entry.modified_ms < before_ms;
+            async move { keep }
+        });
+        match old.try_collect().await {
+            Err(error) if DfsError::is_not_found(&error) => Ok(Vec::new()),
+            other => other.map_err(|source| self.refused(directory.name(), source)),
+        }
+    }
+
+    fn refused(&self, what: &str, source: DfsError) -> StagingError {
+        StagingError::Target {
+            what: what.to_owned(),
+            base: self.base.to_string(),
+            source,
+        }
+    }
+}
+
+fn unreadable(local: &Path, source: DfsError) -> StagingError {
+    StagingError::Source {
+        path: local.display().to_string(),
+        source,
+    }
+}
+
+/// Lets only one plain component through, so that nothing is written outside its directory.
+fn file_name(name: &str) -> Result<String, StagingError> {
+    let plain = !matches!(name, "" | "." | "..") && !name.contains(['/', '\0']);
+    if plain {
+        Ok(name.to_owned())
+    } else {
+        Err(StagingError::Name {
+            name: name.to_owned(),
+        })
+    }
+}
+
+/// A name that no other upload uses: by process, by moment, by count. Creation without overwrite backs it up.
+fn temporary_name(name: &str) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let nanos = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_nanos());
+    format!(".{name}.{}-{nanos:x}-{count}.tmp", std::process::id())
+}
+
+/// SHA-256 (hex) and length of a local file, read in pieces on the pool for blocking work.
+///
+/// # Errors
+/// As opening and reading the file.
+pub async fn hash_file(local: &Path) -> Result<(String, u64), DfsError> {
+    let path = transfer::local_path(local)?;
+    let native = path.path().to_owned();
+    let hashed = tokio::task::spawn_blocking(move || hash_blocking(Path::new(&native))).await;
+    hashed
+        .unwrap_or_else(|stopped| Err(std::io::Error::other(stopped)))
+        .map_err(|error| DfsError::from_io(&path, &error))
+}
+
+fn hash_blocking(path: &Path) -> std::io::Result<(String, u64)> {
+    let mut file = std::fs::File::open(path)?;
+    let mut buffer = vec![0; HASH_BUFFER];
+    let (mut hasher, mut len) = (Sha256::new(), 0);
+    loop {
+        let read = std::io::Read::read(&mut file, &mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+        len += read as u64;
+    }
+    let hex = hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Ok((hex, len))
+}
+
+#[cfg(test)]
+mod tests;

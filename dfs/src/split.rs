@@ -95,13 +95,13 @@ fn cut(file: &InputFile, size: u64) -> Vec<Split> {
 /// enough no group is empty; otherwise the last groups are.
 #[must_use]
 pub fn into_groups(files: Vec<InputFile>, groups: usize) -> Vec<Vec<InputFile>> {
-    let mut left_bytes: u64 = files.iter().map(weight).fold(0, u64::saturating_add);
+    let mut left_bytes: u128 = files.iter().map(weight).sum();
     let mut files = files.into_iter().peekable();
     (0..groups)
         .map(|group| {
-            let left_groups = (groups - group) as u64;
-            let run = take_run(&mut files, left_bytes / left_groups, left_groups - 1);
-            left_bytes -= run.iter().map(weight).fold(0, u64::saturating_add);
+            let later = groups - group - 1;
+            let run = take_run(&mut files, left_bytes / (later as u128 + 1), later);
+            left_bytes -= run.iter().map(weight).sum::<u128>();
             run
         })
         .collect()
@@ -111,25 +111,25 @@ pub fn into_groups(files: Vec<InputFile>, groups: usize) -> Vec<Vec<InputFile>> 
 /// the `later` groups. The last group takes all.
 fn take_run(
     files: &mut std::iter::Peekable<std::vec::IntoIter<InputFile>>,
-    target: u64,
-    later: u64,
+    target: u128,
+    later: usize,
 ) -> Vec<InputFile> {
     let mut run: Vec<InputFile> = Vec::new();
-    let mut bytes: u64 = 0;
+    let mut bytes: u128 = 0;
     while let Some(next) = files.peek().map(weight) {
-        let enough = bytes.saturating_add(next / 2) > target || files.len() as u64 <= later;
+        let enough = bytes + next / 2 > target || files.len() <= later;
         if !run.is_empty() && later > 0 && enough {
             break;
         }
-        bytes = bytes.saturating_add(next);
+        bytes += next;
         run.extend(files.next());
     }
     run
 }
 
 /// Empty files count a little, so that many of them spread, too.
-fn weight(file: &InputFile) -> u64 {
-    file.len.saturating_add(1)
+fn weight(file: &InputFile) -> u128 {
+    u128::from(file.len) + 1
 }
 
 #[cfg(test)]

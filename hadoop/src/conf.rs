@@ -186,6 +186,31 @@ mod tests {
         assert_eq!(shipped, conf.resource_managers().unwrap());
     }
 
+    /// `testdata/site` puts every rule to the test; `expected.tsv` is what Hadoop 3.4.3 made of it
+    /// (`YarnConfiguration.getTrimmed` of each key, with FOO=foo, EMPTY= and the user root).
+    #[test]
+    fn values_are_those_that_hadoop_computes() {
+        let env = |name: &str| {
+            [("FOO", "foo"), ("EMPTY", ""), ("USER", "root"), ("HOME", "/root")]
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/site");
+        let conf = Configuration::load(&dir, &env).unwrap();
+        let expected = std::fs::read_to_string(dir.join("expected.tsv")).unwrap();
+        for (key, value) in expected.lines().filter_map(|line| line.split_once('\t')) {
+            match value {
+                "!IllegalStateException" => assert!(conf.get(key).unwrap().contains("${"), "{key}"),
+                value => assert_eq!(conf.get(key), Some(value), "{key}"),
+            }
+        }
+        assert_eq!(
+            conf.entries().filter(|(key, _)| key.starts_with("a.")).count(),
+            27
+        );
+    }
+
     #[test]
     fn secrets_are_known_by_their_names() {
         for key in [

@@ -76,7 +76,6 @@ const HDFS: &[(&str, &str)] = &[
     ("dfs.namenode.https-address", "0.0.0.0:9871"),
     ("dfs.replication", "3"),
     ("dfs.user.home.dir.prefix", "/user"),
-    ("dfs.webhdfs.enabled", "true"),
 ];
 
 const YARN: &[(&str, &str)] = &[

@@ -133,7 +133,8 @@ impl Configuration {
     }
 
     /// How long the ResourceManager waits for an ApplicationMaster's heartbeat before it gives it up
-    /// (`yarn.am.liveness-monitor.expiry-interval-ms`, 15 min).
+    /// (`yarn.am.liveness-monitor.expiry-interval-ms`): 15 min unless set, which is the default of Hadoop 3.4 and
+    /// later. The ResourceManager's own value counts, and that of Hadoop 3.3 is 10 min by default.
     ///
     /// # Errors
     /// [`ConfError::Value`] if it is not a duration.

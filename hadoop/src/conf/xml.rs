@@ -193,17 +193,17 @@ impl Reader {
         result
     }
 
+    /// Finds properties at any depth, as Hadoop's stream parser does.
     fn walk(&mut self, place: &Place<'_>, root: Node<'_, '_>) -> Result<(), ConfError> {
         let mut open = vec![root.children()];
         while let Some(children) = open.last_mut() {
             match children.next() {
                 None => drop(open.pop()),
                 Some(node) if is_element(&node, "property") => self.property(place, node),
-                Some(node) if is_element(&node, "configuration") => open.push(node.children()),
                 Some(node) if is_element(&node, "include") => {
                     open.extend(self.include(place, node)?.map(|fallback| fallback.children()));
                 }
-                Some(_) => {}
+                Some(node) => open.push(node.children()),
             }
         }
         Ok(())
@@ -219,7 +219,7 @@ impl Reader {
             match child.tag_name().name() {
                 "name" => name = text().or(name),
                 "value" => value = text().or(value),
-                "final" => is_final = text_of(child).trim() == "true",
+                "final" => is_final = text_of(child) == "true",
                 _ => {}
             }
         }
@@ -356,6 +356,24 @@ mod tests {
             read("<configuration><property name=\"a\" value=\"1\" final=\"true\"/></configuration>").unwrap();
         assert_eq!(pairs(&got), [("a", Some("1"))]);
         assert!(got[0].is_final);
+    }
+
+    #[test]
+    fn properties_are_found_inside_other_elements() {
+        let got = read("<configuration><a><property name=\"k\" value=\"1\"/></a></configuration>").unwrap();
+        assert_eq!(pairs(&got), [("k", Some("1"))]);
+    }
+
+    #[test]
+    fn final_is_exactly_true() {
+        let with = |text: &str| {
+            let xml = format!(
+                "<configuration><property name=\"k\"><final>{text}</final></property></configuration>"
+            );
+            read(&xml).unwrap()[0].is_final
+        };
+        assert!(with("true"));
+        assert!(!with(" true "), "Hadoop does not trim here");
     }
 
     #[test]

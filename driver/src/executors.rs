@@ -3,7 +3,7 @@
 //! An executor's number is never used again, so that finished tasks can name it; one that is gone keeps only its
 //! name and the way it went.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use wire::failure::ExecutorLoss;
@@ -96,6 +96,8 @@ pub(crate) struct Executors {
     by_id: BTreeMap<ExecutorId, ExecutorIx>,
     pub(crate) hosts: Hosts,
     pub(crate) free: FreeSlots,
+    /// Lost before they registered: the message that they had may still come.
+    stillborn: BTreeSet<ExecutorId>,
     live: u32,
 }
 
@@ -106,6 +108,7 @@ impl Executors {
             by_id: BTreeMap::new(),
             hosts: Hosts::default(),
             free: FreeSlots::default(),
+            stillborn: BTreeSet::new(),
             live: 0,
         }
     }
@@ -117,6 +120,18 @@ impl Executors {
     /// The number of an executor that is not gone.
     pub(crate) fn find_present(&self, id: &ExecutorId) -> Option<ExecutorIx> {
         self.find(id).filter(|&index| !self[index].is_gone())
+    }
+
+    /// Notes that an executor was lost that never registered.
+    pub(crate) fn note_stillborn(&mut self, id: &ExecutorId) {
+        if self.find(id).is_none() {
+            self.stillborn.insert(id.clone());
+        }
+    }
+
+    /// Whether an executor that registers now is known to be no more.
+    pub(crate) fn is_fenced(&self, id: &ExecutorId) -> bool {
+        self.stillborn.contains(id) || self.find(id).is_some_and(|index| self[index].is_gone())
     }
 
     /// How many have registered and are not gone.

@@ -50,17 +50,18 @@ fn dead_at(executor: &Executor, settings: &Settings) -> Duration {
 
 impl Driver {
     pub(crate) fn on_registered(&mut self, registration: Registration, effects: &mut Vec<Effect>) {
-        let Some(index) = self.executors.find(&registration.executor) else {
-            self.admit(registration, effects);
-            return;
-        };
-        let executor = &self.executors[index];
-        if executor.is_gone() {
+        if self.executors.is_fenced(&registration.executor) {
             effects.push(Effect::StopExecutor {
                 executor: registration.executor,
                 loss: ExecutorLoss::KilledByUs,
             });
-        } else if executor.boot == registration.boot {
+            return;
+        }
+        let Some(index) = self.executors.find(&registration.executor) else {
+            self.admit(registration, effects);
+            return;
+        };
+        if self.executors[index].boot == registration.boot {
             self.readmit(index, &registration.running, effects);
         } else {
             self.remove_executor(index, ExecutorLoss::Unknown, effects);
@@ -178,6 +179,7 @@ impl Driver {
         if let Some(index) = self.executors.find_present(executor) {
             self.remove_executor(index, loss, effects);
         }
+        self.executors.note_stillborn(executor);
     }
 
     /// Takes an executor away and ends its attempts. Every way in which an executor goes leads here.

@@ -136,13 +136,18 @@ impl Driver {
         let Some(attempt) = self.attempts.get_mut(index) else {
             return;
         };
-        let executor = &self.executors[attempt.executor];
-        if attempt.cancelled.is_some() || executor.is_gone() {
-            return;
+        if attempt.cancelled.is_none() && !self.executors[attempt.executor].is_gone() {
+            attempt.cancelled = Some(reason);
+            self.push_cancel(index, reason, effects);
         }
-        attempt.cancelled = Some(reason);
+    }
+
+    fn push_cancel(&self, index: AttemptIx, reason: KillReason, effects: &mut Vec<Effect>) {
+        let Some(attempt) = self.attempts.get(index) else {
+            return;
+        };
         effects.push(Effect::Cancel {
-            executor: executor.id.clone(),
+            executor: self.executors[attempt.executor].id.clone(),
             id: attempt.id(self.stages[attempt.stage].key.job),
             reason,
         });
@@ -215,7 +220,7 @@ impl Driver {
 
     /// An attempt went missing without fault of its own.
     pub(crate) fn vanish(&mut self, index: AttemptIx, effects: &mut Vec<Effect>) {
-        self.cancel(index, KillReason::StageEnded, effects);
+        self.push_cancel(index, KillReason::StageEnded, effects);
         let failure = TaskFailure::new(FailureCause::Killed(KillReason::StageEnded));
         self.end_attempt(index, &failure, effects);
     }

@@ -1,0 +1,185 @@
+//! The order of stages and tasks.
+
+use driver::event::{Effect, Event, Verdict};
+use driver::plan::TaskSource;
+use driver::view::StageStatus;
+use wire::launcher::ExecutorTarget;
+
+use crate::rig::{Rig, after, id, key, launches, plan, seconds, stage, with_output};
+
+#[test]
+fn a_job_of_one_stage_runs_to_success() {
+    let mut rig = Rig::new(plan(1, 2, vec![with_output(stage("a", 3))]));
+    let effects = rig.register("x", 2);
+    assert_eq!(
+        launches(&effects),
+        [("x".to_owned(), id(0, 0, 0)), ("x".to_owned(), id(0, 1, 0))]
+    );
+    assert_eq!(
+        launches(&rig.succeed("x", id(0, 0, 0))),
+        [("x".to_owned(), id(0, 2, 0))]
+    );
+    assert_eq!(rig.driver.progress(), (1, 3));
+    rig.succeed("x", id(0, 1, 0));
+    let effects = rig.succeed("x", id(0, 2, 0));
+    assert!(effects.contains(&Effect::CommitStage { stage: key(0) }));
+    assert_eq!(rig.verdict, Some(Verdict::Succeeded));
+    assert_eq!(rig.driver.next_deadline(), None);
+}
+
+#[test]
+fn the_start_asks_for_all_executors_and_plans_what_waits_for_nothing() {
+    let mut rig = Rig::unstarted(plan(5, 1, vec![stage("a", 1), after(stage("b", 1), &[0])]));
+    rig.obliging = false;
+    let target = ExecutorTarget {
+        executors: 5,
+        ..ExecutorTarget::default()
+    };
+    let expected = [Effect::SetTarget(target), Effect::PlanStage { stage: key(0) }];
+    assert_eq!(rig.send(Event::Started), expected);
+}
+
+#[test]
+fn an_edge_is_a_barrier() {
+    let stages = vec![stage("a", 2), stage("b", 1), after(stage("c", 1), &[0, 1])];
+    let mut rig = Rig::new(plan(1, 4, stages));
+    assert_eq!(launches(&rig.register("x", 4)).len(), 3);
+    rig.succeed("x", id(0, 0, 0));
+    rig.succeed("x", id(1, 0, 0));
+    assert_eq!(rig.stage(2).status, StageStatus::Waiting);
+    assert_eq!(
+        launches(&rig.succeed("x", id(0, 1, 0))),
+        [("x".to_owned(), id(2, 0, 0))]
+    );
+}
+
+#[test]
+fn a_stage_without_tasks_is_done_at_once_and_its_output_is_still_marked() {
+    let mut rig = Rig::unstarted(plan(1, 1, vec![with_output(stage("a", 0))]));
+    rig.send(Event::ResourceManagerHeard);
+    let effects = rig.send(Event::Started);
+    assert!(effects.contains(&Effect::CommitStage { stage: key(0) }));
+    assert_eq!(rig.verdict, Some(Verdict::Succeeded));
+}
+
+#[test]
+fn tasks_are_spread_over_executors() {
+    let mut rig = Rig::unstarted(plan(2, 2, vec![stage("a", 2)]));
+    rig.register("x", 2);
+    rig.register("y", 2);
+    let launched = launches(&rig.send(Event::Started));
+    let executors: Vec<_> = launched.iter().map(|(executor, _)| executor.as_str()).collect();
+    assert_eq!(executors, ["x", "y"]);
+}
+
+#[test]
+fn an_executor_gets_its_tasks_of_a_round_in_one_message_and_each_stage_once() {
+    let mut rig = Rig::new(plan(1, 2, vec![stage("a", 4)]));
+    let effects = rig.register("x", 2);
+    let [Effect::Launch { stages, tasks, .. }] = effects.as_slice() else {
+        panic!("not one launch: {effects:?}");
+    };
+    assert_eq!((stages.len(), tasks.len()), (1, 2));
+    let effects = rig.succeed("x", id(0, 0, 0));
+    let [Effect::Launch { stages, tasks, .. }] = effects.as_slice() else {
+        panic!("not one launch: {effects:?}");
+    };
+    assert_eq!((stages.len(), tasks.len()), (0, 1));
+}
+
+#[test]
+fn a_task_of_several_cores_takes_as_many_slots() {
+    let mut wide = stage("a", 3);
+    wide.cores = 2;
+    let mut rig = Rig::new(plan(1, 5, vec![wide]));
+    assert_eq!(launches(&rig.register("x", 5)).len(), 2);
+    assert_eq!(rig.driver.snapshot().executors[0].used_slots, 4);
+}
+
+#[test]
+fn the_gate_holds_tasks_back_until_most_executors_are_there() {
+    let mut gated = plan(4, 1, vec![stage("a", 4)]);
+    gated.settings.min_registered_ratio = 0.75;
+    let mut rig = Rig::new(gated);
+    assert!(launches(&rig.register("w", 1)).is_empty());
+    assert!(launches(&rig.register("x", 1)).is_empty());
+    assert_eq!(launches(&rig.register("y", 1)).len(), 3);
+}
+
+#[test]
+fn the_gate_opens_after_a_while_with_any_number() {
+    let mut gated = plan(4, 1, vec![stage("a", 4)]);
+    gated.settings.min_registered_ratio = 1.0;
+    let mut rig = Rig::new(gated);
+    rig.register("w", 1);
+    assert!(launches(&rig.pass(seconds(29))).is_empty());
+    assert_eq!(launches(&rig.pass(seconds(1))).len(), 1);
+}
+
+#[test]
+fn a_stage_that_cannot_be_planned_fails_the_job_with_the_reason() {
+    let mut rig = Rig::unstarted(plan(1, 1, vec![stage("a", 1)]));
+    rig.obliging = false;
+    rig.send(Event::Started);
+    rig.send(Event::StagePlanned {
+        stage: key(0),
+        tasks: Err("hdfs:///in does not exist".to_owned()),
+    });
+    let cause = "stage a could not be planned: hdfs:///in does not exist";
+    assert_eq!(rig.verdict, Some(Verdict::Failed(cause.to_owned())));
+}
+
+#[test]
+fn an_answer_that_comes_twice_changes_nothing() {
+    let mut rig = Rig::new(plan(1, 1, vec![stage("a", 2)]));
+    rig.send(Event::StagePlanned {
+        stage: key(0),
+        tasks: Ok(Vec::new()),
+    });
+    rig.send(Event::Started);
+    assert_eq!(
+        (rig.stage(0).tasks, rig.stage(0).status),
+        (2, StageStatus::Running)
+    );
+}
+
+#[test]
+fn a_kill_cancels_what_runs_abandons_what_is_half_made_and_ends() {
+    let mut rig = Rig::new(plan(1, 1, vec![with_output(stage("a", 2))]));
+    rig.register("x", 1);
+    let effects = rig.send(Event::KillRequested { by: "ada".to_owned() });
+    let [
+        Effect::Cancel { id: cancelled, .. },
+        Effect::AbandonStage { stage },
+        Effect::Finish(verdict),
+    ] = effects.as_slice()
+    else {
+        panic!("{effects:?}");
+    };
+    assert_eq!((*cancelled, *stage), (id(0, 0, 0), key(0)));
+    assert_eq!(*verdict, Verdict::Killed("ada".to_owned()));
+    assert!(rig.succeed("x", id(0, 0, 0)).is_empty());
+}
+
+#[test]
+fn a_plan_that_cannot_run_is_refused_with_the_reason() {
+    let mut wide = stage("a", 1);
+    wide.cores = 3;
+    let mut rig = Rig::new(plan(1, 2, vec![wide]));
+    rig.send(Event::Started);
+    let Some(Verdict::Failed(cause)) = rig.verdict else {
+        panic!("{:?}", rig.verdict);
+    };
+    assert!(
+        cause.starts_with("each task of stage a takes 3 cores, an executor has 2"),
+        "{cause}"
+    );
+}
+
+#[test]
+fn known_tasks_count_before_their_stage_is_planned() {
+    let mut items = after(stage("b", 0), &[0]);
+    items.source = TaskSource::Items(vec!["p".to_owned(), "q".to_owned()]);
+    let rig = Rig::new(plan(1, 1, vec![stage("a", 3), items]));
+    assert_eq!(rig.driver.progress(), (0, 5));
+}

@@ -1,0 +1,505 @@
+//! A small model of everything around the driver: executors that die, fall silent, reconnect and repeat themselves,
+//! messages in any order, a launcher that replaces what is gone. It is driven by a tape of numbers, so that a failing
+//! run shrinks; after the tape the world is fair, and the run must end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use driver::core::Driver;
+use driver::event::{Effect, Event, Registration, TaskInput, Verdict};
+use driver::plan::AppPlan;
+use wire::failure::{ExecutorLoss, FailureCause, TaskFailure};
+use wire::id::{BootNonce, ExecutorId, StageKey, TaskAttemptId};
+use wire::message::{RunningTask, TaskReport};
+use wire::task::TaskMetrics;
+
+/// What a modelled executor does with an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Launched,
+    Running,
+    Asking,
+}
+
+#[derive(Debug)]
+struct Model {
+    boot: u64,
+    registered: bool,
+    /// It runs but nobody hears it.
+    cut_off: bool,
+    attempts: BTreeMap<TaskAttemptId, Stage>,
+}
+
+/// The world and what it knows to be true.
+pub(crate) struct World {
+    plan: AppPlan,
+    driver: Driver,
+    now: Duration,
+    executors: BTreeMap<ExecutorId, Model>,
+    hosts: u32,
+    born: u32,
+    target: u32,
+    in_flight: Vec<Event>,
+    /// Events that were delivered and may come again.
+    past: Vec<Event>,
+    faults: u32,
+    ledger: Ledger,
+}
+
+/// The books of an auditor who sees every event and effect.
+#[derive(Default)]
+struct Ledger {
+    /// Slots in use by executor: attempts launched there and not over.
+    live: BTreeMap<ExecutorId, BTreeSet<TaskAttemptId>>,
+    granted: BTreeMap<(StageKey, u32), TaskAttemptId>,
+    succeeded: BTreeSet<(u32, u32)>,
+    counted: BTreeMap<(u32, u32), u32>,
+    stopped: BTreeSet<ExecutorId>,
+    started: BTreeSet<TaskAttemptId>,
+    committed: BTreeSet<u32>,
+    verdict: Option<Verdict>,
+}
+
+impl World {
+    pub(crate) fn new(plan: AppPlan, faults: u32, hosts: u32) -> Self {
+        let driver = Driver::new(plan.clone());
+        let mut world = Self {
+            plan,
+            driver,
+            now: Duration::ZERO,
+            executors: BTreeMap::new(),
+            hosts,
+            born: 0,
+            target: 0,
+            in_flight: Vec::new(),
+            past: Vec::new(),
+            faults,
+            ledger: Ledger::default(),
+        };
+        world.deliver(Event::Started);
+        world
+    }
+
+    pub(crate) fn verdict(&self) -> Option<&Verdict> {
+        self.ledger.verdict.as_ref()
+    }
+
+    /// One step of the tape.
+    pub(crate) fn step(&mut self, choice: u32) {
+        let (kind, which) = (choice % 32, (choice / 32) as usize);
+        match kind {
+            0..=11 => self.deliver_any(which),
+            12..=20 => self.work(which, choice % 97 < 9),
+            21 => self.repeat(which),
+            22..=24 => self.launch_executor(),
+            25 => self.fault(which),
+            26 => self.beat(),
+            27 => self.deliver(Event::ResourceManagerHeard),
+            28 => self.reconnect(which),
+            _ => self.sleep(Duration::from_millis(u64::from(choice % 4096) * 3)),
+        }
+    }
+
+    /// A fair world until the verdict.
+    pub(crate) fn settle(&mut self) {
+        self.faults = 0;
+        for _ in 0..20_000 {
+            if self.verdict().is_some() {
+                return;
+            }
+            self.fair_round();
+        }
+        panic!("no verdict: {:#?}", self.driver.snapshot());
+    }
+
+    fn fair_round(&mut self) {
+        for model in self.executors.values_mut() {
+            model.cut_off = false;
+        }
+        while !self.in_flight.is_empty() {
+            self.deliver_any(0);
+        }
+        self.launch_executor();
+        self.deliver(Event::ResourceManagerHeard);
+        self.beat();
+        let attempts: usize = self.executors.values().map(|model| model.attempts.len()).sum();
+        for which in 0..attempts {
+            self.work(which, false);
+        }
+        self.sleep(Duration::from_secs(1));
+    }
+
+    fn deliver_any(&mut self, which: usize) {
+        if !self.in_flight.is_empty() {
+            let event = self.in_flight.remove(which % self.in_flight.len());
+            self.deliver(event);
+        }
+    }
+
+    fn repeat(&mut self, which: usize) {
+        if !self.past.is_empty() {
+            let event = self.past[which % self.past.len()].clone();
+            self.deliver(event);
+        }
+    }
+
+    fn sleep(&mut self, time: Duration) {
+        self.now += time;
+        if self.driver.next_deadline().is_some_and(|at| at <= self.now) {
+            self.deliver(Event::DeadlineReached);
+        }
+    }
+
+    fn launch_executor(&mut self) {
+        if (self.executors.len() as u32) < self.target {
+            self.born += 1;
+            let id: ExecutorId = format!("x{}", self.born).parse().unwrap();
+            let model = Model {
+                boot: u64::from(self.born),
+                registered: false,
+                cut_off: false,
+                attempts: BTreeMap::new(),
+            };
+            self.executors.insert(id.clone(), model);
+            self.connect(&id);
+        }
+    }
+
+    fn connect(&mut self, id: &ExecutorId) {
+        let number: u32 = id.as_str()[1..].parse().unwrap();
+        let model = self.executors.get_mut(id).unwrap();
+        model.registered = true;
+        self.in_flight.push(Event::ExecutorRegistered(Registration {
+            executor: id.clone(),
+            boot: BootNonce(model.boot),
+            host: format!("h{}", number % self.hosts),
+            slots: self.plan.executors.cores,
+            running: model.attempts.keys().copied().collect(),
+        }));
+    }
+
+    fn nth(&self, which: usize) -> Option<ExecutorId> {
+        let count = self.executors.len();
+        self.executors.keys().nth(which.checked_rem(count)?).cloned()
+    }
+
+    fn reconnect(&mut self, which: usize) {
+        let Some(id) = self.nth(which).filter(|id| self.executors[id].registered) else {
+            return;
+        };
+        self.in_flight
+            .push(Event::ExecutorDisconnected { executor: id.clone() });
+        self.executors.get_mut(&id).unwrap().cut_off = false;
+        self.connect(&id);
+    }
+
+    fn fault(&mut self, which: usize) {
+        let Some(id) = self.nth(which).filter(|_| self.faults > 0) else {
+            return;
+        };
+        self.faults -= 1;
+        if which.is_multiple_of(3) {
+            self.executors.get_mut(&id).unwrap().cut_off = true;
+            return;
+        }
+        let losses = [
+            ExecutorLoss::Signalled(9),
+            ExecutorLoss::Preempted,
+            ExecutorLoss::NodeLost,
+        ];
+        self.end_executor(&id, losses[which % losses.len()]);
+    }
+
+    fn end_executor(&mut self, id: &ExecutorId, loss: ExecutorLoss) {
+        if self.executors.remove(id).is_some() {
+            let executor = id.clone();
+            self.in_flight.push(Event::ExecutorDisconnected { executor });
+            let executor = id.clone();
+            self.in_flight.push(Event::ExecutorLost { executor, loss });
+        }
+    }
+
+    fn beat(&mut self) {
+        let heard: Vec<_> = self
+            .executors
+            .iter()
+            .filter(|(_, model)| model.registered && !model.cut_off)
+            .collect();
+        let beats: Vec<_> = heard
+            .into_iter()
+            .map(|(id, model)| heartbeat(id, model))
+            .collect();
+        for beat in beats {
+            self.deliver(beat);
+        }
+    }
+
+    /// Some attempt makes a step.
+    fn work(&mut self, which: usize, fails: bool) {
+        let all = self.executors.iter().filter(|(_, model)| !model.cut_off);
+        let all: Vec<_> = all
+            .flat_map(|(id, model)| {
+                model
+                    .attempts
+                    .iter()
+                    .map(move |(attempt, stage)| (id.clone(), *attempt, *stage))
+            })
+            .collect();
+        let Some((executor, id, stage)) = all.get(which.checked_rem(all.len()).unwrap_or(0)).cloned() else {
+            return;
+        };
+        let model = self.executors.get_mut(&executor).unwrap();
+        match stage {
+            Stage::Launched => {
+                model.attempts.insert(id, Stage::Running);
+                self.in_flight.push(Event::TaskStarted { executor, id });
+            }
+            Stage::Running if fails && self.faults > 0 => {
+                self.faults -= 1;
+                self.report(&executor, id, Err(TaskFailure::new(FailureCause::ExitCode(1))));
+            }
+            Stage::Running if self.plan.stages[id.stage.stage as usize].output.is_some() => {
+                model.attempts.insert(id, Stage::Asking);
+                self.in_flight.push(Event::CommitRequested { executor, id });
+            }
+            Stage::Running => self.report(&executor, id, Ok(())),
+            Stage::Asking => {}
+        }
+    }
+
+    fn report(&mut self, executor: &ExecutorId, id: TaskAttemptId, outcome: Result<(), TaskFailure>) {
+        let Some(model) = self.executors.get_mut(executor) else {
+            return;
+        };
+        if model.attempts.remove(&id).is_none() {
+            return;
+        }
+        let report = TaskReport {
+            sequence: 0,
+            id,
+            metrics: TaskMetrics::default(),
+            outcome,
+        };
+        let executor = executor.clone();
+        self.in_flight.push(Event::TaskFinished { executor, report });
+    }
+
+    fn deliver(&mut self, event: Event) {
+        if self.past.len() < 64 {
+            self.past.push(event.clone());
+        }
+        self.ledger.hear(&event, self.now);
+        let mut effects = Vec::new();
+        let finished = self.driver.is_finished();
+        self.driver.handle(self.now, event, &mut effects);
+        assert!(
+            !finished || effects.is_empty(),
+            "effects after the verdict: {effects:?}"
+        );
+        for effect in effects {
+            self.ledger.see(&effect, &self.plan);
+            self.carry_out(effect);
+        }
+        self.audit();
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::PlanStage { stage } => self.plan_stage(stage),
+            Effect::Launch { executor, tasks, .. } => {
+                if let Some(model) = self.executors.get_mut(&executor) {
+                    model
+                        .attempts
+                        .extend(tasks.into_iter().map(|task| (task.id, Stage::Launched)));
+                }
+            }
+            Effect::Cancel { executor, id, reason } => {
+                let killed = TaskFailure::new(FailureCause::Killed(reason));
+                self.report(&executor, id, Err(killed));
+            }
+            Effect::DecideCommit {
+                executor,
+                id,
+                granted,
+            } => {
+                let denied = || TaskFailure::new(FailureCause::CommitDenied);
+                self.report(&executor, id, if granted { Ok(()) } else { Err(denied()) });
+            }
+            Effect::SetTarget(target) => self.target = target.executors,
+            Effect::StopExecutor { executor, .. } => self.end_executor(&executor, ExecutorLoss::KilledByUs),
+            Effect::CommitStage { stage } => self.in_flight.push(Event::StageCommitted {
+                stage,
+                result: Ok(()),
+            }),
+            Effect::AbandonStage { .. } | Effect::Finish(_) => {}
+        }
+    }
+
+    fn plan_stage(&mut self, stage: StageKey) {
+        let count = self.plan.stages[stage.stage as usize].source.known_tasks();
+        let input = |partition: u64| TaskInput {
+            hosts: if partition % 2 == 0 {
+                vec![format!("h{}", partition % 3)]
+            } else {
+                Vec::new()
+            },
+            ..TaskInput::default()
+        };
+        let tasks = Ok((0..count).map(input).collect());
+        self.in_flight.push(Event::StagePlanned { stage, tasks });
+    }
+
+    /// What must hold after every step.
+    fn audit(&self) {
+        let snapshot = self.driver.snapshot();
+        let (finished, known) = snapshot.progress;
+        assert!(finished <= known);
+        for executor in &snapshot.executors {
+            assert!(executor.used_slots <= executor.slots, "{executor:?}");
+        }
+        for stage in &snapshot.stages {
+            let tasks = u32::try_from(stage.tasks).unwrap();
+            assert!(stage.pending + stage.succeeded <= tasks, "{stage:?}");
+        }
+        assert!(snapshot.failures.len() <= 128);
+        if self.ledger.verdict.is_none() {
+            let awaited = !self.in_flight.is_empty() || self.target > 0;
+            assert!(
+                awaited || self.driver.next_deadline().is_some(),
+                "nothing is awaited: {snapshot:#?}"
+            );
+        }
+    }
+
+    /// What must hold at the end.
+    pub(crate) fn check_verdict(&self) {
+        let most = self.ledger.counted.values().copied().max().unwrap_or(0);
+        match self.verdict() {
+            Some(Verdict::Succeeded) => {
+                for (number, stage) in (0..).zip(&self.plan.stages) {
+                    for partition in 0..u32::try_from(stage.source.known_tasks()).unwrap() {
+                        let done = self.ledger.succeeded.contains(&(number, partition));
+                        assert!(done, "success without partition {number}/{partition}");
+                    }
+                    assert!(stage.output.is_none() || self.ledger.committed.contains(&number));
+                }
+            }
+            Some(Verdict::Failed(cause)) => {
+                assert!(
+                    most >= self.plan.settings.task_max_failures,
+                    "{cause}, most failures {most}"
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn heartbeat(id: &ExecutorId, model: &Model) -> Event {
+    let running = model.attempts.keys().map(|&id| RunningTask {
+        id,
+        resident: 1,
+        progress: 0.5,
+    });
+    Event::HeartbeatReceived {
+        executor: id.clone(),
+        running: running.collect(),
+    }
+}
+
+impl Ledger {
+    fn hear(&mut self, event: &Event, _now: Duration) {
+        match event {
+            Event::TaskFinished { executor, report } => self.hear_report(executor, report),
+            Event::ExecutorLost { executor, loss } => self.forget(executor, *loss),
+            Event::TaskStarted { id, .. } => {
+                self.started.insert(*id);
+            }
+            Event::HeartbeatReceived { running, .. } => {
+                self.started.extend(running.iter().map(|task| task.id))
+            }
+            _ => {}
+        }
+    }
+
+    fn hear_report(&mut self, executor: &ExecutorId, report: &TaskReport) {
+        let id = report.id;
+        let was_live = self.live.get_mut(executor).is_some_and(|live| live.remove(&id));
+        let partition = (id.stage.stage, id.partition);
+        self.granted.retain(|_, holder| *holder != id);
+        match &report.outcome {
+            Ok(()) => {
+                self.succeeded.insert(partition);
+            }
+            Err(failure) if was_live && failure.counts_for_task() => {
+                *self.counted.entry(partition).or_default() += 1;
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn forget(&mut self, executor: &ExecutorId, loss: ExecutorLoss) {
+        self.stopped.insert(executor.clone());
+        for id in self.live.remove(executor).unwrap_or_default() {
+            self.granted.retain(|_, holder| *holder != id);
+            if loss.counts_for_tasks() {
+                *self.counted.entry((id.stage.stage, id.partition)).or_default() += 1;
+            }
+        }
+    }
+
+    fn see(&mut self, effect: &Effect, plan: &AppPlan) {
+        match effect {
+            Effect::Launch { executor, tasks, .. } => {
+                assert!(
+                    !self.stopped.contains(executor),
+                    "a launch on {executor}, which is gone"
+                );
+                for task in tasks {
+                    self.see_launch(executor, task.id, plan);
+                }
+            }
+            Effect::Cancel { executor, id, reason } if *reason == wire::failure::KillReason::StageEnded => {
+                self.live.get_mut(executor).map(|live| live.remove(id));
+                self.granted.retain(|_, holder| holder != id);
+            }
+            Effect::DecideCommit {
+                id, granted: true, ..
+            } => {
+                let holder = *self.granted.entry((id.stage, id.partition)).or_insert(*id);
+                assert_eq!(holder, *id, "two attempts may commit");
+            }
+            Effect::StopExecutor { executor, loss } => self.forget(executor, *loss),
+            Effect::CommitStage { stage } => {
+                assert!(self.committed.insert(stage.stage), "{stage} is marked twice");
+            }
+            Effect::Finish(verdict) => {
+                assert!(self.verdict.is_none());
+                self.verdict = Some(verdict.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn see_launch(&mut self, executor: &ExecutorId, id: TaskAttemptId, plan: &AppPlan) {
+        assert!(
+            !self.succeeded.contains(&(id.stage.stage, id.partition)),
+            "{id} is done and launched again"
+        );
+        let live = self.live.entry(executor.clone()).or_default();
+        assert!(live.insert(id), "{id} is launched twice");
+        let cores: u32 = live
+            .iter()
+            .map(|id| plan.stages[id.stage.stage as usize].cores)
+            .sum();
+        assert!(
+            cores <= plan.executors.cores,
+            "{executor} has {cores} slots in use"
+        );
+        let same =
+            |other: &&TaskAttemptId| other.stage.stage == id.stage.stage && other.partition == id.partition;
+        let copies = self.live.values().flatten().filter(same).count();
+        let most = if plan.scheduling.speculation.enabled { 2 } else { 1 };
+        assert!(copies <= most, "{copies} live attempts of {id}");
+    }
+}

@@ -91,11 +91,17 @@ impl ClientBuilder {
     /// reqwest asks for one even where only `http` is spoken. A program does that once, at its start:
     /// `rustls::crypto::aws_lc_rs::default_provider().install_default()`.
     pub fn build(self) -> Result<Client, BuildError> {
-        let addresses: Result<Vec<Address>, BuildError> = self.addresses.iter().map(|text| text.parse()).collect();
+        let addresses: Result<Vec<Address>, BuildError> =
+            self.addresses.iter().map(|text| text.parse()).collect();
         let endpoints = Endpoints::new(addresses?).ok_or(BuildError::NoAddress)?;
         let transport = Transport::new(self.limits, self.https)?;
         let requests = request::ResourceManager::new(self.auth.clone());
-        Ok(Client { transport: Arc::new(transport), endpoints: Arc::new(endpoints), auth: self.auth, requests })
+        Ok(Client {
+            transport: Arc::new(transport),
+            endpoints: Arc::new(endpoints),
+            auth: self.auth,
+            requests,
+        })
     }
 }
 
@@ -116,7 +122,12 @@ pub struct Client {
 impl Client {
     /// Starts building a client that calls as `auth`.
     pub fn builder(auth: Auth) -> ClientBuilder {
-        ClientBuilder { addresses: Vec::new(), auth, limits: Limits::default(), https: None }
+        ClientBuilder {
+            addresses: Vec::new(),
+            auth,
+            limits: Limits::default(),
+            https: None,
+        }
     }
 
     /// A client of the NodeManager whose web address is `address`, as reports have it: `host:port` or a
@@ -146,7 +157,11 @@ impl Client {
         object(&self.send(request?).await?, root)
     }
 
-    async fn list<T: DeserializeOwned>(&self, request: Built, path: &[&'static str]) -> Result<Vec<T>, Error> {
+    async fn list<T: DeserializeOwned>(
+        &self,
+        request: Built,
+        path: &[&'static str],
+    ) -> Result<Vec<T>, Error> {
         list(&self.send(request?).await?, path)
     }
 }

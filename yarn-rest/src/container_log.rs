@@ -145,7 +145,11 @@ const LONGEST_LINE: usize = 16 * 1024;
 impl LogUnwrapper {
     /// For the answer to a request for `range`.
     pub fn new(range: LogRange) -> Self {
-        Self { range, state: State::Between, buffer: BytesMut::new() }
+        Self {
+            range,
+            state: State::Between,
+            buffer: BytesMut::new(),
+        }
     }
 
     /// Takes the next bytes of the answer.
@@ -162,7 +166,9 @@ impl LogUnwrapper {
                 }
                 self.state = State::BeforeTrailer;
             }
-            let Some(line) = self.take_line()? else { return Ok(None) };
+            let Some(line) = self.take_line()? else {
+                return Ok(None);
+            };
             if let Some(part) = self.read_line(&line)? {
                 return Ok(Some(part));
             }
@@ -181,7 +187,11 @@ impl LogUnwrapper {
 
     fn take_line(&mut self) -> Result<Option<String>, LogFormatError> {
         let Some(length) = self.buffer.iter().position(|byte| *byte == b'\n') else {
-            return if self.buffer.len() > LONGEST_LINE { Err(self.not_a_log(&self.buffer)) } else { Ok(None) };
+            return if self.buffer.len() > LONGEST_LINE {
+                Err(self.not_a_log(&self.buffer))
+            } else {
+                Ok(None)
+            };
         };
         let line = self.buffer.split_to(length);
         self.buffer.advance(1);
@@ -202,7 +212,11 @@ impl LogUnwrapper {
         if let Some(place) = line.strip_prefix(CONTAINER) {
             let (container, node) = place.split_once(" on ").unwrap_or((place, ""));
             let (container, node) = (container.parse().ok(), node.to_owned());
-            self.state = State::Header(LogHeader { container, node, ..LogHeader::default() });
+            self.state = State::Header(LogHeader {
+                container,
+                node,
+                ..LogHeader::default()
+            });
         } else if line.starts_with(END) {
             return self.begin_trailer(line);
         } else if !line.trim().is_empty() {
@@ -231,11 +245,15 @@ impl LogUnwrapper {
 
     fn begin_trailer(&mut self, line: &str) -> Result<Option<LogPart>, LogFormatError> {
         if line.starts_with(END) {
-            self.state = State::Trailer { running: line.contains(RUNNING) };
+            self.state = State::Trailer {
+                running: line.contains(RUNNING),
+            };
         } else if line.trim().is_empty() {
             self.state = State::BeforeTrailer;
         } else {
-            return Err(LogFormatError::BadTrailer { line: shortened(line.as_bytes()) });
+            return Err(LogFormatError::BadTrailer {
+                line: shortened(line.as_bytes()),
+            });
         }
         Ok(None)
     }
@@ -249,7 +267,9 @@ impl LogUnwrapper {
     }
 
     fn not_a_log(&self, line: &[u8]) -> LogFormatError {
-        LogFormatError::NotALog { line: shortened(line) }
+        LogFormatError::NotALog {
+            line: shortened(line),
+        }
     }
 }
 
@@ -263,11 +283,16 @@ fn take_contents(left: &mut u64, buffer: &mut BytesMut) -> Option<Bytes> {
 }
 
 fn length(text: &str) -> Result<u64, LogFormatError> {
-    text.parse().map_err(|_| LogFormatError::BadLength { text: shortened(text.as_bytes()) })
+    text.parse().map_err(|_| LogFormatError::BadLength {
+        text: shortened(text.as_bytes()),
+    })
 }
 
 fn shortened(line: &[u8]) -> String {
-    String::from_utf8_lossy(&line[..line.len().min(320)]).chars().take(80).collect()
+    String::from_utf8_lossy(&line[..line.len().min(320)])
+        .chars()
+        .take(80)
+        .collect()
 }
 
 #[cfg(test)]

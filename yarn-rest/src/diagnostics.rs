@@ -42,7 +42,9 @@ pub struct AmFailure {
 impl AmFailure {
     /// Reads the diagnostics of a report; none if they do not speak of a failed ApplicationMaster.
     pub fn parse(diagnostics: &str) -> Option<Self> {
-        let cause = diagnostics.split_once(" due to ").map_or(diagnostics, |(_, cause)| cause);
+        let cause = diagnostics
+            .split_once(" due to ")
+            .map_or(diagnostics, |(_, cause)| cause);
         let exit_code = number_after(diagnostics, "exitCode: ");
         if exit_code.is_none() && !diagnostics.contains("timed out") {
             return None;
@@ -68,14 +70,18 @@ impl AmFailure {
 fn number_after<T: std::str::FromStr>(text: &str, label: &str) -> Option<T> {
     text.match_indices(label).find_map(|(at, _)| {
         let rest = &text[at + label.len()..];
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '-').unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '-')
+            .unwrap_or(rest.len());
         rest[..end].parse().ok()
     })
 }
 
 fn attempt_in(text: &str) -> Option<ApplicationAttemptId> {
     let rest = &text[text.find("appattempt_")?..];
-    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+    let end = rest
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(rest.len());
     rest[..end].parse().ok()
 }
 
@@ -96,12 +102,16 @@ fn log_tail(text: &str, file: &str) -> Option<String> {
 fn without_stamp(line: &str) -> &str {
     let inside = line.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     let is_time = |text: &str| text.len() == 23 && text.bytes().all(|byte| b"0123456789-:. ".contains(&byte));
-    inside.filter(|(time, _)| is_time(time)).map_or(line, |(_, rest)| rest)
+    inside
+        .filter(|(time, _)| is_time(time))
+        .map_or(line, |(_, rest)| rest)
 }
 
 /// The first line that says more than the exit code, which stands for itself.
 fn reason(cause: &str) -> String {
-    let detail = cause.split_once("Diagnostics: ").map_or(cause, |(_, detail)| detail);
+    let detail = cause
+        .split_once("Diagnostics: ")
+        .map_or(cause, |(_, detail)| detail);
     let said = |line: &&str| !line.is_empty() && !line.starts_with("Exception from container-launch");
     let mut lines = detail.lines().map(|line| without_stamp(line.trim())).filter(said);
     let line = lines.find(|line| !is_boilerplate(line)).unwrap_or_default();
@@ -109,7 +119,13 @@ fn reason(cause: &str) -> String {
 }
 
 fn is_boilerplate(line: &str) -> bool {
-    let openings = ["Container id: ", "Exit code: ", "For more detailed output", "Last ", ". Failing the application."];
+    let openings = [
+        "Container id: ",
+        "Exit code: ",
+        "For more detailed output",
+        "Last ",
+        ". Failing the application.",
+    ];
     openings.iter().any(|opening| line.starts_with(opening))
 }
 

@@ -140,14 +140,21 @@ impl Error {
     }
 
     pub(crate) fn malformed(expected: &'static str, source: serde_json::Error, body: &[u8]) -> Self {
-        Self::Malformed { expected, source, excerpt: excerpt(body) }
+        Self::Malformed {
+            expected,
+            source,
+            excerpt: excerpt(body),
+        }
     }
 }
 
 /// The first characters of a body, on one line.
 fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(400)]);
-    text.chars().take(80).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .take(80)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// The addresses a call has been sent to, in order, each with what became of it last.

@@ -58,27 +58,49 @@ pub fn check_name(name: &str) -> Result<(), LaunchScriptError> {
     if is_variable(name) {
         return Ok(());
     }
-    Err(LaunchScriptError { place: variable(name), fault: Fault::Name, advice: RENAME })
+    Err(LaunchScriptError {
+        place: variable(name),
+        fault: Fault::Name,
+        advice: RENAME,
+    })
 }
 
 /// Does the value of the variable `name` leave the script intact? Expansions (`$HOME`, `{{HOME}}`,
 /// `<LOG_DIR>`) are allowed.
 pub fn check_value(name: &str, value: &str) -> Result<(), LaunchScriptError> {
     let fault = breaking(value);
-    fault.map_or(Ok(()), |fault| Err(LaunchScriptError { place: variable(name), fault, advice: ENCODE }))
+    fault.map_or(Ok(()), |fault| {
+        Err(LaunchScriptError {
+            place: variable(name),
+            fault,
+            advice: ENCODE,
+        })
+    })
 }
 
 /// Does the value of the variable `name` arrive in the container as it is?
 pub fn check_verbatim(name: &str, value: &str) -> Result<(), LaunchScriptError> {
     let fault = breaking(value).or_else(|| altering(value));
-    fault.map_or(Ok(()), |fault| Err(LaunchScriptError { place: variable(name), fault, advice: ENCODE }))
+    fault.map_or(Ok(()), |fault| {
+        Err(LaunchScriptError {
+            place: variable(name),
+            fault,
+            advice: ENCODE,
+        })
+    })
 }
 
 /// Does this part of the command leave the script intact? Expansions are allowed.
 pub fn check_command(part: &str) -> Result<(), LaunchScriptError> {
     let place = || "the command".to_owned();
     let fault = breaking(part);
-    fault.map_or(Ok(()), |fault| Err(LaunchScriptError { place: place(), fault, advice: SCRIPT }))
+    fault.map_or(Ok(()), |fault| {
+        Err(LaunchScriptError {
+            place: place(),
+            fault,
+            advice: SCRIPT,
+        })
+    })
 }
 
 fn variable(name: &str) -> String {
@@ -98,16 +120,26 @@ fn breaking(text: &str) -> Option<Fault> {
         (!braces_enclose_names(text), Fault::Braces),
         (ends_in_escape(text), Fault::TrailingBackslash),
     ];
-    found.into_iter().find_map(|(present, fault)| present.then_some(fault))
+    found
+        .into_iter()
+        .find_map(|(present, fault)| present.then_some(fault))
 }
 
 fn altering(text: &str) -> Option<Fault> {
     let placeholders = ["<LOG_DIR>", "<CPS>", "<ADD_OPENS>"];
     let found = [
-        (text.contains(['$', '`', '\\']) || text.contains("{{"), Fault::Expansion),
-        (placeholders.iter().any(|placeholder| text.contains(placeholder)), Fault::Placeholder),
+        (
+            text.contains(['$', '`', '\\']) || text.contains("{{"),
+            Fault::Expansion,
+        ),
+        (
+            placeholders.iter().any(|placeholder| text.contains(placeholder)),
+            Fault::Placeholder,
+        ),
     ];
-    found.into_iter().find_map(|(present, fault)| present.then_some(fault))
+    found
+        .into_iter()
+        .find_map(|(present, fault)| present.then_some(fault))
 }
 
 /// An odd number of backslashes at the end escapes the quote that follows.
@@ -118,7 +150,11 @@ fn ends_in_escape(text: &str) -> bool {
 fn braces_enclose_names(text: &str) -> bool {
     let mut parts = text.split("{{");
     let before = parts.next().is_none_or(|head| !head.contains("}}"));
-    before && parts.all(|part| part.split_once("}}").is_some_and(|(name, rest)| encloses(name, rest)))
+    before
+        && parts.all(|part| {
+            part.split_once("}}")
+                .is_some_and(|(name, rest)| encloses(name, rest))
+        })
 }
 
 /// `{{HOME}}x` becomes `$HOMEx`, which is another variable.

@@ -126,7 +126,9 @@ where
     T: TryFrom<i64> + Default,
 {
     let value = Scalar::read(deserializer)?.integer()?;
-    Ok(value.and_then(|value| T::try_from(value).ok()).unwrap_or_default())
+    Ok(value
+        .and_then(|value| T::try_from(value).ok())
+        .unwrap_or_default())
 }
 
 /// A whole number that is none while it is absent or negative: YARN writes -1 for "no longer known".
@@ -136,7 +138,9 @@ where
     T: TryFrom<i64>,
 {
     let value = Scalar::read(deserializer)?.integer()?;
-    Ok(value.filter(|value| *value >= 0).and_then(|value| T::try_from(value).ok()))
+    Ok(value
+        .filter(|value| *value >= 0)
+        .and_then(|value| T::try_from(value).ok()))
 }
 
 /// A whole number of either sign, none while it is absent.
@@ -186,13 +190,19 @@ where
     T: FromStr<Err: fmt::Display>,
 {
     let text = Scalar::read(deserializer)?.text();
-    text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+    text.map(|text| text.parse().map_err(D::Error::custom))
+        .transpose()
 }
 
 /// A list written as one text with commas.
 pub(crate) fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let text = Scalar::read(deserializer)?.text().unwrap_or_default();
-    Ok(text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    Ok(text
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect())
 }
 
 /// A list: an array, one element without its array, or nothing.
@@ -229,7 +239,11 @@ pub(crate) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<St
         }
 
         fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
-            Ok(Some(value).filter(|text| !is_absent(text)).map(str::to_owned).into_iter().collect())
+            Ok(Some(value)
+                .filter(|text| !is_absent(text))
+                .map(str::to_owned)
+                .into_iter()
+                .collect())
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
@@ -308,7 +322,10 @@ struct ListAt<'k, T> {
 
 impl<'k, T> ListAt<'k, T> {
     fn new(path: &'k [&'k str]) -> Self {
-        Self { path, element: PhantomData }
+        Self {
+            path,
+            element: PhantomData,
+        }
     }
 }
 
@@ -384,7 +401,10 @@ struct Replayed<A> {
 
 impl<'de, A: MapAccess<'de>> Replayed<A> {
     fn whole(first: String, rest: A) -> MapAccessDeserializer<Self> {
-        MapAccessDeserializer::new(Self { first: Some(first), rest })
+        MapAccessDeserializer::new(Self {
+            first: Some(first),
+            rest,
+        })
     }
 }
 
@@ -438,7 +458,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for MaybeRooted<'_, T> {
 }
 
 /// Reads a body that holds a list below `path`.
-pub(crate) fn body_list<T: for<'de> Deserialize<'de>>(body: &[u8], path: &[&str]) -> serde_json::Result<Vec<T>> {
+pub(crate) fn body_list<T: for<'de> Deserialize<'de>>(
+    body: &[u8],
+    path: &[&str],
+) -> serde_json::Result<Vec<T>> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let list = ListAt::new(path).deserialize(&mut json)?;
     json.end()?;
@@ -448,7 +471,11 @@ pub(crate) fn body_list<T: for<'de> Deserialize<'de>>(body: &[u8], path: &[&str]
 /// Reads a body that holds one object, with or without the root key `root`.
 pub(crate) fn body_object<T: for<'de> Deserialize<'de>>(body: &[u8], root: &str) -> serde_json::Result<T> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let object = MaybeRooted { root, object: PhantomData }.deserialize(&mut json)?;
+    let object = MaybeRooted {
+        root,
+        object: PhantomData,
+    }
+    .deserialize(&mut json)?;
     json.end()?;
     Ok(object)
 }

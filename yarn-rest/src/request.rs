@@ -62,7 +62,13 @@ fn read(auth: &Auth, target: Target, accept: &'static str) -> Built {
 }
 
 /// A write with a JSON body, or with none.
-fn write(method: Method, auth: &Auth, target: Target, replay: Replay, body: Option<&impl serde::Serialize>) -> Built {
+fn write(
+    method: Method,
+    auth: &Auth,
+    target: Target,
+    replay: Replay,
+    body: Option<&impl serde::Serialize>,
+) -> Built {
     let request = start(method, auth, target)
         .header(ACCEPT, HeaderValue::from_static("application/json"))
         .header(CSRF_HEADER, HeaderValue::from_static("yarn-rest"))
@@ -80,7 +86,9 @@ fn write(method: Method, auth: &Auth, target: Target, replay: Replay, body: Opti
 
 fn start(method: Method, auth: &Auth, target: Target) -> http::request::Builder {
     let (name, value) = auth.query();
-    Request::builder().method(method).uri(target.query(name, value).into_text())
+    Request::builder()
+        .method(method)
+        .uri(target.query(name, value).into_text())
 }
 
 /// The type of a write without a body.

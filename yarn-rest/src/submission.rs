@@ -77,7 +77,11 @@ pub struct SubmissionContext {
     pub reservation_id: Option<String>,
     /// Tags: at most 10, each of at most 100 printable ASCII characters, or the answer is a 400. YARN
     /// writes them in lower case.
-    #[serde(rename = "application-tags", skip_serializing_if = "Vec::is_empty", serialize_with = "tags")]
+    #[serde(
+        rename = "application-tags",
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "tags"
+    )]
     pub tags: Vec<String>,
     /// The size of the ApplicationMaster's container. Rounded up to the scheduler's minimum; more than
     /// the maximum is a 400.
@@ -107,10 +111,16 @@ pub struct LogAggregation {
     pub rolled_log_exclude_pattern: String,
     /// Java class that chooses containers, for example
     /// `org.apache.hadoop.yarn.server.nodemanager.containermanager.logaggregation.FailedContainerLogAggregationPolicy`.
-    #[serde(rename = "log-aggregation-policy-class-name", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "log-aggregation-policy-class-name",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub policy: Option<String>,
     /// Parameters of that class.
-    #[serde(rename = "log-aggregation-policy-parameters", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "log-aggregation-policy-parameters",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub policy_parameters: Option<String>,
 }
 
@@ -150,7 +160,11 @@ pub struct LaunchContext {
     #[serde(skip_serializing_if = "Credentials::is_empty")]
     pub credentials: Credentials,
     /// Who may see and change the application.
-    #[serde(rename = "application-acls", skip_serializing_if = "BTreeMap::is_empty", serialize_with = "entries")]
+    #[serde(
+        rename = "application-acls",
+        skip_serializing_if = "BTreeMap::is_empty",
+        serialize_with = "entries"
+    )]
     pub acls: BTreeMap<AclKind, String>,
 }
 
@@ -274,7 +288,9 @@ pub enum SubmissionProblem {
         tag: String,
     },
     /// An application type YARN cuts.
-    #[error("the application type `{application_type}` is longer than {MAX_TYPE_LENGTH} characters and would be cut")]
+    #[error(
+        "the application type `{application_type}` is longer than {MAX_TYPE_LENGTH} characters and would be cut"
+    )]
     TypeTooLong {
         /// The type.
         application_type: String,
@@ -316,7 +332,9 @@ impl SubmissionContext {
             problems.push(SubmissionProblem::NoCommand);
         }
         if self.tags.len() > MAX_TAGS {
-            problems.push(SubmissionProblem::TooManyTags { count: self.tags.len() });
+            problems.push(SubmissionProblem::TooManyTags {
+                count: self.tags.len(),
+            });
         }
         let bad_tags = self.tags.iter().filter(|tag| !is_tag(tag)).cloned();
         problems.extend(bad_tags.map(|tag| SubmissionProblem::BadTag { tag }));
@@ -337,11 +355,20 @@ fn is_tag(tag: &str) -> bool {
 impl LaunchContext {
     fn problems(&self) -> Vec<SubmissionProblem> {
         let of_environment = self.environment.iter().flat_map(|(name, value)| {
-            [launch_script::check_name(name), launch_script::check_value(name, value)]
+            [
+                launch_script::check_name(name),
+                launch_script::check_value(name, value),
+            ]
         });
-        let of_commands = self.commands.iter().map(|part| launch_script::check_command(part));
+        let of_commands = self
+            .commands
+            .iter()
+            .map(|part| launch_script::check_command(part));
         let checks = of_environment.chain(of_commands);
-        checks.filter_map(Result::err).map(SubmissionProblem::from).collect()
+        checks
+            .filter_map(Result::err)
+            .map(SubmissionProblem::from)
+            .collect()
     }
 }
 
@@ -368,7 +395,10 @@ fn commands<S: Serializer>(parts: &[String], serializer: S) -> Result<S::Ok, S::
     struct Commands {
         command: String,
     }
-    Commands { command: parts.join(" ") }.serialize(serializer)
+    Commands {
+        command: parts.join(" "),
+    }
+    .serialize(serializer)
 }
 
 /// A map as JAXB writes it.

@@ -90,9 +90,14 @@ impl AppReport {
         if self.diagnostics.contains(LIFETIME_OVER) {
             return Verdict::TimedOut;
         }
-        let by = self.diagnostics.split_once("was killed by user ").map(|(_, rest)| rest);
+        let by = self
+            .diagnostics
+            .split_once("was killed by user ")
+            .map(|(_, rest)| rest);
         let name = by.and_then(|rest| rest.split_whitespace().next());
-        Verdict::Killed { by: name.map(|name| name.trim_end_matches(['.', ',']).to_owned()) }
+        Verdict::Killed {
+            by: name.map(|name| name.trim_end_matches(['.', ',']).to_owned()),
+        }
     }
 
     /// A refused application never got as far as an attempt with a container.
@@ -146,7 +151,8 @@ mod tests {
 
     #[test]
     fn a_finished_application_is_what_its_master_said() {
-        let said = |status: &str| verdict(&format!(r#""state":"FINISHED","finalStatus":"{status}""#)).unwrap();
+        let said =
+            |status: &str| verdict(&format!(r#""state":"FINISHED","finalStatus":"{status}""#)).unwrap();
         assert_eq!(said("SUCCEEDED"), Verdict::Succeeded);
         assert_eq!(said("FAILED"), Verdict::Failed);
         assert_eq!(said("KILLED"), Verdict::Killed { by: None });
@@ -164,10 +170,17 @@ mod tests {
     #[test]
     fn who_killed_it_is_read_from_the_diagnostics() {
         let killed = |text: &str| verdict(&format!(r#""state":"KILLED","diagnostics":"{text}""#)).unwrap();
-        let by = |name: &str| Verdict::Killed { by: Some(name.to_owned()) };
-        assert_eq!(killed("Application application_1_0001 was killed by user dr.who at 127.0.0.1"), by("dr.who"));
+        let by = |name: &str| Verdict::Killed {
+            by: Some(name.to_owned()),
+        };
         assert_eq!(
-            killed("Application application_1_0001 was killed by user alice with diagnostic message: because"),
+            killed("Application application_1_0001 was killed by user dr.who at 127.0.0.1"),
+            by("dr.who")
+        );
+        assert_eq!(
+            killed(
+                "Application application_1_0001 was killed by user alice with diagnostic message: because"
+            ),
             by("alice")
         );
         assert_eq!(killed(""), Verdict::Killed { by: None });

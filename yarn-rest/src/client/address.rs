@@ -17,8 +17,15 @@ impl FromStr for Address {
 
     /// Reads `host:port` (http) or a URL, of which only the origin counts.
     fn from_str(text: &str) -> Result<Self, BuildError> {
-        let bad = |reason: String| BuildError::BadAddress { address: text.to_owned(), reason };
-        let with_scheme = if text.contains("://") { text.trim().to_owned() } else { format!("http://{}", text.trim()) };
+        let bad = |reason: String| BuildError::BadAddress {
+            address: text.to_owned(),
+            reason,
+        };
+        let with_scheme = if text.contains("://") {
+            text.trim().to_owned()
+        } else {
+            format!("http://{}", text.trim())
+        };
         let url = Url::parse(&with_scheme).map_err(|error| bad(error.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(bad(format!("the scheme is {}", url.scheme())));
@@ -69,12 +76,19 @@ impl Endpoints {
     /// None without any address.
     pub(crate) fn new(addresses: Vec<Address>) -> Option<Self> {
         let known = Known { addresses, active: 0 };
-        (!known.addresses.is_empty()).then(|| Self { known: Mutex::new(known) })
+        (!known.addresses.is_empty()).then(|| Self {
+            known: Mutex::new(known),
+        })
     }
 
     /// One address.
     pub(crate) fn single(address: Address) -> Self {
-        Self { known: Mutex::new(Known { addresses: vec![address], active: 0 }) }
+        Self {
+            known: Mutex::new(Known {
+                addresses: vec![address],
+                active: 0,
+            }),
+        }
     }
 
     /// Every address, the one that answered last first.
@@ -103,7 +117,11 @@ impl Endpoints {
     /// Who answered last.
     pub(crate) fn active(&self) -> String {
         let known = self.lock();
-        known.addresses.get(known.active).map(Address::to_string).unwrap_or_default()
+        known
+            .addresses
+            .get(known.active)
+            .map(Address::to_string)
+            .unwrap_or_default()
     }
 
     /// Nothing that holds the lock can panic, so a poisoned one is as good as any.
@@ -123,7 +141,10 @@ mod tests {
     #[test]
     fn addresses_are_host_and_port_or_urls() {
         assert_eq!(address("rm1:8088").as_str(), "http://rm1:8088");
-        assert_eq!(address("https://rm1.example.com:8090/cluster?x").as_str(), "https://rm1.example.com:8090");
+        assert_eq!(
+            address("https://rm1.example.com:8090/cluster?x").as_str(),
+            "https://rm1.example.com:8090"
+        );
         assert_eq!(address("http://[::1]:8088/").as_str(), "http://[::1]:8088");
         for bad in ["", "ftp://rm1", "rm1:port", "http://"] {
             assert!(bad.parse::<Address>().is_err(), "{bad}");
@@ -133,7 +154,10 @@ mod tests {
     #[test]
     fn a_target_keeps_its_encoding() {
         let url = address("rm1:8088").join(&"/ws/v1/a%2Fb?user.name=al%20ice".parse().unwrap());
-        assert_eq!(url.unwrap().as_str(), "http://rm1:8088/ws/v1/a%2Fb?user.name=al%20ice");
+        assert_eq!(
+            url.unwrap().as_str(),
+            "http://rm1:8088/ws/v1/a%2Fb?user.name=al%20ice"
+        );
     }
 
     #[test]

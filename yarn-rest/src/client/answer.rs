@@ -32,7 +32,11 @@ pub(crate) fn classify(head: &Head<'_>, body: &[u8]) -> Outcome {
 
 fn failure(status: StatusCode, body: &[u8]) -> Outcome {
     let error = Error::from_answer(status, body);
-    if error.is_transient() { Outcome::Busy(error) } else { Outcome::Failed(error) }
+    if error.is_transient() {
+        Outcome::Busy(error)
+    } else {
+        Outcome::Failed(error)
+    }
 }
 
 /// A standby that knows the active ResourceManager says where it is; one that does not sends 307 without a
@@ -40,7 +44,11 @@ fn failure(status: StatusCode, body: &[u8]) -> Outcome {
 fn redirect(head: &Head<'_>, body: &[u8]) -> Outcome {
     let Some(location) = head.headers.get(http::header::LOCATION) else {
         let said = first_line(body);
-        return Outcome::NotActive(if said.is_empty() { "standby, and no active one known".to_owned() } else { said });
+        return Outcome::NotActive(if said.is_empty() {
+            "standby, and no active one known".to_owned()
+        } else {
+            said
+        });
     };
     let target = location.to_str().ok().and_then(|text| head.url.join(text).ok());
     let checked = match target {
@@ -49,12 +57,18 @@ fn redirect(head: &Head<'_>, body: &[u8]) -> Outcome {
     };
     match checked {
         Ok(target) => Outcome::Redirected(target),
-        Err(reason) => Outcome::Failed(Error::Redirect { from: origin(head.url), reason }),
+        Err(reason) => Outcome::Failed(Error::Redirect {
+            from: origin(head.url),
+            reason,
+        }),
     }
 }
 
 fn check_redirect(head: &Head<'_>, target: &Url) -> Result<(), &'static str> {
-    let keeps_method = matches!(head.status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+    let keeps_method = matches!(
+        head.status,
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+    );
     if !keeps_method && *head.method != Method::GET {
         return Err("it would turn a write into a read");
     }
@@ -72,7 +86,11 @@ fn says_not_active(body: &[u8]) -> bool {
 /// The first line of a text answer, quoted for the list of what was tried.
 fn first_line(body: &[u8]) -> String {
     let message = RemoteException::parse(body).message;
-    message.lines().next().map(|line| format!("`{line}`")).unwrap_or_default()
+    message
+        .lines()
+        .next()
+        .map(|line| format!("`{line}`"))
+        .unwrap_or_default()
 }
 
 fn origin(url: &Url) -> String {
@@ -94,7 +112,12 @@ mod tests {
         if let Some(location) = location {
             headers.insert(LOCATION, HeaderValue::from_str(location).unwrap());
         }
-        let head = Head { method, url: &url, status: StatusCode::from_u16(status).unwrap(), headers: &headers };
+        let head = Head {
+            method,
+            url: &url,
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: &headers,
+        };
         match classify(&head, body.as_bytes()) {
             Outcome::Done => "done".to_owned(),
             Outcome::Redirected(url) => format!("to {url}"),
@@ -111,8 +134,14 @@ mod tests {
     fn a_standby_with_a_location_redirects_and_one_without_is_not_active() {
         let to = "http://rm2:8088/ws/v1/cluster/apps?user.name=alice";
         let standby = "This is standby RM. The redirect url is: x\n";
-        assert_eq!(outcome(&Method::POST, RM, 307, Some(to), standby), format!("to {to}"));
-        assert_eq!(outcome(&Method::POST, RM, 307, None, ""), "not active: standby, and no active one known");
+        assert_eq!(
+            outcome(&Method::POST, RM, 307, Some(to), standby),
+            format!("to {to}")
+        );
+        assert_eq!(
+            outcome(&Method::POST, RM, 307, None, ""),
+            "not active: standby, and no active one known"
+        );
         let words = "There is no active RM right now. Will retry after 1 seconds\n";
         let wanted = "not active: `There is no active RM right now. Will retry after 1 seconds`";
         assert_eq!(outcome(&Method::GET, RM, 307, None, words), wanted);
@@ -121,7 +150,10 @@ mod tests {
 
     #[test]
     fn relative_locations_are_relative_to_the_sender() {
-        assert_eq!(outcome(&Method::GET, RM, 302, Some("/x?y"), ""), "to http://rm1:8088/x?y");
+        assert_eq!(
+            outcome(&Method::GET, RM, 302, Some("/x?y"), ""),
+            "to http://rm1:8088/x?y"
+        );
     }
 
     #[test]

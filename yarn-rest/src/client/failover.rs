@@ -89,7 +89,11 @@ impl Failover {
 
     /// The first step, and the one after a pause.
     pub(crate) fn resume(&mut self) -> Step {
-        match self.order.get(self.at).and_then(|address| address.join(&self.target)) {
+        match self
+            .order
+            .get(self.at)
+            .and_then(|address| address.join(&self.target))
+        {
             Some(url) => self.send(url),
             None => Step::GiveUp(self.unusable("the request target cannot be joined to the address")),
         }
@@ -120,7 +124,11 @@ impl Failover {
     /// the trouble, not the time.
     pub(crate) fn into_deadline(self, after: Duration) -> Error {
         let tried = self.tried;
-        if self.met_standby { Error::NoActiveResourceManager { tried } } else { Error::Deadline { after, tried } }
+        if self.met_standby {
+            Error::NoActiveResourceManager { tried }
+        } else {
+            Error::Deadline { after, tried }
+        }
     }
 
     fn send(&mut self, url: Url) -> Step {
@@ -182,7 +190,10 @@ impl Failover {
     }
 
     fn unusable(&self, reason: &'static str) -> Error {
-        let from = self.current().map(|address| address.to_string()).unwrap_or_default();
+        let from = self
+            .current()
+            .map(|address| address.to_string())
+            .unwrap_or_default();
         Error::Redirect { from, reason }
     }
 }

@@ -25,7 +25,10 @@ struct Daemon {
 
 impl Daemon {
     fn new(transport: Arc<Transport>, address: &str) -> Result<Self, BuildError> {
-        Ok(Self { transport, endpoints: Arc::new(Endpoints::single(address.parse()?)) })
+        Ok(Self {
+            transport,
+            endpoints: Arc::new(Endpoints::single(address.parse()?)),
+        })
     }
 
     async fn send(&self, request: Request<Bytes>) -> Result<Bytes, Error> {
@@ -39,7 +42,11 @@ impl Daemon {
 
     async fn log(&self, request: Request<Bytes>, range: LogRange) -> Result<LogReader, Error> {
         let reply = self.transport.open(&self.endpoints, &request).await?;
-        Ok(LogReader { transport: Arc::clone(&self.transport), reply, log: LogUnwrapper::new(range) })
+        Ok(LogReader {
+            transport: Arc::clone(&self.transport),
+            reply,
+            log: LogUnwrapper::new(range),
+        })
     }
 }
 
@@ -53,7 +60,10 @@ pub struct NodeClient {
 
 impl NodeClient {
     pub(super) fn new(transport: Arc<Transport>, auth: Auth, address: &str) -> Result<Self, BuildError> {
-        Ok(Self { daemon: Daemon::new(transport, address)?, requests: request::NodeManager::new(auth) })
+        Ok(Self {
+            daemon: Daemon::new(transport, address)?,
+            requests: request::NodeManager::new(auth),
+        })
     }
 
     /// The containers on the node.
@@ -64,17 +74,24 @@ impl NodeClient {
 
     /// One container.
     pub async fn container(&self, container: ContainerId) -> Result<NodeContainer, Error> {
-        object(&self.daemon.send(self.requests.container(container)?).await?, "container")
+        object(
+            &self.daemon.send(self.requests.container(container)?).await?,
+            "container",
+        )
     }
 
     /// The log files of a container, one entry per place where it has some.
     pub async fn log_files(&self, container: ContainerId) -> Result<Vec<LogFiles>, Error> {
-        self.daemon.log_files(self.requests.container_logs(container)?).await
+        self.daemon
+            .log_files(self.requests.container_logs(container)?)
+            .await
     }
 
     /// A log file, to be read as it arrives.
     pub async fn log(&self, container: ContainerId, file: &str, range: LogRange) -> Result<LogReader, Error> {
-        self.daemon.log(self.requests.container_log(container, file, range)?, range).await
+        self.daemon
+            .log(self.requests.container_log(container, file, range)?, range)
+            .await
     }
 }
 
@@ -87,7 +104,10 @@ pub struct LogServerClient {
 
 impl LogServerClient {
     pub(super) fn new(transport: Arc<Transport>, auth: Auth, address: &str) -> Result<Self, BuildError> {
-        Ok(Self { daemon: Daemon::new(transport, address)?, requests: request::LogServer::new(auth) })
+        Ok(Self {
+            daemon: Daemon::new(transport, address)?,
+            requests: request::LogServer::new(auth),
+        })
     }
 
     /// The log files of every container of an application.
@@ -97,12 +117,16 @@ impl LogServerClient {
 
     /// The log files of a container, one entry per place where it has some.
     pub async fn log_files(&self, container: ContainerId) -> Result<Vec<LogFiles>, Error> {
-        self.daemon.log_files(self.requests.container_logs(container)?).await
+        self.daemon
+            .log_files(self.requests.container_logs(container)?)
+            .await
     }
 
     /// A log file, to be read as it arrives.
     pub async fn log(&self, container: ContainerId, file: &str, range: LogRange) -> Result<LogReader, Error> {
-        self.daemon.log(self.requests.container_log(container, file, range)?, range).await
+        self.daemon
+            .log(self.requests.container_log(container, file, range)?, range)
+            .await
     }
 }
 
@@ -153,6 +177,11 @@ impl LogReader {
     async fn receive(&mut self) -> Result<Option<Bytes>, Error> {
         let after = self.transport.attempt_timeout();
         let received = timeout(after, self.reply.next()).await;
-        received.unwrap_or_else(|_| Err(Error::Deadline { after, tried: Tried::default() }))
+        received.unwrap_or_else(|_| {
+            Err(Error::Deadline {
+                after,
+                tried: Tried::default(),
+            })
+        })
     }
 }

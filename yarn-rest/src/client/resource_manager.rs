@@ -50,13 +50,15 @@ impl Client {
 
     /// The applications that pass `filter`.
     pub async fn applications(&self, filter: &AppFilter) -> Result<Vec<AppReport>, Error> {
-        self.list(self.requests.applications(filter), &["apps", "app"]).await
+        self.list(self.requests.applications(filter), &["apps", "app"])
+            .await
     }
 
     /// The attempts of an application, the first one first.
     pub async fn attempts(&self, app: ApplicationId) -> Result<Vec<Attempt>, Error> {
-        let mut attempts: Vec<Attempt> =
-            self.list(self.requests.attempts(app), &["appAttempts", "appAttempt"]).await?;
+        let mut attempts: Vec<Attempt> = self
+            .list(self.requests.attempts(app), &["appAttempts", "appAttempt"])
+            .await?;
         attempts.sort_by_key(|attempt| attempt.id);
         Ok(attempts)
     }
@@ -69,7 +71,10 @@ impl Client {
             result => return result,
         };
         let attempts = self.attempts(attempt.application).await?;
-        attempts.into_iter().find(|known| known.id == attempt).ok_or(error)
+        attempts
+            .into_iter()
+            .find(|known| known.id == attempt)
+            .ok_or(error)
     }
 
     /// The containers an attempt holds now.
@@ -79,7 +84,8 @@ impl Client {
 
     /// One container of an attempt.
     pub async fn container(&self, container: ContainerId) -> Result<Container, Error> {
-        self.object(self.requests.container(container.attempt, container), "container").await
+        self.object(self.requests.container(container.attempt, container), "container")
+            .await
     }
 
     /// The state alone, which may be one of the internal ones.
@@ -91,7 +97,9 @@ impl Client {
     /// Asks for the end of an application; `diagnostics` says why in its report. An application that has
     /// ended already is left as it is, and that is a success.
     pub async fn kill(&self, app: ApplicationId, diagnostics: Option<&str>) -> Result<KillProgress, Error> {
-        let answer: StateAnswer = self.object(self.requests.kill(app, diagnostics), "appstate").await?;
+        let answer: StateAnswer = self
+            .object(self.requests.kill(app, diagnostics), "appstate")
+            .await?;
         Ok(KillProgress { state: answer.state })
     }
 
@@ -104,7 +112,9 @@ impl Client {
     /// Moves an application to another queue, and says where it is now. An unknown queue is an
     /// [`Error::Server`] without a message.
     pub async fn set_queue(&self, app: ApplicationId, queue: &str) -> Result<String, Error> {
-        let answer: QueueAnswer = self.object(self.requests.set_queue(app, queue), "appqueue").await?;
+        let answer: QueueAnswer = self
+            .object(self.requests.set_queue(app, queue), "appqueue")
+            .await?;
         Ok(answer.queue)
     }
 
@@ -123,17 +133,20 @@ impl Client {
 
     /// The timeouts of an application.
     pub async fn timeouts(&self, app: ApplicationId) -> Result<Vec<Timeout>, Error> {
-        self.list(self.requests.timeouts(app), &["timeouts", "timeout"]).await
+        self.list(self.requests.timeouts(app), &["timeouts", "timeout"])
+            .await
     }
 
     /// The lifetime of an application.
     pub async fn lifetime(&self, app: ApplicationId) -> Result<Timeout, Error> {
-        self.object(self.requests.timeout(app, &TimeoutKind::Lifetime), "timeout").await
+        self.object(self.requests.timeout(app, &TimeoutKind::Lifetime), "timeout")
+            .await
     }
 
     /// Sets when the ResourceManager ends the application.
     pub async fn set_lifetime(&self, app: ApplicationId, expiry: SystemTime) -> Result<Timeout, Error> {
-        self.object(self.requests.set_lifetime(app, expiry), "timeout").await
+        self.object(self.requests.set_lifetime(app, expiry), "timeout")
+            .await
     }
 
     /// The nodes in one of `states`; with none given all of them, lost ones included.
@@ -153,13 +166,19 @@ impl Client {
 
     /// The last recorded scheduling round; the first call starts the recording.
     pub async fn scheduler_activities(&self, wanted: &SchedulerActivities) -> Result<Activities, Error> {
-        self.object(self.requests.scheduler_activities(wanted), "activities").await
+        self.object(self.requests.scheduler_activities(wanted), "activities")
+            .await
     }
 
     /// What the scheduler did for an application in the last `seconds`; the first call starts the
     /// recording.
-    pub async fn app_activities(&self, app: ApplicationId, seconds: Option<u32>) -> Result<Activities, Error> {
-        self.object(self.requests.app_activities(app, seconds), "appActivities").await
+    pub async fn app_activities(
+        &self,
+        app: ApplicationId,
+        seconds: Option<u32>,
+    ) -> Result<Activities, Error> {
+        self.object(self.requests.app_activities(app, seconds), "appActivities")
+            .await
     }
 
     /// Name, release and state of the ResourceManager that answers first, be it active or not.
@@ -169,12 +188,15 @@ impl Client {
 
     /// Counts over the whole cluster.
     pub async fn cluster_metrics(&self) -> Result<ClusterMetrics, Error> {
-        self.object(self.requests.cluster_metrics(), "clusterMetrics").await
+        self.object(self.requests.cluster_metrics(), "clusterMetrics")
+            .await
     }
 
     /// Sends a signal to a container. Success says that the node was told, not that the process got it.
     /// Not repeated if the answer is lost.
     pub async fn signal(&self, container: ContainerId, signal: Signal) -> Result<(), Error> {
-        self.send(self.requests.signal(container, signal)?).await.map(drop)
+        self.send(self.requests.signal(container, signal)?)
+            .await
+            .map(drop)
     }
 }

@@ -87,7 +87,6 @@ impl Transport {
         Ok(Self { limits, http, https })
     }
 
-
     /// The time one exchange has.
     pub(crate) fn attempt_timeout(&self) -> Duration {
         self.limits.attempt
@@ -95,7 +94,10 @@ impl Transport {
 
     /// Sends a request until somebody answers it, and gives the body of the answer.
     pub(crate) async fn send(&self, endpoints: &Endpoints, request: &Request<Bytes>) -> Result<Bytes, Error> {
-        self.exchange(endpoints, request, Reading::Whole).await?.whole().await
+        self.exchange(endpoints, request, Reading::Whole)
+            .await?
+            .whole()
+            .await
     }
 
     /// The same, with the body still to be read.
@@ -103,7 +105,12 @@ impl Transport {
         self.exchange(endpoints, request, Reading::Streaming).await
     }
 
-    async fn exchange(&self, endpoints: &Endpoints, request: &Request<Bytes>, reading: Reading) -> Result<Reply, Error> {
+    async fn exchange(
+        &self,
+        endpoints: &Endpoints,
+        request: &Request<Bytes>,
+        reading: Reading,
+    ) -> Result<Reply, Error> {
         let replay = request.extensions().get().copied().unwrap_or(Replay::Unsafe);
         let order = endpoints.in_order();
         let mut failover = Failover::new(order, request.uri().clone(), replay, self.limits.rounds);
@@ -140,13 +147,20 @@ impl Transport {
                     sleep(delays.next_delay()).await;
                     failover.resume()
                 }
-                Step::Deliver => return last.ok_or_else(|| Error::Interrupted("the answer is gone".to_owned())),
+                Step::Deliver => {
+                    return last.ok_or_else(|| Error::Interrupted("the answer is gone".to_owned()));
+                }
                 Step::GiveUp(error) => return Err(error),
             };
         }
     }
 
-    async fn try_once(&self, request: &Request<Bytes>, url: &Url, reading: Reading) -> (Outcome, Option<Reply>) {
+    async fn try_once(
+        &self,
+        request: &Request<Bytes>,
+        url: &Url,
+        reading: Reading,
+    ) -> (Outcome, Option<Reply>) {
         let limit = self.limits.attempt;
         match timeout(limit, self.converse(request, url, reading)).await {
             Err(_) => (Outcome::Broken(format!("no answer within {limit:?}")), None),
@@ -172,7 +186,12 @@ impl Transport {
         }
         let (status, headers) = (response.status(), response.headers().clone());
         let body = response.bytes().await?;
-        let head = Head { method: request.method(), url, status, headers: &headers };
+        let head = Head {
+            method: request.method(),
+            url,
+            status,
+            headers: &headers,
+        };
         Ok((classify(&head, &body), Reply::Whole(body)))
     }
 
@@ -197,7 +216,10 @@ fn interrupted(error: reqwest::Error) -> Error {
 /// for daemons of the cluster.
 fn http_client() -> reqwest::ClientBuilder {
     let agent = concat!("yarn-rest/", env!("CARGO_PKG_VERSION"));
-    let builder = reqwest::Client::builder().user_agent(agent).http1_only().no_proxy();
+    let builder = reqwest::Client::builder()
+        .user_agent(agent)
+        .http1_only()
+        .no_proxy();
     builder.redirect(reqwest::redirect::Policy::none())
 }
 

@@ -65,7 +65,10 @@ fn header_contents_and_end_are_told_apart() {
         length: 3,
     };
     let contents = LogPart::Contents(b"hi\n".as_slice().into());
-    assert_eq!(parts, [LogPart::Header(header), contents, LogPart::End { running: true }]);
+    assert_eq!(
+        parts,
+        [LogPart::Header(header), contents, LogPart::End { running: true }]
+    );
 }
 
 #[test]
@@ -100,28 +103,50 @@ fn a_second_section_follows_the_first() {
     let bytes = [wrapped(2, b"b\n", true), wrapped(2, b"a\n", false)].concat();
     let parts = parts(LogRange::All, &bytes, 11).unwrap();
     assert_eq!(contents(&parts), b"b\na\n");
-    assert_eq!(parts.iter().filter(|part| matches!(part, LogPart::Header(_))).count(), 2);
+    assert_eq!(
+        parts
+            .iter()
+            .filter(|part| matches!(part, LogPart::Header(_)))
+            .count(),
+        2
+    );
 }
 
 #[test]
 fn contents_that_look_like_a_trailer_are_contents() {
     let tricky = trailer(false);
-    let parts = parts(LogRange::All, &wrapped(tricky.len(), tricky.as_bytes(), false), 13).unwrap();
+    let parts = parts(
+        LogRange::All,
+        &wrapped(tricky.len(), tricky.as_bytes(), false),
+        13,
+    )
+    .unwrap();
     assert_eq!(contents(&parts), tricky.as_bytes());
 }
 
 #[test]
 fn other_texts_and_early_ends_are_errors() {
     let error = |bytes: &[u8]| parts(LogRange::All, bytes, 4096).unwrap_err();
-    assert!(matches!(error(b"java.lang.Exception: no\n"), LogFormatError::NotALog { .. }));
+    assert!(matches!(
+        error(b"java.lang.Exception: no\n"),
+        LogFormatError::NotALog { .. }
+    ));
     assert!(matches!(error(b"no line end"), LogFormatError::NotALog { .. }));
     assert!(matches!(error(&[b'x'; 20_000]), LogFormatError::NotALog { .. }));
     let whole = wrapped(6, b"hi\nho\n", false);
     let at = whole.windows(2).position(|w| w == b"hi").unwrap();
     assert_eq!(error(&whole[..at + 2]), LogFormatError::Truncated { missing: 4 });
-    assert_eq!(error(&whole[..40]), LogFormatError::NotALog { line: String::from_utf8_lossy(&whole[..40]).into() });
+    assert_eq!(
+        error(&whole[..40]),
+        LogFormatError::NotALog {
+            line: String::from_utf8_lossy(&whole[..40]).into()
+        }
+    );
     assert_eq!(error(&whole[..at - 3]), LogFormatError::TruncatedHeader);
-    assert!(matches!(error(&wrapped(1, b"hi\n", false)), LogFormatError::BadTrailer { .. }));
+    assert!(matches!(
+        error(&wrapped(1, b"hi\n", false)),
+        LogFormatError::BadTrailer { .. }
+    ));
 }
 
 proptest! {

@@ -74,7 +74,10 @@ fn the_exit_code_and_the_end_of_stderr_are_found() {
         stderr: "starting\n[boot] reading job\n\nthread 'main' panicked at src/main.rs:1:1:\nboom",
     }
     "#);
-    assert_eq!(failure.last_lines(2), ["thread 'main' panicked at src/main.rs:1:1:", "boom"]);
+    assert_eq!(
+        failure.last_lines(2),
+        ["thread 'main' panicked at src/main.rs:1:1:", "boom"]
+    );
     assert_eq!(failure.last_lines(100).len(), 5);
 }
 
@@ -93,7 +96,13 @@ fn a_failed_localization_says_which_file() {
     let text = "[2026-11-20 23:49:09.216]Resource hdfs://ns/am changed on src filesystem - expected: 1970-01-01T00:00:12.345, was: 1970-01-01T00:00:00.000\n";
     let failure = AmFailure::parse(&died(-1000, text)).unwrap();
     assert_eq!(failure.exit_code, Some(-1000));
-    assert!(failure.reason.starts_with("Resource hdfs://ns/am changed on src filesystem"), "{}", failure.reason);
+    assert!(
+        failure
+            .reason
+            .starts_with("Resource hdfs://ns/am changed on src filesystem"),
+        "{}",
+        failure.reason
+    );
     assert_eq!(failure.stderr, "");
 }
 
@@ -109,7 +118,10 @@ fn a_master_that_never_registers_timed_out() {
     let failure = AmFailure::parse(text).unwrap();
     assert_eq!(failure.attempts, Some(1));
     assert_eq!(failure.exit_code, None);
-    assert_eq!(failure.reason, "ApplicationMaster for attempt appattempt_1_0001_000001 timed out");
+    assert_eq!(
+        failure.reason,
+        "ApplicationMaster for attempt appattempt_1_0001_000001 timed out"
+    );
 }
 
 #[test]

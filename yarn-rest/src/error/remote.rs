@@ -31,7 +31,9 @@ impl RemoteException {
     /// Reads the body of an answer that is not a success.
     pub fn parse(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
-        let found = Self::from_json(body).or_else(|| Self::from_xml(&text)).or_else(|| Self::from_html(&text));
+        let found = Self::from_json(body)
+            .or_else(|| Self::from_xml(&text))
+            .or_else(|| Self::from_html(&text));
         let mut words = found.unwrap_or_else(|| Self::bare(&text));
         words.message = without_prefix(&words.message);
         words
@@ -44,13 +46,23 @@ impl RemoteException {
 
     /// Does the exception mean "not now" rather than "not so"?
     pub(crate) fn is_transient(&self) -> bool {
-        let names = ["StandbyException", "RetriableException", "ServiceUnavailable", "ConnectException"];
-        names.iter().any(|name| self.exception == *name || self.java_class_name.ends_with(name))
+        let names = [
+            "StandbyException",
+            "RetriableException",
+            "ServiceUnavailable",
+            "ConnectException",
+        ];
+        names
+            .iter()
+            .any(|name| self.exception == *name || self.java_class_name.ends_with(name))
     }
 
     fn bare(text: &str) -> Self {
         let message = text.trim().chars().take(LONGEST).collect();
-        Self { message, ..Self::default() }
+        Self {
+            message,
+            ..Self::default()
+        }
     }
 
     fn from_json(body: &[u8]) -> Option<Self> {
@@ -70,7 +82,9 @@ impl RemoteException {
 
     /// Jetty's error page: "HTTP ERROR 404 …" with the reason in a table row, or at least a title.
     fn from_html(text: &str) -> Option<Self> {
-        let row = text.find("MESSAGE:</th>").and_then(|at| element(&text[at..], "td"));
+        let row = text
+            .find("MESSAGE:</th>")
+            .and_then(|at| element(&text[at..], "td"));
         let title = element(text, "title")?;
         Some(Self::bare(&unescape(row.unwrap_or(title))))
     }
@@ -84,14 +98,24 @@ fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 }
 
 fn unescape(text: &str) -> String {
-    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")];
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&apos;", "'"),
+        ("&#39;", "'"),
+        ("&amp;", "&"),
+    ];
     let unescape_one = |text: String, (entity, plain): &(&str, &str)| text.replace(entity, plain);
     entities.iter().fold(text.trim().to_owned(), unescape_one)
 }
 
 fn without_prefix(message: &str) -> String {
     let message = message.trim();
-    message.strip_prefix("java.lang.Exception: ").unwrap_or(message).to_owned()
+    message
+        .strip_prefix("java.lang.Exception: ")
+        .unwrap_or(message)
+        .to_owned()
 }
 
 impl fmt::Display for RemoteException {

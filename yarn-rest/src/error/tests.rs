@@ -18,10 +18,16 @@ fn shown(status: u16, body: &str) -> String {
 fn words_are_found_in_json_xml_html_and_plain_text() {
     let message = |body: &str| RemoteException::parse(body.as_bytes()).message;
     assert_eq!(message(UNKNOWN_APP), "app with id: application_1_0001 not found");
-    assert_eq!(message(UNKNOWN_APP_3_5), "app with id: application_1_0001 not found");
+    assert_eq!(
+        message(UNKNOWN_APP_3_5),
+        "app with id: application_1_0001 not found"
+    );
     assert_eq!(message(XML), "HTTP 415 <Unsupported> &c");
     assert_eq!(message(HTML), "I am not active!");
-    assert_eq!(message("java.lang.Exception: Unknown container\n"), "Unknown container");
+    assert_eq!(
+        message("java.lang.Exception: Unknown container\n"),
+        "Unknown container"
+    );
     assert_eq!(message("{\"state\":\"KILLED\"}"), "{\"state\":\"KILLED\"}");
     assert_eq!(message(""), "");
 }
@@ -59,7 +65,8 @@ fn only_a_not_found_exception_says_that_a_thing_is_unknown() {
 
 #[test]
 fn a_503_is_worth_another_try_only_if_the_exception_says_so() {
-    let transient = |body: &str| Error::from_answer(StatusCode::SERVICE_UNAVAILABLE, body.as_bytes()).is_transient();
+    let transient =
+        |body: &str| Error::from_answer(StatusCode::SERVICE_UNAVAILABLE, body.as_bytes()).is_transient();
     assert!(!transient(XML));
     assert!(transient(
         r#"{"RemoteException":{"exception":"StandbyException","message":"m","javaClassName":"org.apache.hadoop.ipc.StandbyException"}}"#
@@ -73,7 +80,10 @@ fn addresses_and_their_fates_are_listed_once_each() {
     tried.note("http://rm2:8088", "no answer".to_owned());
     tried.note("http://rm1:8088", "standby".to_owned());
     let unreachable = Error::Unreachable { tried: tried.clone() };
-    let deadline = Error::Deadline { after: Duration::from_millis(250), tried };
+    let deadline = Error::Deadline {
+        after: Duration::from_millis(250),
+        tried,
+    };
     insta::assert_snapshot!(format!("{unreachable}\n{deadline}"), @r"
     no ResourceManager answered: http://rm1:8088: standby; http://rm2:8088: no answer
     no answer within 250 ms: http://rm1:8088: standby; http://rm2:8088: no answer

@@ -55,25 +55,33 @@ fn a_number_may_be_a_text() {
 
 #[test]
 fn minus_one_and_absent_words_mean_nothing() {
-    let shapes = shapes(r#"{"count": -1, "held": -1, "exit": null, "url": "N/A", "share": "null", "tags": ""}"#);
+    let shapes =
+        shapes(r#"{"count": -1, "held": -1, "exit": null, "url": "N/A", "share": "null", "tags": ""}"#);
     assert_eq!(shapes, Shapes::default());
 }
 
 #[test]
 fn a_word_in_place_of_a_number_is_an_error_that_shows_it() {
     let error = serde_json::from_str::<Shapes>(r#"{"count": "many"}"#).unwrap_err();
-    assert!(error.to_string().contains("`many` where a number should be"), "{error}");
+    assert!(
+        error.to_string().contains("`many` where a number should be"),
+        "{error}"
+    );
 }
 
 #[test]
 fn the_whole_range_of_java_longs_is_read() {
-    assert_eq!(shapes(r#"{"count": 9223372036854775807}"#).count, 9_223_372_036_854_775_807);
+    assert_eq!(
+        shapes(r#"{"count": 9223372036854775807}"#).count,
+        9_223_372_036_854_775_807
+    );
 }
 
 #[test]
 fn a_repeated_entry_key_loses_nothing() {
     let twice = r#"{"seconds": {"entry": {"key": "memory-mb", "value": "840"}, "entry": {"key": "vcores", "value": "3"}}}"#;
-    let array = r#"{"seconds": {"entry": [{"key": "memory-mb", "value": 840}, {"key": "vcores", "value": 3}]}}"#;
+    let array =
+        r#"{"seconds": {"entry": [{"key": "memory-mb", "value": 840}, {"key": "vcores", "value": 3}]}}"#;
     let plain = r#"{"seconds": {"memory-mb": 840, "vcores": "3"}}"#;
     let wanted = BTreeMap::from([("memory-mb".to_owned(), 840), ("vcores".to_owned(), 3)]);
     for json in [twice, array, plain] {
@@ -86,8 +94,14 @@ fn a_repeated_entry_key_loses_nothing() {
 fn lists_may_be_arrays_lone_objects_or_missing() {
     assert_eq!(ids(r#"{"items": {"item": [{"id": 1}, {"id": "2"}]}}"#), [1, 2]);
     assert_eq!(ids(r#"{"items": {"item": {"id": 1}}}"#), [1]);
-    assert_eq!(ids(r#"{"items": [{"item": {"id": 1}}, {"item": [{"id": 2}]}]}"#), [1, 2]);
-    assert_eq!(ids(r#"{"items": {"item": {"id": 1}, "item": {"id": 2}}}"#), [1, 2]);
+    assert_eq!(
+        ids(r#"{"items": [{"item": {"id": 1}}, {"item": [{"id": 2}]}]}"#),
+        [1, 2]
+    );
+    assert_eq!(
+        ids(r#"{"items": {"item": {"id": 1}, "item": {"id": 2}}}"#),
+        [1, 2]
+    );
     for empty in [
         r#"{"items": null}"#,
         r#"{"items": {}}"#,
@@ -109,8 +123,15 @@ fn text_that_is_no_json_is_not_an_empty_list() {
 
 #[test]
 fn an_object_may_have_its_root_or_not() {
-    for json in [r#"{"item": {"id": 4}}"#, r#"{"id": 4}"#, r#"{"item": {"id": "4"}, "more": 1}"#] {
-        assert_eq!(body_object::<Item>(json.as_bytes(), "item").unwrap(), Item { id: 4 });
+    for json in [
+        r#"{"item": {"id": 4}}"#,
+        r#"{"id": 4}"#,
+        r#"{"item": {"id": "4"}, "more": 1}"#,
+    ] {
+        assert_eq!(
+            body_object::<Item>(json.as_bytes(), "item").unwrap(),
+            Item { id: 4 }
+        );
     }
     assert!(body_object::<Item>(b"{}", "item").is_err());
 }

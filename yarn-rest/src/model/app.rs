@@ -136,7 +136,11 @@ pub struct AppReport {
     #[serde(rename = "allocatedMB", default, deserialize_with = "lenient::some_number")]
     pub allocated_mb: Option<u64>,
     /// Cores held now; none after the end.
-    #[serde(rename = "allocatedVCores", default, deserialize_with = "lenient::some_number")]
+    #[serde(
+        rename = "allocatedVCores",
+        default,
+        deserialize_with = "lenient::some_number"
+    )]
     pub allocated_vcores: Option<u32>,
     /// Containers running now; none after the end.
     #[serde(default, deserialize_with = "lenient::some_number")]
@@ -211,9 +215,16 @@ pub struct NewApplication {
 impl NewApplication {
     /// Reads the answer. The limits lie inside `maximum-resource-capability`, beside the two numbers.
     pub(crate) fn read(body: &[u8]) -> serde_json::Result<Self> {
-        let path = ["maximum-resource-capability", "resourceInformations", "resourceInformation"];
+        let path = [
+            "maximum-resource-capability",
+            "resourceInformations",
+            "resourceInformation",
+        ];
         let answer: Self = lenient::body_object(body, "new-application")?;
-        Ok(Self { limits: lenient::body_list(body, &path)?, ..answer })
+        Ok(Self {
+            limits: lenient::body_list(body, &path)?,
+            ..answer
+        })
     }
 }
 

@@ -44,13 +44,27 @@ pub struct Attempt {
     #[serde(rename = "appAttemptId", deserialize_with = "lenient::parsed")]
     pub id: ApplicationAttemptId,
     /// The state. 3.3 leaves it out of the list.
-    #[serde(rename = "appAttemptState", default, deserialize_with = "lenient::some_parsed")]
+    #[serde(
+        rename = "appAttemptState",
+        default,
+        deserialize_with = "lenient::some_parsed"
+    )]
     pub state: Option<AttemptState>,
     /// The ApplicationMaster's container.
-    #[serde(rename = "containerId", alias = "amContainerId", default, deserialize_with = "lenient::some_parsed")]
+    #[serde(
+        rename = "containerId",
+        alias = "amContainerId",
+        default,
+        deserialize_with = "lenient::some_parsed"
+    )]
     pub am_container: Option<ContainerId>,
     /// When it started.
-    #[serde(rename = "startTime", alias = "startedTime", default, deserialize_with = "lenient::number")]
+    #[serde(
+        rename = "startTime",
+        alias = "startedTime",
+        default,
+        deserialize_with = "lenient::number"
+    )]
     pub started_time: u64,
     /// When it ended.
     #[serde(default, deserialize_with = "lenient::number")]

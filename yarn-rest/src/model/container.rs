@@ -49,7 +49,11 @@ pub struct Container {
     pub state: Option<ContainerState>,
     /// The exit status. It means something only once the container is complete: before, releases write
     /// 0 or -1000.
-    #[serde(rename = "containerExitStatus", default, deserialize_with = "lenient::some_signed")]
+    #[serde(
+        rename = "containerExitStatus",
+        default,
+        deserialize_with = "lenient::some_signed"
+    )]
     pub exit_status: Option<i32>,
     /// What was said of it.
     #[serde(rename = "diagnosticsInfo", default, deserialize_with = "lenient::text")]

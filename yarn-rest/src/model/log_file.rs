@@ -27,7 +27,11 @@ pub struct LogFiles {
     #[serde(default, deserialize_with = "lenient::some_text")]
     pub node_id: Option<String>,
     /// Where they lie.
-    #[serde(rename = "logAggregationType", default, deserialize_with = "lenient::some_parsed")]
+    #[serde(
+        rename = "logAggregationType",
+        default,
+        deserialize_with = "lenient::some_parsed"
+    )]
     pub place: Option<AggregationType>,
     /// The files.
     #[serde(rename = "containerLogInfo", default, deserialize_with = "lenient::list")]

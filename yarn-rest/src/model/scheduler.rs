@@ -37,8 +37,15 @@ struct SchedulerInfo {
 
 impl From<SchedulerShape> for Scheduler {
     fn from(shape: SchedulerShape) -> Self {
-        let SchedulerInfo { kind, fair_root, root } = shape.info;
-        Self { kind, root: fair_root.unwrap_or(root) }
+        let SchedulerInfo {
+            kind,
+            fair_root,
+            root,
+        } = shape.info;
+        Self {
+            kind,
+            root: fair_root.unwrap_or(root),
+        }
     }
 }
 
@@ -76,10 +83,18 @@ pub struct Queue {
     #[serde(deserialize_with = "lenient::number")]
     pub num_applications: u32,
     /// Applications whose ApplicationMaster may run.
-    #[serde(rename = "numActiveApplications", alias = "numActiveApps", deserialize_with = "lenient::number")]
+    #[serde(
+        rename = "numActiveApplications",
+        alias = "numActiveApps",
+        deserialize_with = "lenient::number"
+    )]
     pub active_applications: u32,
     /// Applications that wait.
-    #[serde(rename = "numPendingApplications", alias = "numPendingApps", deserialize_with = "lenient::number")]
+    #[serde(
+        rename = "numPendingApplications",
+        alias = "numPendingApps",
+        deserialize_with = "lenient::number"
+    )]
     pub pending_applications: u32,
     /// What is in use.
     #[serde(rename = "resourcesUsed", alias = "usedResources")]
@@ -106,8 +121,12 @@ impl Queue {
         if is_this {
             return Some(self);
         }
-        let inside = name.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('.'));
-        self.children.iter().find_map(|child| child.find(name).or_else(|| child.find(inside?)))
+        let inside = name
+            .strip_prefix(self.name.as_str())
+            .and_then(|rest| rest.strip_prefix('.'));
+        self.children
+            .iter()
+            .find_map(|child| child.find(name).or_else(|| child.find(inside?)))
     }
 
     /// The queues that take applications.

@@ -26,7 +26,11 @@ pub struct Timeout {
     #[serde(default, deserialize_with = "expiry")]
     pub expiry_time: Option<SystemTime>,
     /// Seconds left; none without a limit.
-    #[serde(rename = "remainingTimeInSeconds", default, deserialize_with = "lenient::some_number")]
+    #[serde(
+        rename = "remainingTimeInSeconds",
+        default,
+        deserialize_with = "lenient::some_number"
+    )]
     pub remaining_seconds: Option<u64>,
 }
 

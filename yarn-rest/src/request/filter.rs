@@ -67,7 +67,10 @@ impl fmt::Display for AppPart {
 impl AppFilter {
     /// Applications of `user`.
     pub fn of_user(user: impl Into<String>) -> Self {
-        Self { user: Some(user.into()), ..Self::default() }
+        Self {
+            user: Some(user.into()),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn apply(&self, target: Target) -> Target {

@@ -22,18 +22,30 @@ impl LogServer {
 
     /// The log files of every container of an application.
     pub fn application_logs(&self, app: ApplicationId) -> Built {
-        get(&self.auth, Target::new(ROOT).literal("/aggregatedlogs").query("appid", app))
+        get(
+            &self.auth,
+            Target::new(ROOT).literal("/aggregatedlogs").query("appid", app),
+        )
     }
 
     /// The log files of a container.
     pub fn container_logs(&self, container: ContainerId) -> Built {
-        get(&self.auth, Target::new(ROOT).literal("/containers").segment(container).literal("/logs"))
+        get(
+            &self.auth,
+            Target::new(ROOT)
+                .literal("/containers")
+                .segment(container)
+                .literal("/logs"),
+        )
     }
 
     /// One log file. Only this path serves it: `/containers/{id}/logs/{file}`, which works at a
     /// NodeManager, is 404 here.
     pub fn container_log(&self, container: ContainerId, file: &str, range: LogRange) -> Built {
-        let target = Target::new(ROOT).literal("/containerlogs").segment(container).segment(file);
+        let target = Target::new(ROOT)
+            .literal("/containerlogs")
+            .segment(container)
+            .segment(file);
         get_text(&self.auth, target.query_some("size", range.size()))
     }
 }

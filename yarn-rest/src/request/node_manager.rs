@@ -59,12 +59,21 @@ impl NodeManager {
 
     /// One container.
     pub fn container(&self, container: ContainerId) -> Built {
-        get(&self.auth, Target::new(ROOT).literal("/containers").segment(container))
+        get(
+            &self.auth,
+            Target::new(ROOT).literal("/containers").segment(container),
+        )
     }
 
     /// The log files of a container that runs, or that ended while its application runs on.
     pub fn container_logs(&self, container: ContainerId) -> Built {
-        get(&self.auth, Target::new(ROOT).literal("/containers").segment(container).literal("/logs"))
+        get(
+            &self.auth,
+            Target::new(ROOT)
+                .literal("/containers")
+                .segment(container)
+                .literal("/logs"),
+        )
     }
 
     /// One log file, wrapped in a header and a trailer: see [`container_log`](crate::container_log).

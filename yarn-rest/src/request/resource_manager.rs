@@ -76,7 +76,13 @@ impl ResourceManager {
     /// Submits an application. Answers 202 without a body; also for an id that is already known, even
     /// of another user's application, and for an unknown queue (the application then is FAILED).
     pub fn submit(&self, context: &SubmissionContext) -> Built {
-        write(Method::POST, &self.auth, root("/apps"), Replay::Safe, Some(context))
+        write(
+            Method::POST,
+            &self.auth,
+            root("/apps"),
+            Replay::Safe,
+            Some(context),
+        )
     }
 
     /// The report of an application.
@@ -106,7 +112,10 @@ impl ResourceManager {
 
     /// One container of an attempt.
     pub fn container(&self, attempt: ApplicationAttemptId, container: ContainerId) -> Built {
-        get(&self.auth, of_attempt(attempt).literal("/containers").segment(container))
+        get(
+            &self.auth,
+            of_attempt(attempt).literal("/containers").segment(container),
+        )
     }
 
     /// The state alone.
@@ -118,7 +127,10 @@ impl ResourceManager {
     /// with diagnostic message: …". Answers 202 while the kill is under way, 200 when it is done or
     /// when the application has ended already.
     pub fn kill(&self, app: ApplicationId, diagnostics: Option<&str>) -> Built {
-        let body = StateBody { state: "KILLED", diagnostics };
+        let body = StateBody {
+            state: "KILLED",
+            diagnostics,
+        };
         let target = of_app(app).literal("/state");
         write(Method::PUT, &self.auth, target, Replay::Safe, Some(&body))
     }
@@ -131,7 +143,13 @@ impl ResourceManager {
     /// Moves an application to another queue. An unknown queue is a 503 without a message.
     pub fn set_queue(&self, app: ApplicationId, queue: &str) -> Built {
         let target = of_app(app).literal("/queue");
-        write(Method::PUT, &self.auth, target, Replay::Safe, Some(&QueueBody { queue }))
+        write(
+            Method::PUT,
+            &self.auth,
+            target,
+            Replay::Safe,
+            Some(&QueueBody { queue }),
+        )
     }
 
     /// The priority of an application.
@@ -143,7 +161,13 @@ impl ResourceManager {
     /// (`yarn.cluster.max-application-priority`, 0 by default).
     pub fn set_priority(&self, app: ApplicationId, priority: i32) -> Built {
         let target = of_app(app).literal("/priority");
-        write(Method::PUT, &self.auth, target, Replay::Safe, Some(&PriorityBody { priority }))
+        write(
+            Method::PUT,
+            &self.auth,
+            target,
+            Replay::Safe,
+            Some(&PriorityBody { priority }),
+        )
     }
 
     /// The timeouts of an application.
@@ -159,9 +183,18 @@ impl ResourceManager {
     /// Sets when the ResourceManager shall end the application. This is the only way to give a
     /// lifetime over REST: a submission's `application-timeouts` is ignored without a word.
     pub fn set_lifetime(&self, app: ApplicationId, expiry: SystemTime) -> Built {
-        let timeout = Timeout { kind: "LIFETIME", expiry_time: time::print(expiry) };
+        let timeout = Timeout {
+            kind: "LIFETIME",
+            expiry_time: time::print(expiry),
+        };
         let target = of_app(app).literal("/timeout");
-        write(Method::PUT, &self.auth, target, Replay::Safe, Some(&TimeoutBody { timeout }))
+        write(
+            Method::PUT,
+            &self.auth,
+            target,
+            Replay::Safe,
+            Some(&TimeoutBody { timeout }),
+        )
     }
 
     /// The nodes in one of `states`; with none given, all of them, lost ones included.
@@ -204,7 +237,10 @@ impl ResourceManager {
 
     /// Sends a signal to a container. It is not sent again when the answer is lost.
     pub fn signal(&self, container: ContainerId, signal: Signal) -> Built {
-        let target = root("/containers").segment(container).literal("/signal").segment(signal);
+        let target = root("/containers")
+            .segment(container)
+            .literal("/signal")
+            .segment(signal);
         write(Method::POST, &self.auth, target, Replay::Unsafe, NO_BODY)
     }
 }
@@ -219,7 +255,9 @@ fn of_app(app: ApplicationId) -> Target {
 
 /// The attempt's segment must be the full `appattempt_…`: a bare number is a 400.
 fn of_attempt(attempt: ApplicationAttemptId) -> Target {
-    of_app(attempt.application).literal("/appattempts").segment(attempt)
+    of_app(attempt.application)
+        .literal("/appattempts")
+        .segment(attempt)
 }
 
 fn grouped(target: Target, wanted: bool) -> Target {

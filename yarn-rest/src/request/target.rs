@@ -13,7 +13,10 @@ pub(crate) struct Target {
 impl Target {
     /// Starts at `root`, a literal path such as `/ws/v1/cluster`.
     pub(crate) fn new(root: &'static str) -> Self {
-        Self { text: root.to_owned(), has_query: false }
+        Self {
+            text: root.to_owned(),
+            has_query: false,
+        }
     }
 
     /// Adds a literal part such as `/apps`.

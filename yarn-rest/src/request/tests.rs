@@ -2,7 +2,9 @@ use std::time::{Duration, SystemTime};
 
 use hadoop::ids::{ApplicationId, ContainerId};
 
-use super::{AppFilter, AppPart, Built, LogRange, LogServer, NodeManager, Replay, ResourceManager, SchedulerActivities};
+use super::{
+    AppFilter, AppPart, Built, LogRange, LogServer, NodeManager, Replay, ResourceManager, SchedulerActivities,
+};
 use crate::auth::Auth;
 use crate::model::{AppState, FinalStatus, NodeState, Signal, TimeoutKind};
 use crate::submission::SubmissionContext;
@@ -22,11 +24,23 @@ fn rm() -> ResourceManager {
 /// A request as it goes over the wire, but for the host.
 fn show(request: Built) -> String {
     let (head, body) = request.unwrap().into_parts();
-    let headers: Vec<String> =
-        head.headers.iter().map(|(name, value)| format!("\n{name}: {}", value.to_str().unwrap())).collect();
-    let body = if body.is_empty() { String::new() } else { format!("\n\n{}", String::from_utf8_lossy(&body)) };
+    let headers: Vec<String> = head
+        .headers
+        .iter()
+        .map(|(name, value)| format!("\n{name}: {}", value.to_str().unwrap()))
+        .collect();
+    let body = if body.is_empty() {
+        String::new()
+    } else {
+        format!("\n\n{}", String::from_utf8_lossy(&body))
+    };
     let replay = head.extensions.get::<Replay>().unwrap();
-    format!("{} {} ({replay:?}){}{body}\n", head.method, head.uri, headers.concat())
+    format!(
+        "{} {} ({replay:?}){}{body}\n",
+        head.method,
+        head.uri,
+        headers.concat()
+    )
 }
 
 fn show_all(requests: impl IntoIterator<Item = Built>) -> String {
@@ -69,7 +83,10 @@ fn requests_that_change_applications() {
 
 #[test]
 fn requests_about_the_cluster() {
-    let activities = SchedulerActivities { node: Some("n1:45454".to_owned()), group_by_diagnostic: true };
+    let activities = SchedulerActivities {
+        node: Some("n1:45454".to_owned()),
+        group_by_diagnostic: true,
+    };
     insta::assert_snapshot!(show_all([
         rm().nodes(&[]),
         rm().nodes(&[NodeState::Running, NodeState::Unhealthy]),

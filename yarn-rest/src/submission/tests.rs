@@ -34,8 +34,14 @@ fn full() -> SubmissionContext {
         timestamp: 1_717_955_085_543,
     };
     app.container.local_resources.insert("am".to_owned(), binary);
-    app.container.credentials.secrets.insert("key".to_owned(), SecretBytes(vec![0xfb, 0xff, 0xfe, 0]));
-    app.container.credentials.tokens.insert("hdfs".to_owned(), SecretText("GgoNCgk_zEQ".to_owned()));
+    app.container
+        .credentials
+        .secrets
+        .insert("key".to_owned(), SecretBytes(vec![0xfb, 0xff, 0xfe, 0]));
+    app.container
+        .credentials
+        .tokens
+        .insert("hdfs".to_owned(), SecretText("GgoNCgk_zEQ".to_owned()));
     app.container.acls.insert(AclKind::ViewApp, "u1,u2 g1".to_owned());
     app.container.acls.insert(AclKind::ModifyApp, " ".to_owned());
     app
@@ -81,9 +87,14 @@ fn a_good_submission_has_no_problems() {
 fn all_problems_are_reported_together() {
     let mut app = full();
     app.container.commands.clear();
-    app.tags = (0..11).map(|n| n.to_string()).chain(["ü".to_owned(), "a,b".to_owned()]).collect();
+    app.tags = (0..11)
+        .map(|n| n.to_string())
+        .chain(["ü".to_owned(), "a,b".to_owned()])
+        .collect();
     app.application_type = "a-type-that-is-too-long".to_owned();
-    app.container.environment.insert("A-B".to_owned(), "say \"hi\"".to_owned());
+    app.container
+        .environment
+        .insert("A-B".to_owned(), "say \"hi\"".to_owned());
     let problems = app.problems();
     let texts: Vec<String> = problems.iter().map(SubmissionProblem::to_string).collect();
     insta::assert_snapshot!(texts.join("\n"));

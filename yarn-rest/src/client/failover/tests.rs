@@ -55,7 +55,10 @@ fn run(mut machine: Failover, outcomes: Vec<Outcome>) -> Vec<String> {
 
 #[test]
 fn refused_addresses_are_tried_in_turn_and_in_rounds() {
-    let steps = run(failover(Replay::Unsafe), vec![unreached(), unreached(), unreached(), unreached()]);
+    let steps = run(
+        failover(Replay::Unsafe),
+        vec![unreached(), unreached(), unreached(), unreached()],
+    );
     insta::assert_snapshot!(steps.join("\n"), @r"
     send http://rm1:1/ws/v1/cluster/info?user.name=alice
     send http://rm2:1/ws/v1/cluster/info?user.name=alice
@@ -71,7 +74,10 @@ fn a_redirect_is_followed_and_its_answer_delivered() {
     let target = Url::parse("http://rm9:1/ws/v1/cluster/info?user.name=alice").unwrap();
     let mut machine = failover(Replay::Safe);
     machine.resume();
-    assert_eq!(show(machine.after(Outcome::Redirected(target.clone()))), format!("send {target}"));
+    assert_eq!(
+        show(machine.after(Outcome::Redirected(target.clone()))),
+        format!("send {target}")
+    );
     assert_eq!(show(machine.after(Outcome::Done)), "deliver");
     assert_eq!(machine.current().unwrap().as_str(), "http://rm9:1");
 }
@@ -80,7 +86,10 @@ fn a_redirect_is_followed_and_its_answer_delivered() {
 fn a_redirect_to_a_dead_address_leads_back_to_the_others() {
     let dead = Outcome::Redirected(Url::parse("http://rm9:1/").unwrap());
     let steps = run(failover(Replay::Unsafe), vec![dead, unreached()]);
-    assert_eq!(steps.last().unwrap(), "send http://rm2:1/ws/v1/cluster/info?user.name=alice");
+    assert_eq!(
+        steps.last().unwrap(),
+        "send http://rm2:1/ws/v1/cluster/info?user.name=alice"
+    );
 }
 
 #[test]
@@ -90,7 +99,10 @@ fn standbys_that_redirect_to_each_other_come_to_an_end() {
     let to = |n: usize| Outcome::Redirected(Url::parse(&format!("http://rm{}:1/", n % 2 + 1)).unwrap());
     let steps: Vec<String> = (1..=6).map(|n| show(machine.after(to(n)))).collect();
     assert!(steps[4].starts_with("send"), "{steps:?}");
-    assert_eq!(steps[5], "give up: an unusable redirect from http://rm2:1: it is one of too many");
+    assert_eq!(
+        steps[5],
+        "give up: an unusable redirect from http://rm2:1: it is one of too many"
+    );
 }
 
 #[test]
@@ -124,14 +136,20 @@ fn a_broken_exchange_is_repeated_only_if_that_does_no_harm() {
     let safe = run(failover(Replay::Safe), vec![broken()]);
     assert_eq!(safe[1], "send http://rm2:1/ws/v1/cluster/info?user.name=alice");
     let unsafe_ = run(failover(Replay::Unsafe), vec![broken()]);
-    assert_eq!(unsafe_[1], "give up: the connection broke while the answer was read: connection reset");
+    assert_eq!(
+        unsafe_[1],
+        "give up: the connection broke while the answer was read: connection reset"
+    );
 }
 
 #[test]
 fn a_server_that_stays_busy_is_quoted_in_the_end() {
     let outcomes = (0..4).map(|_| Outcome::Busy(busy())).collect();
     let steps = run(failover(Replay::Safe), outcomes);
-    assert_eq!(steps.last().unwrap(), "give up: the server failed with status 503: `not yet`");
+    assert_eq!(
+        steps.last().unwrap(),
+        "give up: the server failed with status 503: `not yet`"
+    );
 }
 
 #[test]

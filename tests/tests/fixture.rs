@@ -1,5 +1,7 @@
 //! The real-Hadoop fixture itself: it comes up as asked and ends without a trace, however its owner ends.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use harness::hadoop::{Hadoop, Role, Signal};
 use harness::{processes, wait};
 use std::env;

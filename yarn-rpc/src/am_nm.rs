@@ -67,7 +67,11 @@ impl NodeManagers {
     /// Starts a container. Success means accepted: files are fetched and the process starts later.
     ///
     /// A container that already runs or ran counts as started, since the answer to an earlier try may be lost.
-    pub async fn start_container(&self, container: &Container, context: &ContainerLaunchContext) -> Result<(), NmError> {
+    pub async fn start_container(
+        &self,
+        container: &Container,
+        context: &ContainerLaunchContext,
+    ) -> Result<(), NmError> {
         let _ = (container, context, &self.tokens, &self.config);
         unimplemented!()
     }
@@ -80,13 +84,22 @@ impl NodeManagers {
 
     /// What the node knows of a container. One that has ended is [`NmError::Ended`]: the ResourceManager has its
     /// final status.
-    pub async fn container_status(&self, node: &NodeId, container: ContainerId) -> Result<ContainerStatus, NmError> {
+    pub async fn container_status(
+        &self,
+        node: &NodeId,
+        container: ContainerId,
+    ) -> Result<ContainerStatus, NmError> {
         let _ = (node, container);
         unimplemented!()
     }
 
     /// Sends a signal. Success does not tell whether the container was still there.
-    pub async fn signal_container(&self, node: &NodeId, container: ContainerId, signal: ContainerSignal) -> Result<(), NmError> {
+    pub async fn signal_container(
+        &self,
+        node: &NodeId,
+        container: ContainerId,
+        signal: ContainerSignal,
+    ) -> Result<(), NmError> {
         let _ = (node, container, signal);
         unimplemented!()
     }

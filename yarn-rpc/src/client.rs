@@ -1,6 +1,6 @@
 //! Calls over a socket.
 
-use hadoop::sasl::digest::Qop;
+use hadoop::sasl::Qop;
 use std::time::Duration;
 
 /// Deadlines and protection of connections.

@@ -98,17 +98,33 @@ impl RemoteException {
     /// that looks like a frame, and what stands before it is joined into one line.
     pub fn new(class: &str, text: &str) -> Self {
         let is_frame = |line: &&str| line.starts_with("\tat ") || line.starts_with("Caused by: ");
-        let message: Vec<&str> = text.lines().take_while(|line| !is_frame(line)).map(str::trim).collect();
+        let message: Vec<&str> = text
+            .lines()
+            .take_while(|line| !is_frame(line))
+            .map(str::trim)
+            .collect();
         let stack: Vec<&str> = text.lines().skip(message.len()).collect();
-        let message = message.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+        let message = message
+            .into_iter()
+            .filter(|line| !line.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ");
         let message = strip_class(&message, class).to_owned();
-        Self { class: class.to_owned(), kind: RemoteKind::of_class(class), message, stack: stack.join("\n") }
+        Self {
+            class: class.to_owned(),
+            kind: RemoteKind::of_class(class),
+            message,
+            stack: stack.join("\n"),
+        }
     }
 }
 
 /// Java's `toString` puts the class before the message; servers strip it mostly, not always.
 fn strip_class<'a>(message: &'a str, class: &str) -> &'a str {
-    message.strip_prefix(class).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(message)
+    message
+        .strip_prefix(class)
+        .and_then(|rest| rest.strip_prefix(": "))
+        .unwrap_or(message)
 }
 
 impl fmt::Display for RemoteException {
@@ -214,7 +230,10 @@ impl RpcError {
             | Self::Deadline { .. }
             | Self::NoAddress(_) => true,
             Self::Refused { exception, .. } | Self::Remote(exception) => {
-                matches!(exception.kind, RemoteKind::Standby | RemoteKind::Retriable | RemoteKind::NmNotYetReady)
+                matches!(
+                    exception.kind,
+                    RemoteKind::Standby | RemoteKind::Retriable | RemoteKind::NmNotYetReady
+                )
             }
             Self::Protocol { .. } | Self::BadAnswer { .. } | Self::ClientClosed => false,
         }
@@ -240,13 +259,22 @@ mod tests {
     #[test]
     fn a_class_name_tells_the_kind_also_for_nested_classes() {
         let kind = RemoteKind::of_class;
-        assert_eq!(kind("org.apache.hadoop.security.token.SecretManager$InvalidToken"), RemoteKind::InvalidToken);
+        assert_eq!(
+            kind("org.apache.hadoop.security.token.SecretManager$InvalidToken"),
+            RemoteKind::InvalidToken
+        );
         assert_eq!(
             kind("org.apache.hadoop.yarn.exceptions.ApplicationMasterNotRegisteredException"),
             RemoteKind::ApplicationMasterNotRegistered
         );
-        assert_eq!(kind("org.apache.hadoop.yarn.exceptions.ConfigurationProviderException"), RemoteKind::Yarn);
-        assert_eq!(kind("org.apache.hadoop.ipc.RPC$VersionMismatch"), RemoteKind::VersionMismatch);
+        assert_eq!(
+            kind("org.apache.hadoop.yarn.exceptions.ConfigurationProviderException"),
+            RemoteKind::Yarn
+        );
+        assert_eq!(
+            kind("org.apache.hadoop.ipc.RPC$VersionMismatch"),
+            RemoteKind::VersionMismatch
+        );
         assert_eq!(kind("java.lang.NullPointerException"), RemoteKind::NullPointer);
         assert_eq!(kind(""), RemoteKind::Other);
     }
@@ -257,12 +285,17 @@ mod tests {
         let exception = RemoteException::new("a.InvalidContainerException", text);
         assert_eq!(exception.message, "Container x rejected");
         assert_eq!(exception.stack, "\tat org.A.b(A.java:1)\n\tat c");
-        assert_eq!(exception.to_string(), "InvalidContainerException: Container x rejected");
+        assert_eq!(
+            exception.to_string(),
+            "InvalidContainerException: Container x rejected"
+        );
     }
 
     #[test]
     fn only_transport_failures_and_busy_servers_are_retriable() {
-        let closed = RpcError::Closed { address: "rm:8030".into() };
+        let closed = RpcError::Closed {
+            address: "rm:8030".into(),
+        };
         let standby = RpcError::Remote(RemoteException::new("org.apache.hadoop.ipc.StandbyException", ""));
         let token = RpcError::Remote(RemoteException::new("x.SecretManager$InvalidToken", "gone"));
         assert!(closed.is_retriable() && standby.is_retriable());

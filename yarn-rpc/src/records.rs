@@ -12,8 +12,8 @@ mod node;
 mod resource;
 
 pub use container::{
-    AllocationRequestId, Container, ContainerState, ContainerStatus, ContainerSubState, ExecutionType, NmToken,
-    Priority,
+    AllocationRequestId, Container, ContainerState, ContainerStatus, ContainerSubState, ExecutionType,
+    NmToken, Priority,
 };
 pub use ids::RecordError;
 pub use launch::{

@@ -116,7 +116,10 @@ pub struct Credentials {
 impl Credentials {
     /// From the raw bytes of a token, as Hadoop does: Base64 with padding of each.
     pub fn of_token(identifier: &[u8], password: &[u8]) -> Self {
-        Self { username: STANDARD.encode(identifier), password: STANDARD.encode(password) }
+        Self {
+            username: STANDARD.encode(identifier),
+            password: STANDARD.encode(password),
+        }
     }
 
     /// The user name as sent.
@@ -127,7 +130,9 @@ impl Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }
 

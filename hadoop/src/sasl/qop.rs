@@ -50,7 +50,9 @@ impl Qop {
     pub fn parse_protections(value: &str) -> Result<Vec<Self>, ParseProtectionError> {
         let names = value.split(',').map(str::trim).filter(|name| !name.is_empty());
         let known = |name: &str| {
-            let found = Self::ALL.into_iter().find(|qop| qop.protection().eq_ignore_ascii_case(name));
+            let found = Self::ALL
+                .into_iter()
+                .find(|qop| qop.protection().eq_ignore_ascii_case(name));
             found.ok_or_else(|| ParseProtectionError(name.to_owned()))
         };
         let list = names.map(known).collect::<Result<Vec<_>, _>>()?;
@@ -81,6 +83,9 @@ mod tests {
         let list = Qop::parse_protections(" Privacy , authentication");
         assert_eq!(list, Ok(vec![Qop::AuthConf, Qop::Auth]));
         assert_eq!(Qop::parse_protections(""), Ok(vec![Qop::Auth]));
-        assert_eq!(Qop::parse_protections("secret"), Err(ParseProtectionError("secret".into())));
+        assert_eq!(
+            Qop::parse_protections("secret"),
+            Err(ParseProtectionError("secret".into()))
+        );
     }
 }

@@ -46,7 +46,10 @@ pub enum NmError {
 impl NmError {
     /// Whether the container is void whatever is tried: ask for another.
     pub fn is_void(&self) -> bool {
-        matches!(self, Self::GrantExpired(_) | Self::PreviousResourceManager(_) | Self::NoContainerToken)
+        matches!(
+            self,
+            Self::GrantExpired(_) | Self::PreviousResourceManager(_) | Self::NoContainerToken
+        )
     }
 
     /// Whether the same call may succeed later.
@@ -71,7 +74,10 @@ impl NmError {
             Self::Ended(exception)
         } else if says("not handled by this NodeManager") {
             Self::Unknown(exception)
-        } else if matches!(exception.kind, RemoteKind::InvalidToken | RemoteKind::Sasl | RemoteKind::AccessControl) {
+        } else if matches!(
+            exception.kind,
+            RemoteKind::InvalidToken | RemoteKind::Sasl | RemoteKind::AccessControl
+        ) {
             Self::Token(exception)
         } else {
             Self::Refused(exception)
@@ -82,7 +88,10 @@ impl NmError {
     pub(crate) fn from_rpc(node: &NodeId, error: RpcError) -> Self {
         match error {
             RpcError::Remote(exception) | RpcError::Refused { exception, .. } => Self::classify(exception),
-            source => Self::Rpc { node: node.clone(), source },
+            source => Self::Rpc {
+                node: node.clone(),
+                source,
+            },
         }
     }
 }
@@ -98,7 +107,8 @@ mod tests {
     #[test]
     fn the_words_of_live_nodes_are_understood() {
         let yarn = "org.apache.hadoop.yarn.exceptions.YarnException";
-        let expired = "Unauthorized request to start container.\nThis token is expired. current time is 1 found 0";
+        let expired =
+            "Unauthorized request to start container.\nThis token is expired. current time is 1 found 0";
         assert!(matches!(of(yarn, expired), NmError::GrantExpired(_)));
         let invalid = "org.apache.hadoop.yarn.exceptions.InvalidContainerException";
         let previous = "\nContainer container_1_1_1_2 rejected as it is allocated by a previous RM";
@@ -108,9 +118,15 @@ mod tests {
         let unknown = "Container container_1 is not handled by this NodeManager";
         assert!(matches!(of(yarn, unknown), NmError::Unknown(_)));
         let token = "org.apache.hadoop.security.token.SecretManager$InvalidToken";
-        assert!(matches!(of(token, "Given NMToken for application : x"), NmError::Token(_)));
+        assert!(matches!(
+            of(token, "Given NMToken for application : x"),
+            NmError::Token(_)
+        ));
         let starting = "org.apache.hadoop.yarn.exceptions.NMNotYetReadyException";
         assert!(of(starting, "Rejecting new containers").is_retriable());
-        assert!(matches!(of(yarn, "The auxService:x does not exist"), NmError::Refused(_)));
+        assert!(matches!(
+            of(yarn, "The auxService:x does not exist"),
+            NmError::Refused(_)
+        ));
     }
 }

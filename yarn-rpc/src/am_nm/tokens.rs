@@ -30,7 +30,11 @@ impl NmTokenStore {
 
     /// The token of a node.
     pub fn get(&self, node: &NodeId) -> Option<Token> {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).get(node).cloned()
+        self.tokens
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(node)
+            .cloned()
     }
 }
 

@@ -96,7 +96,11 @@ impl TryFrom<&pb::ContainerProto> for Container {
             id: required(container.id.as_ref(), "container id")?.try_into()?,
             node: required(container.node_id.as_ref(), "nodeId")?.try_into()?,
             node_http_address: container.node_http_address().to_owned(),
-            resource: container.resource.as_ref().map(Resource::from).unwrap_or_default(),
+            resource: container
+                .resource
+                .as_ref()
+                .map(Resource::from)
+                .unwrap_or_default(),
             priority: Priority(unsigned(i64::from(priority), "priority")?),
             allocation_request_id: AllocationRequestId(container.allocation_request_id()),
             execution_type: container.execution_type().into(),
@@ -114,7 +118,9 @@ impl From<&Container> for pb::ContainerProto {
             node_id: Some((&container.node).into()),
             node_http_address: Some(container.node_http_address.clone()),
             resource: Some((&container.resource).into()),
-            priority: Some(pb::PriorityProto { priority: Some(priority) }),
+            priority: Some(pb::PriorityProto {
+                priority: Some(priority),
+            }),
             container_token: container.token.as_ref().map(Into::into),
             execution_type: Some(pb::ExecutionTypeProto::from(container.execution_type) as i32),
             allocation_request_id: Some(container.allocation_request_id.0),
@@ -193,7 +199,9 @@ impl TryFrom<&pb::ContainerStatusProto> for ContainerStatus {
         Ok(Self {
             id: required(status.container_id.as_ref(), "container_id")?.try_into()?,
             state,
-            sub_state: sub_state.and_then(|s| pb::ContainerSubStateProto::try_from(s).ok()).map(Into::into),
+            sub_state: sub_state
+                .and_then(|s| pb::ContainerSubStateProto::try_from(s).ok())
+                .map(Into::into),
             exit_status: status.exit_status(),
             diagnostics: status.diagnostics().to_owned(),
             capability: status.capability.as_ref().map(Into::into),

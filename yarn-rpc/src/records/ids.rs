@@ -32,7 +32,10 @@ pub(crate) fn unsigned<T: TryFrom<i64>>(value: i64, field: &'static str) -> Resu
 
 impl From<ApplicationId> for pb::ApplicationIdProto {
     fn from(id: ApplicationId) -> Self {
-        Self { id: Some(id.id as i32), cluster_timestamp: Some(id.cluster_timestamp as i64) }
+        Self {
+            id: Some(id.id as i32),
+            cluster_timestamp: Some(id.cluster_timestamp as i64),
+        }
     }
 }
 
@@ -51,7 +54,10 @@ impl TryFrom<&pb::ApplicationIdProto> for ApplicationId {
 
 impl From<ApplicationAttemptId> for pb::ApplicationAttemptIdProto {
     fn from(id: ApplicationAttemptId) -> Self {
-        Self { application_id: Some(id.application.into()), attempt_id: Some(id.attempt as i32) }
+        Self {
+            application_id: Some(id.application.into()),
+            attempt_id: Some(id.attempt as i32),
+        }
     }
 }
 
@@ -67,7 +73,11 @@ impl TryFrom<&pb::ApplicationAttemptIdProto> for ApplicationAttemptId {
 
 impl From<ContainerId> for pb::ContainerIdProto {
     fn from(id: ContainerId) -> Self {
-        Self { app_id: None, app_attempt_id: Some(id.attempt.into()), id: Some(id.id as i64) }
+        Self {
+            app_id: None,
+            app_attempt_id: Some(id.attempt.into()),
+            id: Some(id.id as i64),
+        }
     }
 }
 
@@ -76,13 +86,19 @@ impl TryFrom<&pb::ContainerIdProto> for ContainerId {
 
     fn try_from(id: &pb::ContainerIdProto) -> Result<Self, RecordError> {
         let attempt = required(id.app_attempt_id.as_ref(), "app_attempt_id")?.try_into()?;
-        Ok(Self::new(attempt, unsigned(required(id.id, "container id")?, "container id")?))
+        Ok(Self::new(
+            attempt,
+            unsigned(required(id.id, "container id")?, "container id")?,
+        ))
     }
 }
 
 impl From<&NodeId> for pb::NodeIdProto {
     fn from(id: &NodeId) -> Self {
-        Self { host: Some(id.host.clone()), port: Some(i32::from(id.port)) }
+        Self {
+            host: Some(id.host.clone()),
+            port: Some(i32::from(id.port)),
+        }
     }
 }
 
@@ -121,8 +137,8 @@ impl From<&TokenProto> for Token {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prost::Message;
     use proptest::prelude::*;
+    use prost::Message;
 
     #[test]
     fn the_recorded_container_id_with_an_epoch_has_its_recorded_bytes() {
@@ -135,9 +151,18 @@ mod tests {
     #[test]
     fn an_id_without_its_parts_names_what_is_missing() {
         let empty = pb::ContainerIdProto::default();
-        assert_eq!(ContainerId::try_from(&empty), Err(RecordError::Missing("app_attempt_id")));
-        let negative = pb::NodeIdProto { host: Some("h".into()), port: Some(-1) };
-        let error = RecordError::OutOfRange { field: "node port", value: -1 };
+        assert_eq!(
+            ContainerId::try_from(&empty),
+            Err(RecordError::Missing("app_attempt_id"))
+        );
+        let negative = pb::NodeIdProto {
+            host: Some("h".into()),
+            port: Some(-1),
+        };
+        let error = RecordError::OutOfRange {
+            field: "node port",
+            value: -1,
+        };
         assert_eq!(NodeId::try_from(&negative), Err(error));
     }
 

@@ -1,6 +1,5 @@
 //! What a NodeManager needs to know to run a process.
 
-use super::RecordError;
 use crate::proto::yarn as pb;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -111,13 +110,23 @@ impl FromStr for ResourceUrl {
             return Err(wrong());
         }
         let host = (!host.is_empty()).then(|| host.to_owned());
-        Ok(Self { scheme: scheme.to_owned(), host, port, path: path.to_owned() })
+        Ok(Self {
+            scheme: scheme.to_owned(),
+            host,
+            port,
+            path: path.to_owned(),
+        })
     }
 }
 
 impl fmt::Display for ResourceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme, self.host.as_deref().unwrap_or_default())?;
+        write!(
+            f,
+            "{}://{}",
+            self.scheme,
+            self.host.as_deref().unwrap_or_default()
+        )?;
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }
@@ -187,11 +196,14 @@ impl From<&RetryContext> for pb::ContainerRetryContextProto {
         let (policy, error_codes) = match &retry.policy {
             RetryPolicy::Never => (pb::ContainerRetryPolicyProto::NeverRetry, Vec::new()),
             RetryPolicy::AllErrors => (pb::ContainerRetryPolicyProto::RetryOnAllErrors, Vec::new()),
-            RetryPolicy::ExitCodes(codes) => {
-                (pb::ContainerRetryPolicyProto::RetryOnSpecificErrorCodes, codes.clone())
-            }
+            RetryPolicy::ExitCodes(codes) => (
+                pb::ContainerRetryPolicyProto::RetryOnSpecificErrorCodes,
+                codes.clone(),
+            ),
         };
-        let max_retries = retry.max_retries.map_or(-1, |n| i32::try_from(n).unwrap_or(i32::MAX));
+        let max_retries = retry
+            .max_retries
+            .map_or(-1, |n| i32::try_from(n).unwrap_or(i32::MAX));
         Self {
             retry_policy: Some(policy as i32),
             error_codes,
@@ -218,15 +230,24 @@ impl From<&ContainerLaunchContext> for pb::ContainerLaunchContextProto {
 }
 
 fn local_resource_entry((name, resource): (&String, &LocalResource)) -> pb::StringLocalResourceMapProto {
-    pb::StringLocalResourceMapProto { key: Some(name.clone()), value: Some(resource.into()) }
+    pb::StringLocalResourceMapProto {
+        key: Some(name.clone()),
+        value: Some(resource.into()),
+    }
 }
 
 fn bytes_entry((key, value): (&String, &Vec<u8>)) -> pb::StringBytesMapProto {
-    pb::StringBytesMapProto { key: Some(key.clone()), value: Some(value.clone()) }
+    pb::StringBytesMapProto {
+        key: Some(key.clone()),
+        value: Some(value.clone()),
+    }
 }
 
 fn string_entry((key, value): (&String, &String)) -> pb::StringStringMapProto {
-    pb::StringStringMapProto { key: Some(key.clone()), value: Some(value.clone()) }
+    pb::StringStringMapProto {
+        key: Some(key.clone()),
+        value: Some(value.clone()),
+    }
 }
 
 fn acl_entry((access, acl): (&AclAccess, &String)) -> pb::ApplicationAclMapProto {
@@ -234,7 +255,10 @@ fn acl_entry((access, acl): (&AclAccess, &String)) -> pb::ApplicationAclMapProto
         AclAccess::View => pb::ApplicationAccessTypeProto::AppaccessViewApp,
         AclAccess::Modify => pb::ApplicationAccessTypeProto::AppaccessModifyApp,
     };
-    pb::ApplicationAclMapProto { access_type: Some(access as i32), acl: Some(acl.clone()) }
+    pb::ApplicationAclMapProto {
+        access_type: Some(access as i32),
+        acl: Some(acl.clone()),
+    }
 }
 
 /// The access lists of a register answer or launch context; entries of unknown kinds are skipped.
@@ -266,7 +290,15 @@ mod tests {
 
     #[test]
     fn text_that_is_no_url_is_refused() {
-        for text in ["", "/tmp/am", "hdfs://host", "://h/p", "hdfs://h:port/p", "hdfs://:80/p", "hdfs://h:70000/p"] {
+        for text in [
+            "",
+            "/tmp/am",
+            "hdfs://host",
+            "://h/p",
+            "hdfs://h:port/p",
+            "hdfs://:80/p",
+            "hdfs://h:70000/p",
+        ] {
             assert!(text.parse::<ResourceUrl>().is_err(), "{text}");
         }
     }

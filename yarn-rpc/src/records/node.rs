@@ -74,7 +74,9 @@ impl TryFrom<&pb::NodeReportProto> for NodeReport {
     type Error = RecordError;
 
     fn try_from(report: &pb::NodeReportProto) -> Result<Self, RecordError> {
-        let state = report.node_state.and_then(|state| pb::NodeStateProto::try_from(state).ok());
+        let state = report
+            .node_state
+            .and_then(|state| pb::NodeStateProto::try_from(state).ok());
         Ok(Self {
             id: required(report.node_id.as_ref(), "nodeId")?.try_into()?,
             state: state.map_or(NodeState::Unknown, Into::into),

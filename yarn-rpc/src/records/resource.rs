@@ -21,14 +21,20 @@ pub struct Resource {
 impl Resource {
     /// Memory in MiB and virtual cores, nothing else.
     pub fn new(memory_mb: u64, vcores: u32) -> Self {
-        Self { memory_mb, vcores, others: BTreeMap::new() }
+        Self {
+            memory_mb,
+            vcores,
+            others: BTreeMap::new(),
+        }
     }
 }
 
 impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} MiB, {} cores", self.memory_mb, self.vcores)?;
-        self.others.iter().try_for_each(|(name, value)| write!(f, ", {value} {name}"))
+        self.others
+            .iter()
+            .try_for_each(|(name, value)| write!(f, ", {value} {name}"))
     }
 }
 
@@ -52,7 +58,10 @@ impl From<&pb::ResourceProto> for Resource {
     /// Negative amounts, which headroom can show for a moment, become zero.
     fn from(resource: &pb::ResourceProto) -> Self {
         let own = |name: &str| matches!(name, "memory-mb" | "vcores");
-        let others = resource.resource_value_map.iter().filter(|entry| !own(&entry.key));
+        let others = resource
+            .resource_value_map
+            .iter()
+            .filter(|entry| !own(&entry.key));
         Self {
             memory_mb: u64::try_from(resource.memory()).unwrap_or(0),
             vcores: u32::try_from(resource.virtual_cores()).unwrap_or(0),

@@ -32,13 +32,21 @@ impl AskKey {
 
     /// A key for a host or rack.
     pub fn named(priority: Priority, allocation_request_id: AllocationRequestId, name: &str) -> Self {
-        Self { priority, allocation_request_id, resource_name: name.to_owned() }
+        Self {
+            priority,
+            allocation_request_id,
+            resource_name: name.to_owned(),
+        }
     }
 }
 
 impl fmt::Display for AskKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (priority {}, id {})", self.resource_name, self.priority, self.allocation_request_id)
+        write!(
+            f,
+            "{} (priority {}, id {})",
+            self.resource_name, self.priority, self.allocation_request_id
+        )
     }
 }
 

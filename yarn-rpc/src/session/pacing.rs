@@ -61,7 +61,10 @@ mod tests {
 
     #[test]
     fn the_interval_doubles_from_pending_to_idle() {
-        let pacing = Pacing { fast_beats: 1, ..Pacing::default() };
+        let pacing = Pacing {
+            fast_beats: 1,
+            ..Pacing::default()
+        };
         let ms: Vec<_> = (0..7).map(|n| pacing.interval(n, true).as_millis()).collect();
         assert_eq!(ms, [200, 400, 800, 1600, 3000, 3000, 3000]);
         assert_eq!(pacing.interval(u32::MAX, true).as_millis(), 3000);

@@ -1,7 +1,7 @@
 //! What the server opens with.
 
-use super::directives::{Directives, list, push_plain, push_quoted};
 use super::DigestError;
+use super::directives::{Directives, list, push_plain, push_quoted};
 use crate::sasl::Qop;
 
 /// A server's challenge. Parameters that are not listed have the meaning RFC 2831 gives to their absence.

@@ -26,7 +26,12 @@ pub struct Established {
 impl Client {
     /// `preference` lists acceptable protections, best first; `cnonce` is random text that is used once.
     pub fn new(credentials: Credentials, preference: Vec<Qop>, cnonce: impl Into<String>) -> Self {
-        Self { credentials, preference, cnonce: cnonce.into(), digest_uri: DEFAULT_URI.to_owned() }
+        Self {
+            credentials,
+            preference,
+            cnonce: cnonce.into(),
+            digest_uri: DEFAULT_URI.to_owned(),
+        }
     }
 
     /// For a service other than protocol `""` and server id `default`.
@@ -40,7 +45,11 @@ impl Client {
     pub fn respond(&self, challenge: &[u8]) -> Result<(String, AwaitingProof), DigestError> {
         let challenge = Challenge::parse(challenge)?;
         let qop = self.choose(&challenge)?;
-        let realm = challenge.realms.into_iter().next().unwrap_or_else(|| DEFAULT_REALM.to_owned());
+        let realm = challenge
+            .realms
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| DEFAULT_REALM.to_owned());
         let mut response = Response {
             username: self.credentials.username.clone(),
             realm,
@@ -84,7 +93,9 @@ pub struct AwaitingProof {
 
 impl std::fmt::Debug for AwaitingProof {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AwaitingProof").field("response", &self.response).finish_non_exhaustive()
+        f.debug_struct("AwaitingProof")
+            .field("response", &self.response)
+            .finish_non_exhaustive()
     }
 }
 
@@ -97,6 +108,9 @@ impl AwaitingProof {
             return Err(DigestError::WrongProof);
         }
         let qop = self.response.qop;
-        Ok(Established { qop, layer: SecurityLayer::new(&self.keys, qop, Direction::ClientToServer) })
+        Ok(Established {
+            qop,
+            layer: SecurityLayer::new(&self.keys, qop, Direction::ClientToServer),
+        })
     }
 }

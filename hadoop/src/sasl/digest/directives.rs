@@ -25,14 +25,25 @@ impl Directives {
 
     /// The values of a directive that may come often.
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .filter(move |(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The value of a directive that may come once.
     pub(super) fn optional(&self, name: &'static str) -> Result<Option<&str>, DigestError> {
-        let mut values = self.0.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
+        let mut values = self
+            .0
+            .iter()
+            .filter(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str());
         let first = values.next();
-        if values.next().is_some() { Err(DigestError::Repeated(name)) } else { Ok(first) }
+        if values.next().is_some() {
+            Err(DigestError::Repeated(name))
+        } else {
+            Ok(first)
+        }
     }
 
     /// The value of a directive that must come once.
@@ -43,9 +54,11 @@ impl Directives {
     /// Fails unless the directive is absent or holds this, whatever the case.
     pub(super) fn expect(&self, directive: &'static str, expected: &str) -> Result<(), DigestError> {
         match self.optional(directive)? {
-            Some(found) if !found.eq_ignore_ascii_case(expected) => {
-                Err(DigestError::Mismatch { directive, found: found.to_owned(), expected: expected.to_owned() })
-            }
+            Some(found) if !found.eq_ignore_ascii_case(expected) => Err(DigestError::Mismatch {
+                directive,
+                found: found.to_owned(),
+                expected: expected.to_owned(),
+            }),
             _ => Ok(()),
         }
     }
@@ -53,7 +66,11 @@ impl Directives {
 
 /// Elements of a quoted list such as `qop="auth,auth-int"`.
 pub(super) fn list(value: &str) -> Vec<&str> {
-    value.split(',').map(str::trim).filter(|element| !element.is_empty()).collect()
+    value
+        .split(',')
+        .map(str::trim)
+        .filter(|element| !element.is_empty())
+        .collect()
 }
 
 /// Appends `name="value"` with its escapes, after a comma if something stands before it.
@@ -100,7 +117,9 @@ fn end_of_element(text: &str) -> Result<&str, DigestError> {
 type Directive = (String, String);
 
 fn directive(text: &str) -> Result<(Directive, &str), DigestError> {
-    let (name, rest) = text.split_once('=').ok_or(DigestError::Malformed("directive without `=`"))?;
+    let (name, rest) = text
+        .split_once('=')
+        .ok_or(DigestError::Malformed("directive without `=`"))?;
     let name = name.trim_end_matches(is_blank);
     if name.is_empty() || name.contains(|c: char| is_blank(c) || matches!(c, ',' | '"')) {
         return Err(DigestError::Malformed("directive without a name"));
@@ -147,7 +166,10 @@ mod tests {
     fn blanks_quotes_escapes_and_empty_elements_are_read() {
         assert_eq!(parsed(""), []);
         let text = " ,A = 1 ,, b=\"x, \\\"y\\\\\" ,c=\"\"";
-        assert_eq!(parsed(text), [pair("a", "1"), pair("b", "x, \"y\\"), pair("c", "")]);
+        assert_eq!(
+            parsed(text),
+            [pair("a", "1"), pair("b", "x, \"y\\"), pair("c", "")]
+        );
     }
 
     #[test]
@@ -156,7 +178,10 @@ mod tests {
             assert!(Directives::parse(text.as_bytes()).is_err(), "{text}");
         }
         assert!(Directives::parse(b"a=\xff").is_err());
-        assert_eq!(Directives::parse(&[b','; 5000]).err(), Some(DigestError::TooLong(5000)));
+        assert_eq!(
+            Directives::parse(&[b','; 5000]).err(),
+            Some(DigestError::TooLong(5000))
+        );
     }
 
     #[test]

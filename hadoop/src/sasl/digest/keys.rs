@@ -40,7 +40,13 @@ pub(super) struct Keys(Key);
 
 impl Keys {
     pub(super) fn derive(username: &str, realm: &str, password: &str, nonce: &str, cnonce: &str) -> Self {
-        let secret = md5(&[username.as_bytes(), b":", realm.as_bytes(), b":", password.as_bytes()]);
+        let secret = md5(&[
+            username.as_bytes(),
+            b":",
+            realm.as_bytes(),
+            b":",
+            password.as_bytes(),
+        ]);
         Self(md5(&[&secret, b":", nonce.as_bytes(), b":", cnonce.as_bytes()]))
     }
 

@@ -75,13 +75,20 @@ impl std::fmt::Debug for SecurityLayer {
 impl SecurityLayer {
     /// The layer of the side that sends in direction `ours`; none with [`Qop::Auth`].
     pub(super) fn new(keys: &Keys, qop: Qop, ours: Direction) -> Option<Self> {
-        let half = |direction| Half { key: keys.signing(direction), sequence: 0 };
+        let half = |direction| Half {
+            key: keys.signing(direction),
+            sequence: 0,
+        };
         let seal = match qop {
             Qop::Auth => return None,
             Qop::AuthInt => None,
             Qop::AuthConf => Some(Sealing::new(keys, ours)),
         };
-        Some(Self { send: half(ours), receive: half(ours.reversed()), seal })
+        Some(Self {
+            send: half(ours),
+            receive: half(ours.reversed()),
+            seal,
+        })
     }
 
     /// Protects the next message to the other side.
@@ -193,7 +200,9 @@ fn triple_des_key(seal: &Key) -> [u8; 16] {
 }
 
 fn des_key(seven: &[u8]) -> [u8; 8] {
-    let bits = seven.iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+    let bits = seven
+        .iter()
+        .fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
     std::array::from_fn(|i| {
         let septet = ((bits >> (49 - 7 * i)) & 0x7f) as u8;
         septet << 1 | u8::from(septet.count_ones() % 2 == 0)

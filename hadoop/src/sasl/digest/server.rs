@@ -3,7 +3,8 @@
 use super::keys::Direction;
 use super::layer::{CIPHER, SecurityLayer};
 use super::{
-    Challenge, Credentials, DEFAULT_REALM, DEFAULT_URI, DigestError, Established, Response, identifier_of, same,
+    Challenge, Credentials, DEFAULT_REALM, DEFAULT_URI, DigestError, Established, Response, identifier_of,
+    same,
 };
 use crate::sasl::Qop;
 
@@ -28,12 +29,19 @@ pub struct Accepted {
 impl Server {
     /// `nonce` is random text that is used once; `qops` are the protections offered, in order.
     pub fn new(nonce: impl Into<String>, qops: Vec<Qop>) -> Self {
-        Self { nonce: nonce.into(), qops }
+        Self {
+            nonce: nonce.into(),
+            qops,
+        }
     }
 
     /// The text to send first.
     pub fn challenge(&self) -> String {
-        let ciphers = if self.qops.contains(&Qop::AuthConf) { vec![CIPHER.to_owned()] } else { Vec::new() };
+        let ciphers = if self.qops.contains(&Qop::AuthConf) {
+            vec![CIPHER.to_owned()]
+        } else {
+            Vec::new()
+        };
         let challenge = Challenge {
             realms: vec![DEFAULT_REALM.to_owned()],
             nonce: self.nonce.clone(),
@@ -61,7 +69,14 @@ impl Server {
         }
         let rspauth = format!("rspauth={}", response.proof(&keys, Direction::ServerToClient));
         let layer = SecurityLayer::new(&keys, response.qop, Direction::ServerToClient);
-        Ok(Accepted { identifier, rspauth, established: Established { qop: response.qop, layer } })
+        Ok(Accepted {
+            identifier,
+            rspauth,
+            established: Established {
+                qop: response.qop,
+                layer,
+            },
+        })
     }
 
     fn check(&self, response: &Response) -> Result<(), DigestError> {
@@ -86,5 +101,9 @@ fn expect(directive: &'static str, found: &str, expected: &str) -> Result<(), Di
     if found == expected {
         return Ok(());
     }
-    Err(DigestError::Mismatch { directive, found: found.to_owned(), expected: expected.to_owned() })
+    Err(DigestError::Mismatch {
+        directive,
+        found: found.to_owned(),
+        expected: expected.to_owned(),
+    })
 }

@@ -48,8 +48,13 @@ fn run(vector: &Vector) -> (Option<SecurityLayer>, Option<SecurityLayer>) {
     let credentials = Credentials::of_token(&raw(USER), &raw(PASSWORD));
     let client = Client::new(credentials, vec![vector.qop], vector.cnonce);
     let (response, proof) = client.respond(server.challenge().as_bytes()).unwrap();
-    assert!(response.contains(&format!("response={}", vector.response)), "{response}");
-    let accepted = server.accept(response.as_bytes(), |_| Some(raw(PASSWORD))).unwrap();
+    assert!(
+        response.contains(&format!("response={}", vector.response)),
+        "{response}"
+    );
+    let accepted = server
+        .accept(response.as_bytes(), |_| Some(raw(PASSWORD)))
+        .unwrap();
     assert_eq!(accepted.identifier, raw(USER));
     assert_eq!(accepted.rspauth, format!("rspauth={}", vector.rspauth));
     let established = proof.verify(accepted.rspauth.as_bytes()).unwrap();
@@ -74,7 +79,10 @@ fn auth_int_messages_are_those_of_the_jdk() {
     let first = client.wrap(b"hello");
     assert_eq!(hex(&first), "68656c6c6f6555639660a3027b95bc000100000000");
     let second = client.wrap(b"second message");
-    assert_eq!(hex(&second), "7365636f6e64206d657373616765b6f33b76c2cebc0fac26000100000001");
+    assert_eq!(
+        hex(&second),
+        "7365636f6e64206d657373616765b6f33b76c2cebc0fac26000100000001"
+    );
     let back = server.wrap(b"hello");
     assert_eq!(hex(&back), "68656c6c6fbade1726f16d70c654b1000100000000");
     assert_eq!(server.unwrap(&first).unwrap(), b"hello");
@@ -114,7 +122,9 @@ fn exchanges_recorded_from_live_daemons_are_reproduced() {
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     let mut seen = 0;
     for exchange in lines.chunks_exact(7) {
-        let [title, identifier, password, cnonce, challenge, response, rspauth] = exchange else { unreachable!() };
+        let [title, identifier, password, cnonce, challenge, response, rspauth] = exchange else {
+            unreachable!()
+        };
         let qop = Response::parse(response.as_bytes()).unwrap().qop;
         let credentials = Credentials::of_token(&from_hex(identifier), &from_hex(password));
         let client = Client::new(credentials, vec![qop], *cnonce);
@@ -159,10 +169,18 @@ fn without_a_common_protection_or_cipher_there_is_no_response() {
 #[test]
 fn a_server_refuses_whoever_does_not_fit() {
     let server = Server::new("n", vec![Qop::Auth]);
-    let (good, _) = client(&[Qop::Auth]).respond(server.challenge().as_bytes()).unwrap();
-    let accept = |text: &str| server.accept(text.as_bytes(), |_| Some(b"secret".to_vec())).map(|_| ());
+    let (good, _) = client(&[Qop::Auth])
+        .respond(server.challenge().as_bytes())
+        .unwrap();
+    let accept = |text: &str| {
+        server
+            .accept(text.as_bytes(), |_| Some(b"secret".to_vec()))
+            .map(|_| ())
+    };
     assert_eq!(accept(&good), Ok(()));
-    let wrong = server.accept(good.as_bytes(), |_| Some(b"other".to_vec())).map(|_| ());
+    let wrong = server
+        .accept(good.as_bytes(), |_| Some(b"other".to_vec()))
+        .map(|_| ());
     assert_eq!(wrong, Err(DigestError::WrongPassword));
     let unknown = server.accept(good.as_bytes(), |_| None).map(|_| ());
     assert_eq!(unknown, Err(DigestError::UnknownIdentifier));
@@ -183,7 +201,9 @@ fn a_server_refuses_whoever_does_not_fit() {
 #[test]
 fn a_server_that_does_not_know_the_password_is_found_out() {
     let server = Server::new("n", vec![Qop::Auth]);
-    let (_, proof) = client(&[Qop::Auth]).respond(server.challenge().as_bytes()).unwrap();
+    let (_, proof) = client(&[Qop::Auth])
+        .respond(server.challenge().as_bytes())
+        .unwrap();
     let lie = b"rspauth=00000000000000000000000000000000";
     assert_eq!(proof.verify(lie).map(|_| ()), Err(DigestError::WrongProof));
 }

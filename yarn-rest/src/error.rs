@@ -53,8 +53,8 @@ pub enum Error {
         /// What it said.
         words: RemoteException,
     },
-    /// 404. The ResourceManager forgets applications after some time
-    /// (`yarn.resourcemanager.max-completed-applications`).
+    /// Status 404. The ResourceManager keeps a limited number of finished applications
+    /// (`yarn.resourcemanager.max-completed-applications`) and forgets the others.
     #[error("not found: {words}")]
     NotFound {
         /// What it said.

@@ -72,3 +72,8 @@ pub use submission::{
     SecretText, SubmissionContext, SubmissionProblem, Visibility,
 };
 pub use verdict::{Phase, Verdict};
+
+/// So that the README's example is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,5 @@
 //! The client against daemons in this process.
+#![expect(clippy::unwrap_used, reason = "a test's own tools may panic as the test does")]
 
 use std::time::Duration;
 

@@ -56,7 +56,7 @@ impl Reply {
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         match self {
             Self::Whole(body) => Ok(Some(std::mem::take(body)).filter(|body| !body.is_empty())),
-            Self::Streaming(response) => response.chunk().await.map_err(interrupted),
+            Self::Streaming(response) => response.chunk().await.map_err(|error| interrupted(&error)),
         }
     }
 
@@ -64,7 +64,7 @@ impl Reply {
     async fn whole(self) -> Result<Bytes, Error> {
         match self {
             Self::Whole(body) => Ok(body),
-            Self::Streaming(response) => response.bytes().await.map_err(interrupted),
+            Self::Streaming(response) => response.bytes().await.map_err(|error| interrupted(&error)),
         }
     }
 }
@@ -82,7 +82,10 @@ impl Transport {
             return Err(BuildError::NoTlsProvider);
         }
         // No certificate is ever checked on http, and reading the system's takes longer than all the rest.
-        let http = http_client().tls_certs_only([]).build().map_err(describe_build)?;
+        let http = http_client()
+            .tls_certs_only([])
+            .build()
+            .map_err(|error| BuildError::Http(root_cause(&error)))?;
         let https = https.map_or_else(OnceLock::new, OnceLock::from);
         Ok(Self { limits, http, https })
     }
@@ -207,9 +210,8 @@ impl Transport {
     }
 }
 
-// By value, to stand in `map_err`.
-fn interrupted(error: reqwest::Error) -> Error {
-    Error::Interrupted(root_cause(&error))
+fn interrupted(error: &reqwest::Error) -> Error {
+    Error::Interrupted(root_cause(error))
 }
 
 /// Redirects are followed by the failover machine, which must see them; a proxy of the environment is not
@@ -221,10 +223,6 @@ fn http_client() -> reqwest::ClientBuilder {
         .http1_only()
         .no_proxy();
     builder.redirect(reqwest::redirect::Policy::none())
-}
-
-fn describe_build(error: reqwest::Error) -> BuildError {
-    BuildError::Http(root_cause(&error))
 }
 
 /// The innermost cause, which names the trouble ("Connection refused"); the outer ones repeat the URL.

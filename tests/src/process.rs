@@ -67,7 +67,11 @@ impl Drawloom {
     /// The binary under test without any configuration; its output is collected under `files`.
     #[must_use]
     pub fn without_cluster(files: &Path) -> Self {
-        let mut command = Command::new(workspace::drawloom());
+        Self::program(&workspace::drawloom(), files)
+    }
+
+    fn program(program: &Path, files: &Path) -> Self {
+        let mut command = Command::new(program);
         for (name, _) in env::vars_os() {
             let name = name.to_string_lossy();
             if ["HADOOP_", "YARN_", "DRAWLOOM_"]
@@ -264,4 +268,69 @@ fn text(file: &Path) -> String {
     fs::read(file)
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Drawloom, Signal};
+    use crate::{processes, wait};
+    use std::path::Path;
+    use std::time::Duration;
+    use tempfile::{TempDir, tempdir};
+
+    const SOON: Duration = Duration::from_secs(30);
+
+    fn shell(dir: &TempDir, script: &str) -> Drawloom {
+        Drawloom::program(Path::new("/bin/sh"), dir.path()).args(["-c", script])
+    }
+
+    #[test]
+    fn outputs_code_and_input_are_told_apart() {
+        let dir = tempdir().unwrap();
+        let output = shell(&dir, "cat; echo bad >&2; exit 7")
+            .stdin("good")
+            .run(SOON)
+            .unwrap();
+        assert_eq!((output.code, output.signal), (Some(7), None));
+        assert_eq!(
+            (output.stdout.as_str(), output.stderr.as_str()),
+            ("good", "bad\n")
+        );
+    }
+
+    #[test]
+    fn a_signal_is_not_an_exit_code() {
+        let dir = tempdir().unwrap();
+        let mut running = shell(&dir, "echo up; exec sleep 900").spawn().unwrap();
+        assert_eq!(running.wait_for_text("up", SOON).unwrap(), "up");
+        running.signal(Signal::TERM).unwrap();
+        let output = running.wait(SOON).unwrap();
+        assert_eq!((output.code, output.signal), (None, Some(15)));
+    }
+
+    #[test]
+    fn what_does_not_end_in_time_is_killed_with_its_children() {
+        let dir = tempdir().unwrap();
+        let mut running = shell(&dir, "sleep 901 & echo child $!; wait").spawn().unwrap();
+        let line = running.wait_for_text("child ", SOON).unwrap();
+        let pid: i32 = line["child ".len()..].parse().unwrap();
+        let child = processes::all()
+            .into_iter()
+            .find(|process| process.pid == pid)
+            .unwrap();
+        let error = running.wait(Duration::from_millis(10)).unwrap_err();
+        assert!(format!("{error:#}").contains("to end"), "{error:#}");
+        wait::until("the child's end", SOON, || child.has_ended()).unwrap();
+    }
+
+    #[test]
+    fn waiting_for_words_ends_with_the_command() {
+        let dir = tempdir().unwrap();
+        let error = shell(&dir, "echo something else")
+            .spawn()
+            .unwrap()
+            .wait_for_text("never", SOON)
+            .unwrap_err();
+        assert!(format!("{error:#}").contains("something else"), "{error:#}");
+    }
 }

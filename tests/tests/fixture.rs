@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use harness::hadoop::{Hadoop, Role, Signal};
+use harness::hadoop::{Hadoop, Protection, Role, Scheduler, Signal, Version};
 use harness::{processes, wait};
 use std::env;
 use std::path::{Path, PathBuf};
@@ -68,6 +68,78 @@ fn orphans_of_a_killed_node_end_with_the_cluster() {
     assert_eq!(hadoop.containers_on_disk()[0].application, app);
     hadoop.end().unwrap();
     assert!(orphans.iter().all(processes::Process::has_ended), "{orphans:?}");
+}
+
+#[test]
+fn other_releases_run_the_other_scheduler_and_protections() {
+    let ways = [
+        (Version::V3_3_6, Scheduler::Fair, Protection::Privacy),
+        (Version::V3_5_0, Scheduler::Capacity, Protection::Integrity),
+    ];
+    for (version, scheduler, protection) in ways {
+        let hadoop = Hadoop::builder()
+            .version(version)
+            .scheduler(scheduler)
+            .protection(protection)
+            .start()
+            .unwrap();
+        let info = hadoop.rm_get("/ws/v1/cluster/info").unwrap();
+        assert_eq!(info["clusterInfo"]["hadoopVersion"], version.as_str());
+        let kind =
+            hadoop.rm_get("/ws/v1/cluster/scheduler").unwrap()["scheduler"]["schedulerInfo"]["type"].clone();
+        let expected = if scheduler == Scheduler::Fair {
+            "fairScheduler"
+        } else {
+            "capacityScheduler"
+        };
+        assert_eq!(kind, expected);
+        running_shell(&hadoop);
+    }
+}
+
+#[test]
+fn application_survives_the_restart_of_the_resource_manager_and_its_node() {
+    let hadoop = Hadoop::builder()
+        .hdfs(false)
+        .rm_recovery(true)
+        .node_recovery(true)
+        .start()
+        .unwrap();
+    let app = running_shell(&hadoop);
+    let before = hadoop.processes_of_app(&app);
+    hadoop.kill_rm().unwrap();
+    hadoop.kill_node(0, Signal::KILL).unwrap();
+    hadoop.restart_rm().unwrap();
+    hadoop.restart_node(0).unwrap();
+    hadoop.wait_nodes(1, SOON).unwrap();
+    let state = hadoop.rm_get(&format!("/ws/v1/cluster/apps/{app}")).unwrap()["app"]["state"].clone();
+    assert!(state == "ACCEPTED" || state == "RUNNING", "{state}");
+    assert!(before.iter().all(|process| !process.has_ended()), "{before:?}");
+}
+
+#[test]
+fn standby_takes_over_when_the_active_resource_manager_is_killed() {
+    let hadoop = Hadoop::builder()
+        .hdfs(false)
+        .high_availability(true)
+        .start()
+        .unwrap();
+    hadoop.kill_rm().unwrap();
+    hadoop.transition_to_active(1).unwrap();
+    hadoop.wait_nodes(1, SOON).unwrap();
+}
+
+#[test]
+fn frozen_node_is_lost_and_comes_back_when_thawed() {
+    let hadoop = Hadoop::builder()
+        .hdfs(false)
+        .node_expiry(Duration::from_secs(2))
+        .start()
+        .unwrap();
+    hadoop.freeze(Role::NodeManager(0)).unwrap();
+    hadoop.wait_nodes(0, SOON).unwrap();
+    hadoop.thaw(Role::NodeManager(0)).unwrap();
+    hadoop.wait_nodes(1, SOON).unwrap();
 }
 
 #[test]

@@ -11,7 +11,10 @@ use std::path::Path;
 pub(super) struct Properties(BTreeMap<String, String>);
 
 impl Properties {
-    #[expect(clippy::needless_pass_by_value, reason = "callers write literals, numbers and `path.display()`")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers write literals, numbers and `path.display()`"
+    )]
     pub(super) fn set(&mut self, key: impl Into<String>, value: impl ToString) {
         self.0.insert(key.into(), value.to_string());
     }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{ConfError, Configuration};
+use crate::sasl::Qop;
 
 /// What a bare number stands for in a duration, as each key of Hadoop's defines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,16 @@ impl fmt::Display for Protection {
             Protection::Integrity => "integrity",
             Protection::Privacy => "privacy",
         })
+    }
+}
+
+impl From<Protection> for Qop {
+    fn from(protection: Protection) -> Self {
+        match protection {
+            Protection::Authentication => Qop::Auth,
+            Protection::Integrity => Qop::AuthInt,
+            Protection::Privacy => Qop::AuthConf,
+        }
     }
 }
 
@@ -356,6 +367,8 @@ mod tests {
                 .rpc_protection()
                 .is_err()
         );
+        let qops: Vec<Qop> = got.into_iter().map(Qop::from).collect();
+        assert_eq!(qops, [Qop::AuthConf, Qop::AuthInt]);
         assert!(Protection::Privacy > Protection::Integrity);
     }
 

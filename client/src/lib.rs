@@ -2,6 +2,57 @@
 //!
 //! - [`job`]: the job file, read and checked as a whole.
 //! - [`settings`]: every setting, its layers and its origin.
+//! - [`plan`]: both together, as what is staged.
+//! - [`submit`]: preflight, staging, submission, waiting.
+//! - [`cli`] and `command`: what a person types.
 
+pub mod cli;
+pub mod cluster;
+mod command;
+pub mod error;
 pub mod job;
+pub mod plan;
 pub mod settings;
+pub mod submit;
+
+use clap::CommandFactory;
+
+use cli::{Cli, Command};
+use error::CommandError;
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Everything that keeps it from being done; the error has the exit code.
+pub fn run(cli: &Cli) -> Result<(), CommandError> {
+    match &cli.command {
+        Command::Config(config) => command::config::run(cli.conf_dir.as_deref(), config),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "drawloom", &mut std::io::stdout());
+            Ok(())
+        }
+        asynchronous => on_runtime(cli, asynchronous),
+    }
+}
+
+fn on_runtime(cli: &Cli, command: &Command) -> Result<(), CommandError> {
+    let failed =
+        |error| CommandError::refused("the runtime cannot start").caused_by(anyhow::Error::new(error));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let conf_dir = cli.conf_dir.as_deref();
+    runtime.block_on(async {
+        match command {
+            Command::Submit(command) => submit::submit(conf_dir, command).await,
+            Command::Run(command) => submit::run(conf_dir, command).await,
+            Command::List(command) => command::list::run(conf_dir, command).await,
+            Command::Status(command) => command::status::run(conf_dir, command).await,
+            Command::Logs(command) => command::logs::run(conf_dir, command).await,
+            Command::Kill(command) => command::kill::run(conf_dir, command).await,
+            Command::Fs(command) => command::fs::run(conf_dir, &command.command).await,
+            Command::Config(_) | Command::Completions { .. } => Ok(()),
+        }
+    })
+}

@@ -1,1 +1,55 @@
-fn main() {}
+//! The `drawloom` program: client, and in containers of YARN ApplicationMaster and executor.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+use drawloom::cli::Cli;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    // The roles come before the command line is parsed: they start in the time that counts.
+    match std::env::args().nth(1).as_deref() {
+        Some("am") => {
+            log_to_stderr("info");
+            return role("ApplicationMaster", am::run_from_env());
+        }
+        Some("executor") => {
+            log_to_stderr("info");
+            return role("executor", executor::run_from_env());
+        }
+        _ => {}
+    }
+    let cli = Cli::parse();
+    log_to_stderr(match cli.verbose {
+        0 => "error",
+        1 => "info",
+        _ => "debug",
+    });
+    match drawloom::run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprint!("{}", error.render(cli.verbose > 0));
+            ExitCode::from(error.exit.code())
+        }
+    }
+}
+
+fn role(name: &str, ended: anyhow::Result<ExitCode>) -> ExitCode {
+    ended.unwrap_or_else(|error| {
+        eprintln!("error: the {name} failed: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// `DRAWLOOM_LOG` has the form of `RUST_LOG`. A failing call of the HDFS library is reported by us.
+fn log_to_stderr(default: &str) {
+    let default = format!("{default},hdfs_native=off");
+    let filter = EnvFilter::try_from_env("DRAWLOOM_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+}

@@ -16,7 +16,7 @@ const MAX_DEPTH: usize = 64;
 
 /// A value and where it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
+pub(crate) struct Node {
     /// Where it begins.
     pub place: Place,
     /// What it is.
@@ -25,7 +25,7 @@ pub struct Node {
 
 /// What a node is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum Value {
     /// A text as written, without quotes.
     Scalar {
         /// The text.
@@ -41,7 +41,7 @@ pub enum Value {
 
 impl Node {
     /// What a person would call it.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self.value {
             Value::Scalar { .. } if self.is_null() => "nothing",
             Value::Scalar { .. } => "a single value",
@@ -51,7 +51,7 @@ impl Node {
     }
 
     /// Whether it is an explicit or implied null.
-    pub fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null"))
     }
 }
@@ -60,7 +60,7 @@ impl Node {
 ///
 /// # Errors
 /// The place and the reason where the text stops being YAML.
-pub fn parse(text: &str) -> Result<Node, Problem> {
+pub(crate) fn parse(text: &str) -> Result<Node, Problem> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| scan_problem(&error))?;

@@ -15,7 +15,7 @@ pub struct Placed<T> {
 }
 
 /// The fields of one mapping, taken one by one.
-pub struct Fields {
+pub(crate) struct Fields {
     /// Where the mapping begins.
     pub place: Place,
     what: &'static str,
@@ -25,7 +25,7 @@ pub struct Fields {
 
 impl Fields {
     /// The fields of a node that should be a mapping; `what` names it in messages. Null is an empty mapping.
-    pub fn of(node: Node, what: &'static str, problems: &mut Vec<Problem>) -> Self {
+    pub(crate) fn of(node: Node, what: &'static str, problems: &mut Vec<Problem>) -> Self {
         let place = node.place;
         let mut fields = Self {
             place,
@@ -67,20 +67,20 @@ impl Fields {
     }
 
     /// The node of a key, unless it is absent or null.
-    pub fn node(&mut self, key: &'static str) -> Option<Node> {
+    pub(crate) fn node(&mut self, key: &'static str) -> Option<Node> {
         self.asked.push(key);
         let (_, node) = self.entries.remove(key)?;
         (!node.is_null()).then_some(node)
     }
 
     /// A single value as text.
-    pub fn text(&mut self, key: &'static str, problems: &mut Vec<Problem>) -> Option<Placed<String>> {
+    pub(crate) fn text(&mut self, key: &'static str, problems: &mut Vec<Problem>) -> Option<Placed<String>> {
         let node = self.node(key)?;
         text_of(node, key, problems)
     }
 
     /// A value that `parse` understands; its refusal becomes a problem here.
-    pub fn parsed<T>(
+    pub(crate) fn parsed<T>(
         &mut self,
         key: &'static str,
         problems: &mut Vec<Problem>,
@@ -97,7 +97,11 @@ impl Fields {
     }
 
     /// A list of texts; a single value is a list of one.
-    pub fn texts(&mut self, key: &'static str, problems: &mut Vec<Problem>) -> Option<Vec<Placed<String>>> {
+    pub(crate) fn texts(
+        &mut self,
+        key: &'static str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Vec<Placed<String>>> {
         let node = self.node(key)?;
         let nodes = match node.value {
             Value::List(nodes) => nodes,
@@ -108,7 +112,7 @@ impl Fields {
     }
 
     /// A mapping of names to texts, in the order of the names.
-    pub fn text_map(
+    pub(crate) fn text_map(
         &mut self,
         key: &'static str,
         problems: &mut Vec<Problem>,
@@ -132,7 +136,7 @@ impl Fields {
     }
 
     /// Reports every key that nobody asked for.
-    pub fn finish(self, problems: &mut Vec<Problem>) {
+    pub(crate) fn finish(self, problems: &mut Vec<Problem>) {
         for (key, (place, _)) in self.entries {
             let known = self.asked.iter().copied();
             let hint = match nearest(&key, known) {

@@ -35,13 +35,13 @@ impl Problem {
 }
 
 /// The word among `known` that somebody who typed `word` may have meant.
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let scored = known
         .into_iter()
         .map(|candidate| (distance(word, candidate), candidate));
     let (score, best) = scored.min()?;
     let letters = word.chars().count();
-    (score <= (letters / 3).max(1) && score < letters).then_some(best)
+    (score <= letters.div_ceil(3) && score < letters).then_some(best)
 }
 
 /// Edits that turn one word into the other (Levenshtein).

@@ -96,7 +96,7 @@ const fn key(name: &'static str, default: &'static str, kind: Kind, doc: &'stati
 }
 
 /// All of them, in the order that people read them in.
-pub const KEYS: &[Key] = &[
+pub(crate) const KEYS: &[Key] = &[
     key(
         "name",
         "",

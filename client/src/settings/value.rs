@@ -6,7 +6,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// What a size looks like.
-pub fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let refused = || format!("{text:?} is no size: write a whole number and a unit, like 512MiB or 2g");
     let digits = text.trim().len() - text.trim().trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.trim().split_at(digits);
@@ -26,7 +26,7 @@ pub fn size(text: &str) -> Result<u64, String> {
 ///
 /// # Errors
 /// What a size looks like.
-pub fn mebibytes(text: &str) -> Result<u64, String> {
+pub(crate) fn mebibytes(text: &str) -> Result<u64, String> {
     match size(text)? {
         0 => Err("memory of nothing: give at least 1MiB".to_owned()),
         bytes => Ok(bytes.div_ceil(1 << 20)),
@@ -34,7 +34,7 @@ pub fn mebibytes(text: &str) -> Result<u64, String> {
 }
 
 /// Prints a number of MiB as [`size`] reads it.
-pub fn show_mebibytes(mib: u64) -> String {
+pub(crate) fn show_mebibytes(mib: u64) -> String {
     if mib.is_multiple_of(1024) && mib > 0 {
         format!("{}GiB", mib / 1024)
     } else {
@@ -46,7 +46,7 @@ pub fn show_mebibytes(mib: u64) -> String {
 ///
 /// # Errors
 /// What a duration looks like.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text.trim())
         .map_err(|_| format!("{text:?} is no duration: write a number and a unit, like 200ms, 60s or 2h"))
 }
@@ -55,7 +55,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// What is expected.
-pub fn count(text: &str) -> Result<u32, String> {
+pub(crate) fn count(text: &str) -> Result<u32, String> {
     match text.trim().parse() {
         Ok(number) if number > 0 => Ok(number),
         _ => Err(format!("{text:?} should be a whole number of at least 1")),
@@ -66,7 +66,7 @@ pub fn count(text: &str) -> Result<u32, String> {
 ///
 /// # Errors
 /// What is expected.
-pub fn number(text: &str) -> Result<u32, String> {
+pub(crate) fn number(text: &str) -> Result<u32, String> {
     let refused = |_| format!("{text:?} should be a whole number");
     text.trim().parse().map_err(refused)
 }
@@ -75,7 +75,7 @@ pub fn number(text: &str) -> Result<u32, String> {
 ///
 /// # Errors
 /// What is expected.
-pub fn ratio(text: &str) -> Result<f64, String> {
+pub(crate) fn ratio(text: &str) -> Result<f64, String> {
     match text.trim().parse() {
         Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
         _ => Err(format!("{text:?} should be a number between 0 and 1")),
@@ -86,7 +86,7 @@ pub fn ratio(text: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// What is expected.
-pub fn boolean(text: &str) -> Result<bool, String> {
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     let refused = |_| format!("{text:?} should be true or false");
     text.trim().parse().map_err(refused)
 }

@@ -1,0 +1,329 @@
+//! The command line. Flag names follow spark-submit where it has them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::settings::Layer;
+
+/// Run jobs of many tasks on a Hadoop YARN cluster, without a JVM.
+#[derive(Debug, Parser)]
+#[command(
+    name = "drawloom",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// Directory with core-site.xml, hdfs-site.xml and yarn-site.xml; else HADOOP_CONF_DIR, YARN_CONF_DIR,
+    /// /etc/hadoop/conf
+    #[arg(long, global = true, value_name = "DIR")]
+    pub conf_dir: Option<PathBuf>,
+    /// Say more: the chain of causes of an error, what the libraries do
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Submit a job file and wait for its end
+    Submit(Submit),
+    /// Run one command as a job, without a job file
+    Run(Run),
+    /// List applications
+    List(List),
+    /// Show how an application is doing, or how it ended
+    Status(Status),
+    /// Show the logs of an application's containers
+    Logs(Logs),
+    /// End an application
+    Kill(Kill),
+    /// Look at and move small things on the cluster's file system
+    Fs(Fs),
+    /// Print every setting with its value and where that comes from
+    Config(Config),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Options that submit and run share.
+#[derive(Debug, Args)]
+pub struct SubmitOptions {
+    /// Where to run
+    #[arg(long, value_name = "MASTER", default_value = "yarn", value_parser = ["yarn"])]
+    pub master: String,
+    /// Where the driver runs: cluster
+    #[arg(long, value_name = "MODE")]
+    pub deploy_mode: Option<String>,
+    /// The application's name
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The YARN queue
+    #[arg(long)]
+    pub queue: Option<String>,
+    /// How many executors
+    #[arg(long, value_name = "N")]
+    pub num_executors: Option<String>,
+    /// Container memory of each executor, like 512MiB or 2g
+    #[arg(long, value_name = "SIZE")]
+    pub executor_memory: Option<String>,
+    /// Task slots of each executor
+    #[arg(long, value_name = "N")]
+    pub executor_cores: Option<String>,
+    /// Container memory of the ApplicationMaster
+    #[arg(long, value_name = "SIZE")]
+    pub driver_memory: Option<String>,
+    /// Virtual cores of the ApplicationMaster
+    #[arg(long, value_name = "N")]
+    pub driver_cores: Option<String>,
+    /// Files for every task's directory, comma-separated, each with an optional #NAME
+    #[arg(long, value_name = "FILE,…", value_delimiter = ',')]
+    pub files: Vec<String>,
+    /// Archives to unpack for every task, comma-separated, each with an optional #NAME
+    #[arg(long, value_name = "FILE,…", value_delimiter = ',')]
+    pub archives: Vec<String>,
+    /// A setting; `drawloom config` lists all
+    #[arg(long = "conf", value_name = "KEY=VALUE", value_parser = pair)]
+    pub conf: Vec<(String, String)>,
+    /// A file of settings
+    #[arg(long, value_name = "FILE")]
+    pub properties_file: Option<PathBuf>,
+    /// Print just the application's id and do not wait
+    #[arg(long)]
+    pub detach: bool,
+    /// Check everything, print what would be submitted, submit nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Give up waiting and kill the application after this long
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<humantime::Duration>,
+}
+
+impl SubmitOptions {
+    /// The flags as the strongest layer of settings.
+    pub fn layer(&self) -> Layer {
+        let mut layer = Layer::flags(self.conf.iter().cloned());
+        let flags = [
+            ("--deploy-mode", "deploy-mode", &self.deploy_mode),
+            ("--name", "name", &self.name),
+            ("--queue", "queue", &self.queue),
+            ("--num-executors", "executors.instances", &self.num_executors),
+            ("--executor-memory", "executors.memory", &self.executor_memory),
+            ("--executor-cores", "executors.cores", &self.executor_cores),
+            ("--driver-memory", "am.memory", &self.driver_memory),
+            ("--driver-cores", "am.cores", &self.driver_cores),
+        ];
+        for (flag, key, value) in flags {
+            layer.set_flag(flag, key, value.clone());
+        }
+        layer
+    }
+}
+
+/// `drawloom submit`.
+#[derive(Debug, Args)]
+pub struct Submit {
+    /// The job file, YAML or JSON
+    pub job: PathBuf,
+    /// Options.
+    #[command(flatten)]
+    pub options: SubmitOptions,
+}
+
+/// `drawloom run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// How many tasks, or into how many tasks the inputs are dealt
+    #[arg(short = 'n', long, value_name = "TASKS")]
+    pub tasks: Option<u32>,
+    /// Files, globs or directories on the cluster, fed to the tasks' standard input
+    #[arg(long, value_name = "GLOB")]
+    pub input: Vec<String>,
+    /// Directory on the cluster for what the tasks print
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<String>,
+    /// Options.
+    #[command(flatten)]
+    pub options: SubmitOptions,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// `drawloom list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Applications that have ended too
+    #[arg(short, long)]
+    pub all: bool,
+    /// Applications of every type, not only ours
+    #[arg(long)]
+    pub all_types: bool,
+    /// How to print
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Format,
+}
+
+/// `drawloom status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// The application's id
+    pub app: String,
+    /// How to print
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Format,
+}
+
+/// `drawloom logs`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// The application's id
+    pub app: String,
+    /// Only this executor's (or the ApplicationMaster's) container
+    #[arg(long, value_name = "CONTAINER")]
+    pub executor: Option<String>,
+    /// Only this task's, by stage and number, like count/17
+    #[arg(long, value_name = "STAGE/TASK")]
+    pub task: Option<String>,
+    /// Only the last bytes of each file, like 64k
+    #[arg(long, value_name = "SIZE")]
+    pub tail: Option<String>,
+}
+
+/// `drawloom kill`.
+#[derive(Debug, Args)]
+pub struct Kill {
+    /// The application's id
+    pub app: String,
+    /// The reason, shown in its diagnostics
+    #[arg(long, default_value = "killed by `drawloom kill`")]
+    pub reason: String,
+}
+
+/// `drawloom fs`.
+#[derive(Debug, Args)]
+pub struct Fs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: FsCommand,
+}
+
+/// What to do with files.
+#[derive(Debug, Subcommand)]
+pub enum FsCommand {
+    /// List files
+    Ls {
+        /// Include everything below directories
+        #[arg(short = 'R', long)]
+        recursive: bool,
+        /// Paths and patterns; the home directory when none
+        paths: Vec<String>,
+    },
+    /// Print files
+    Cat {
+        /// Paths and patterns
+        #[arg(required = true)]
+        paths: Vec<String>,
+    },
+    /// Copy local files to the cluster
+    Put {
+        /// Replace files that exist
+        #[arg(short, long)]
+        force: bool,
+        /// Local files and directories, then the target
+        #[arg(required = true, num_args = 2..)]
+        paths: Vec<String>,
+    },
+    /// Copy files from the cluster
+    Get {
+        /// Replace files that exist
+        #[arg(short, long)]
+        force: bool,
+        /// Paths and patterns, then the local target
+        #[arg(required = true, num_args = 2..)]
+        paths: Vec<String>,
+    },
+    /// Make directories, with those above them
+    Mkdir {
+        /// Paths
+        #[arg(required = true)]
+        paths: Vec<String>,
+    },
+    /// Delete files
+    Rm {
+        /// Directories with all below them
+        #[arg(short, long)]
+        recursive: bool,
+        /// Paths and patterns
+        #[arg(required = true)]
+        paths: Vec<String>,
+    },
+}
+
+/// `drawloom config`.
+#[derive(Debug, Args)]
+pub struct Config {
+    /// A job file to take into account
+    pub job: Option<PathBuf>,
+    /// A setting
+    #[arg(long = "conf", value_name = "KEY=VALUE", value_parser = pair)]
+    pub conf: Vec<(String, String)>,
+    /// A file of settings
+    #[arg(long, value_name = "FILE")]
+    pub properties_file: Option<PathBuf>,
+    /// The resolved Hadoop configuration too
+    #[arg(long)]
+    pub hadoop: bool,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_are_stronger_than_conf() {
+        let cli = ["drawloom", "submit", "j", "--conf", "queue=a", "--queue", "b"];
+        let Command::Submit(submit) = Cli::parse_from(cli).command else {
+            panic!("not submit")
+        };
+        let resolved = crate::settings::Resolved::of(&crate::settings::Layers(vec![submit.options.layer()]));
+        assert_eq!(resolved.unwrap().text("queue"), "b");
+    }
+
+    #[test]
+    fn a_run_takes_its_command_after_two_dashes() {
+        let cli = ["drawloom", "run", "-n", "3", "--", "echo", "-n", "x"];
+        let Command::Run(run) = Cli::parse_from(cli).command else {
+            panic!("not run")
+        };
+        assert_eq!((run.tasks, run.command.len()), (Some(3), 3));
+    }
+}

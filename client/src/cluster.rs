@@ -1,0 +1,120 @@
+//! The cluster as a command sees it: which configuration, which user, and clients made when they are needed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dfs::FileSystems;
+use hadoop::conf::{ConfError, Configuration, Location};
+use yarn_rest::{Auth, Client};
+
+use crate::error::CommandError;
+
+/// A configured cluster.
+pub struct Cluster {
+    /// Where the configuration is.
+    pub location: Location,
+    /// The configuration.
+    pub conf: Configuration,
+    /// The user that acts, as Hadoop's simple authentication takes it.
+    pub user: String,
+}
+
+impl Cluster {
+    /// Finds and reads the configuration.
+    ///
+    /// # Errors
+    /// None is found, or it cannot be read.
+    pub fn find(conf_dir: Option<&Path>) -> Result<Self, CommandError> {
+        let env = |name: &str| std::env::var(name).ok();
+        let location = Location::find(conf_dir, &env).map_err(unreadable)?;
+        let location = location.ok_or_else(|| {
+            CommandError::refused("no Hadoop configuration is found")
+                .because("neither --conf-dir, HADOOP_CONF_DIR nor YARN_CONF_DIR is given, and /etc/hadoop/conf has none")
+                .help("export HADOOP_CONF_DIR=DIR, or start a cluster on this machine: cargo xtask hadoop up")
+        })?;
+        let conf = Configuration::load(&location.dir, &env).map_err(unreadable)?;
+        let user = user(&env, Path::new("/etc/passwd"));
+        Ok(Self { location, conf, user })
+    }
+
+    /// A client of the ResourceManagers' web interface.
+    ///
+    /// # Errors
+    /// Their addresses cannot be had from the configuration.
+    pub fn rest(&self) -> Result<Client, CommandError> {
+        let managers = self.conf.resource_managers().map_err(unreadable)?;
+        let addresses = managers.web.iter().map(ToString::to_string);
+        let builder = Client::builder(Auth::simple(&self.user));
+        addresses
+            .fold(builder, |builder, address| builder.resource_manager(address))
+            .build()
+            .map_err(|error| {
+                CommandError::refused("no client of the ResourceManager can be made").caused_by(error)
+            })
+    }
+
+    /// The file systems that the configuration knows.
+    ///
+    /// # Errors
+    /// `fs.defaultFS` cannot be used.
+    pub fn file_systems(&self) -> Result<Arc<FileSystems>, CommandError> {
+        let built = FileSystems::builder(&self.conf, &self.user).build();
+        built.map(Arc::new).map_err(|error| {
+            CommandError::refused("the default file system cannot be used")
+                .caused_by(error)
+                .help(format!(
+                    "look at fs.defaultFS in {}",
+                    self.location.dir.join("core-site.xml").display()
+                ))
+        })
+    }
+}
+
+fn unreadable(error: ConfError) -> CommandError {
+    CommandError::refused("the Hadoop configuration cannot be used")
+        .caused_by(error)
+        .help("name another directory with --conf-dir, or mend this one")
+}
+
+/// `HADOOP_USER_NAME`, else the name of our user id, else `USER`: as Hadoop's simple login does.
+fn user(env: &dyn Fn(&str) -> Option<String>, passwd: &Path) -> String {
+    let named = |name: &str| env(name).filter(|user| !user.trim().is_empty());
+    let uid = rustix::process::getuid().as_raw();
+    named("HADOOP_USER_NAME")
+        .or_else(|| name_of(uid, &std::fs::read_to_string(passwd).ok()?))
+        .or_else(|| named("USER"))
+        .unwrap_or_else(|| uid.to_string())
+}
+
+fn name_of(uid: u32, passwd: &str) -> Option<String> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
+}
+
+/// Where a user and a system keep settings, the user's first.
+pub fn settings_files(env: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+    let home = env("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(env("HOME")?).join(".config")));
+    let own = home.map(|home| home.join("drawloom/drawloom.properties"));
+    own.into_iter()
+        .chain([PathBuf::from("/etc/drawloom/drawloom.properties")])
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_is_hadoops_before_the_systems() {
+        let env = |name: &str| (name == "HADOOP_USER_NAME").then(|| "ada".to_owned());
+        assert_eq!(user(&env, Path::new("/nowhere")), "ada");
+        let passwd = "root:x:0:0:root:/root:/bin/bash\nbob:x:1000:1000::/home/bob:/bin/sh\n";
+        assert_eq!(name_of(1000, passwd).as_deref(), Some("bob"));
+        assert_eq!(name_of(7, passwd), None);
+    }
+}

@@ -1,0 +1,62 @@
+//! `drawloom config`: every setting with its value and origin; with `--hadoop` the cluster's configuration too.
+
+use std::path::Path;
+
+use hadoop::conf::is_sensitive;
+
+use crate::cli::Config;
+use crate::cluster::Cluster;
+use crate::error::CommandError;
+use crate::settings::{Layer, Resolved};
+use crate::submit::prepare;
+
+/// Prints the settings.
+///
+/// # Errors
+/// A file cannot be read or a setting is invalid.
+pub(crate) fn run(conf_dir: Option<&Path>, command: &Config) -> Result<(), CommandError> {
+    let job = command.job.as_deref().map(prepare::read_job).transpose()?;
+    let flags = Layer::flags(command.conf.iter().cloned());
+    let settings = prepare::settings(flags, job.as_ref(), command.properties_file.as_deref())?;
+    print!("{}", text(&settings));
+    if command.hadoop {
+        let cluster = Cluster::find(conf_dir)?;
+        println!(
+            "\n# Hadoop, from {} ({})",
+            cluster.location.dir.display(),
+            cluster.location.found_by
+        );
+        for (key, entry) in cluster.conf.entries() {
+            let value = if is_sensitive(key) {
+                "<hidden>"
+            } else {
+                entry.value.as_str()
+            };
+            println!("{key} = {value}  # {}", entry.origin);
+        }
+    }
+    Ok(())
+}
+
+fn text(settings: &Resolved) -> String {
+    let mut text = String::new();
+    for (key, setting) in settings.iter() {
+        text.push_str(&format!("# {} ({})\n", key.doc, key.kind.expected()));
+        text.push_str(&format!(
+            "{} = {}  # {}\n",
+            key.name, setting.text, setting.origin
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Layers;
+
+    #[test]
+    fn every_setting_is_printed_with_its_meaning_and_origin() {
+        insta::assert_snapshot!(text(&Resolved::of(&Layers::default()).unwrap()));
+    }
+}

@@ -1,0 +1,353 @@
+//! From a job file and settings to what is staged: the plan, and the files that go with it.
+//!
+//! Paths become absolute here: files relative to the job file, inputs and outputs relative to the user's home on the
+//! default file system. Nothing is asked of any file system yet.
+
+mod files;
+
+use std::collections::BTreeMap;
+
+use dfs::DfsPath;
+use driver::plan::{
+    AppPlan, BodyPlan, ExecutorPlan, FeedPlan, OutputPlan, Settings, StagePlan, TaskSource, VERSION,
+};
+
+use crate::job::fields::Placed;
+use crate::job::problem::Problem;
+use crate::job::{InvalidJob, JobFile, StageFile};
+use crate::settings::Resolved;
+pub use files::{JobFiles, JobResource, Source};
+
+/// Names in a container's directory that are ours or YARN's.
+const RESERVED: [&str; 9] = [
+    "drawloom",
+    "plan.json",
+    "launch.json",
+    "hadoop-conf.json",
+    "container_tokens",
+    "launch_container.sh",
+    "default_container_executor.sh",
+    "tmp",
+    "work",
+];
+
+/// A job, resolved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// What the ApplicationMaster runs.
+    pub plan: AppPlan,
+    /// What tasks find in their directories.
+    pub files: JobFiles,
+}
+
+/// Resolves a job; `home` is the user's directory on the default file system.
+///
+/// # Errors
+/// All paths that cannot be used, with their places.
+pub fn resolve(job: &JobFile, settings: &Resolved, home: &DfsPath) -> Result<Planned, InvalidJob> {
+    let mut problems = Vec::new();
+    let files = files::collect(job, home, &mut problems);
+    let stages: Vec<StagePlan> = job
+        .stages
+        .iter()
+        .map(|stage| plan_stage(job, stage, home, &mut problems))
+        .collect();
+    unordered_reads(job, &stages, &mut problems);
+    if !problems.is_empty() {
+        problems.sort();
+        let path = job.path.clone();
+        return Err(InvalidJob { path, problems });
+    }
+    let plan = AppPlan {
+        version: VERSION,
+        name: name_of(job, settings),
+        executors: ExecutorPlan {
+            instances: settings.count("executors.instances"),
+            memory_mib: settings.mebibytes("executors.memory"),
+            cores: settings.count("executors.cores"),
+        },
+        env: texts(&job.env),
+        files: files.names(),
+        stages,
+        settings: driver_settings(settings),
+        scheduling: driver::policy::Scheduling::default(),
+    };
+    too_many_cores(job, &plan)?;
+    Ok(Planned { plan, files })
+}
+
+fn name_of(job: &JobFile, settings: &Resolved) -> String {
+    let stem = || {
+        job.path
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+    };
+    settings
+        .optional("name")
+        .map(str::to_owned)
+        .or_else(stem)
+        .unwrap_or_else(|| "drawloom".to_owned())
+}
+
+fn texts(env: &BTreeMap<String, Placed<String>>) -> BTreeMap<String, String> {
+    env.iter()
+        .map(|(name, placed)| (name.clone(), placed.value.clone()))
+        .collect()
+}
+
+fn plan_stage(job: &JobFile, stage: &StageFile, home: &DfsPath, problems: &mut Vec<Problem>) -> StagePlan {
+    let index = |name: &Placed<String>| job.stages.iter().position(|stage| stage.name.value == name.value);
+    let after = stage
+        .after
+        .iter()
+        .filter_map(index)
+        .filter_map(|at| u32::try_from(at).ok())
+        .collect();
+    let source = source(stage, home, problems);
+    let no_input = !matches!(source, TaskSource::Inputs { .. });
+    StagePlan {
+        name: stage.name.value.clone(),
+        after,
+        source,
+        body: body(stage),
+        env: texts(&stage.env),
+        feed: if no_input {
+            FeedPlan::None
+        } else {
+            value(&stage.feed).unwrap_or_default()
+        },
+        output: stage
+            .output
+            .as_ref()
+            .and_then(|output| output_plan(stage, output, home, problems)),
+        cores: value(&stage.cores).unwrap_or(1),
+        memory_mib: value(&stage.memory_mib),
+        timeout: value(&stage.timeout),
+        max_failures: value(&stage.retries).map(|retries| retries.saturating_add(1)),
+        scheduling: driver::policy::StageScheduling::default(),
+    }
+}
+
+fn value<T: Clone>(field: &Option<Placed<T>>) -> Option<T> {
+    field.as_ref().map(|placed| placed.value.clone())
+}
+
+fn body(stage: &StageFile) -> BodyPlan {
+    match (&stage.command, &stage.shell) {
+        (Some(words), _) => BodyPlan::Command(words.iter().map(|word| word.value.clone()).collect()),
+        (None, Some(script)) => BodyPlan::Shell(script.value.clone()),
+        (None, None) => BodyPlan::Shell(String::new()),
+    }
+}
+
+fn source(stage: &StageFile, home: &DfsPath, problems: &mut Vec<Problem>) -> TaskSource {
+    if let Some(items) = &stage.items {
+        return TaskSource::Items(items.iter().map(|item| item.value.clone()).collect());
+    }
+    if stage.inputs.is_empty() {
+        return TaskSource::Tasks(value(&stage.tasks).unwrap_or(1));
+    }
+    let resolved = stage
+        .inputs
+        .iter()
+        .filter_map(|input| resolve_path(input, home, problems));
+    TaskSource::Inputs {
+        paths: resolved.map(|path| path.to_string()).collect(),
+        groups: value(&stage.tasks),
+        split: value(&stage.split),
+    }
+}
+
+fn output_plan(
+    stage: &StageFile,
+    output: &Placed<String>,
+    home: &DfsPath,
+    problems: &mut Vec<Problem>,
+) -> Option<OutputPlan> {
+    let path = resolve_path(output, home, problems)?;
+    if path.parent().is_none() {
+        problems.push(Problem::new(
+            output.place,
+            "the output needs a directory of its own, not the root",
+        ));
+    }
+    if output.value.contains(['*', '?', '[', '{']) {
+        problems.push(Problem::new(
+            output.place,
+            "an output is one directory, not a pattern",
+        ));
+    }
+    Some(OutputPlan {
+        uri: path.to_string(),
+        overwrite: value(&stage.overwrite).unwrap_or(false),
+        directory: value(&stage.capture_directory).unwrap_or(false),
+    })
+}
+
+fn resolve_path(text: &Placed<String>, home: &DfsPath, problems: &mut Vec<Problem>) -> Option<DfsPath> {
+    match DfsPath::resolve(&text.value, home) {
+        Ok(path) => Some(path),
+        Err(error) => {
+            problems.push(Problem::new(text.place, error.to_string()));
+            None
+        }
+    }
+}
+
+/// A stage that reads what another writes must come after it.
+fn unordered_reads(job: &JobFile, stages: &[StagePlan], problems: &mut Vec<Problem>) {
+    for (reader, stage) in stages.iter().enumerate() {
+        let TaskSource::Inputs { paths, .. } = &stage.source else {
+            continue;
+        };
+        for (writer, other) in stages.iter().enumerate() {
+            let reads = |output: &OutputPlan| paths.iter().any(|path| below(path, &output.uri));
+            let wrong = writer == reader || !comes_after(stages, reader, writer);
+            if wrong && other.output.as_ref().is_some_and(reads) {
+                let text = if writer == reader {
+                    format!("stage {:?} reads its own output", stage.name)
+                } else {
+                    format!(
+                        "stage {:?} reads the output of {:?}: add it to `after`",
+                        stage.name, other.name
+                    )
+                };
+                problems.push(Problem::new(job.stages[reader].place, text));
+            }
+        }
+    }
+}
+
+fn below(path: &str, directory: &str) -> bool {
+    path.strip_prefix(directory)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn comes_after(stages: &[StagePlan], later: usize, earlier: usize) -> bool {
+    let mut open = vec![later];
+    let mut seen = vec![false; stages.len()];
+    while let Some(at) = open.pop() {
+        for next in stages[at].after.iter().map(|next| *next as usize) {
+            if next == earlier {
+                return true;
+            }
+            if !std::mem::replace(&mut seen[next], true) {
+                open.push(next);
+            }
+        }
+    }
+    false
+}
+
+/// A task that no executor has enough slots for would wait for ever.
+fn too_many_cores(job: &JobFile, plan: &AppPlan) -> Result<(), InvalidJob> {
+    let cores = plan.executors.cores;
+    let too_large = |(file, stage): (&StageFile, &StagePlan)| {
+        let text = format!(
+            "a task of stage {:?} wants {} cores, an executor has {cores}: raise executors.cores",
+            stage.name, stage.cores
+        );
+        let place = file.cores.as_ref().map_or(file.place, |cores| cores.place);
+        (stage.cores > cores).then(|| Problem::new(place, text))
+    };
+    let problems: Vec<Problem> = job
+        .stages
+        .iter()
+        .zip(&plan.stages)
+        .filter_map(too_large)
+        .collect();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let path = job.path.clone();
+    Err(InvalidJob { path, problems })
+}
+
+fn driver_settings(settings: &Resolved) -> Settings {
+    let duration = |key| settings.duration(key);
+    Settings {
+        task_max_failures: settings.count("task.max-failures"),
+        stage_max_attempts: settings.count("stage.max-attempts"),
+        heartbeat_interval: duration("executor.heartbeat.interval"),
+        heartbeat_suspect: duration("executor.heartbeat.suspect"),
+        heartbeat_dead: duration("executor.heartbeat.dead"),
+        register_timeout: duration("executor.register.timeout"),
+        executor_max_failures: settings
+            .optional("executor.max-failures")
+            .map(|_| settings.count("executor.max-failures")),
+        executor_failures_validity: duration("executor.failures.validity-interval"),
+        relaunch_backoff: (
+            duration("executor.relaunch.backoff"),
+            duration("executor.relaunch.backoff.max"),
+        ),
+        rm_heartbeat: (duration("rm.heartbeat.pending"), duration("rm.heartbeat.idle")),
+        am_lost_ttl: duration("executor.am-lost-ttl"),
+        min_registered_ratio: settings.ratio("scheduler.min-registered-ratio"),
+        max_registered_wait: duration("scheduler.max-registered-wait"),
+        kill_grace: duration("task.kill.grace"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::settings::{Layer, Layers};
+
+    fn planned(text: &str) -> Result<Planned, String> {
+        let job = JobFile::parse(Path::new("/jobs/word-count.yaml"), text).map_err(|e| e.to_string())?;
+        let settings = Resolved::of(&Layers(vec![Layer::job(&job)])).map_err(|e| e.to_string())?;
+        let home = "hdfs://nn:8020/user/ada".parse().unwrap();
+        resolve(&job, &settings, &home).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_job_becomes_a_plan_with_absolute_paths() {
+        let text = "\
+version: 1
+executors: { instances: 3, memory: 512MiB, cores: 2 }
+files: [count.sh, 'hdfs:///dict.txt#words.txt']
+stages:
+  - { name: count, inputs: 'books/*.txt', command: [./count.sh], output: out/counts, retries: 0 }
+  - { name: total, after: count, inputs: out/counts, tasks: 1, shell: sort, output: /abs/total }
+";
+        insta::assert_json_snapshot!(planned(text).unwrap().plan);
+    }
+
+    #[test]
+    fn reading_what_another_stage_writes_needs_an_edge() {
+        let text = "\
+version: 1
+stages:
+  - { name: a, tasks: 1, shell: x, output: out }
+  - { name: b, inputs: out/part-00000, shell: x }
+  - { name: c, inputs: other, shell: x, output: other/deep }
+";
+        let problem = planned(text).unwrap_err();
+        assert_eq!(
+            problem,
+            "/jobs/word-count.yaml:4:5: stage \"b\" reads the output of \"a\": add it to `after`"
+        );
+    }
+
+    #[test]
+    fn names_in_the_directory_must_differ_and_not_be_ours() {
+        let text = "\
+version: 1
+files: [a/x.sh, b/x.sh, plan.json, 'hdfs:///d#../up']
+stages: [{ name: a, tasks: 1, shell: x }]
+";
+        insta::assert_snapshot!(planned(text).unwrap_err());
+    }
+
+    #[test]
+    fn a_task_larger_than_any_executor_is_refused() {
+        let text = "version: 1\nstages: [{ name: a, tasks: 1, shell: x, cores: 4 }]\n";
+        assert!(
+            planned(text)
+                .unwrap_err()
+                .contains("wants 4 cores, an executor has 1")
+        );
+    }
+}

@@ -1,0 +1,204 @@
+//! Submitting a job and waiting for it: prepare, check, stage, submit, watch.
+//!
+//! Until the ResourceManager has accepted the application nothing of it may stay behind: whatever fails after the
+//! first staged file removes the application's directory again.
+
+mod context;
+mod dry_run;
+pub(crate) mod preflight;
+pub(crate) mod prepare;
+mod progress;
+mod stage;
+pub(crate) mod watch;
+
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use dfs::FileSystems;
+use dfs::staging::Staging;
+use wire::security::ApplicationKeys;
+use yarn_rest::{AppReport, Client};
+
+use crate::cli::{Run, Submit, SubmitOptions};
+use crate::cluster::Cluster;
+use crate::error::CommandError;
+use crate::job::JobFile;
+use crate::plan::Planned;
+use crate::settings::Resolved;
+use preflight::{Checked, rest_failed, unusable};
+use progress::line;
+use watch::Watch;
+
+/// `drawloom submit`.
+///
+/// # Errors
+/// Whatever kept the job from succeeding.
+pub async fn submit(conf_dir: Option<&Path>, command: &Submit) -> Result<(), CommandError> {
+    let job = prepare::read_job(&command.job)?;
+    Submission::run(conf_dir, job, &command.options).await
+}
+
+/// `drawloom run`.
+///
+/// # Errors
+/// Whatever kept the job from succeeding.
+pub async fn run(conf_dir: Option<&Path>, command: &Run) -> Result<(), CommandError> {
+    Submission::run(conf_dir, prepare::job_of_run(command), &command.options).await
+}
+
+/// A job on its way to the cluster.
+struct Submission<'a> {
+    since: Instant,
+    options: &'a SubmitOptions,
+    settings: Resolved,
+    cluster: Cluster,
+    client: Client,
+    file_systems: std::sync::Arc<FileSystems>,
+    planned: Planned,
+}
+
+impl<'a> Submission<'a> {
+    async fn run(
+        conf_dir: Option<&Path>,
+        mut job: JobFile,
+        options: &'a SubmitOptions,
+    ) -> Result<(), CommandError> {
+        let since = Instant::now();
+        prepare::add_files(&mut job, options)?;
+        let settings = prepare::settings(options.layer(), Some(&job), options.properties_file.as_deref())?;
+        let cluster = Cluster::find(conf_dir)?;
+        let file_systems = cluster.file_systems()?;
+        let home = file_systems.resolve(".").map_err(unusable)?;
+        let planned = prepare::resolve(&job, &settings, &home)?;
+        let client = cluster.rest()?;
+        let submission = Submission {
+            since,
+            options,
+            settings,
+            cluster,
+            client,
+            file_systems,
+            planned,
+        };
+        submission.go().await
+    }
+
+    async fn go(&self) -> Result<(), CommandError> {
+        let cluster = preflight::cluster(&self.client, &self.planned.plan, &self.settings);
+        let paths = preflight::paths(&self.file_systems, &self.planned);
+        let (checked, paths) = tokio::join!(cluster, paths);
+        let checked = checked?;
+        paths?;
+        if self.options.dry_run {
+            return dry_run::print(&self.cluster, &self.settings, &self.planned, &checked);
+        }
+        let staging = self.staging()?;
+        let accepted = self.stage_and_submit(&checked, &staging).await;
+        if accepted.is_err() {
+            self.unstage(&checked, &staging).await;
+        }
+        accepted?;
+        self.set_lifetime(&checked).await?;
+        if self.options.detach {
+            println!("{}", checked.application.application_id);
+            return Ok(());
+        }
+        self.wait(&checked, &staging).await
+    }
+
+    fn staging(&self) -> Result<Staging, CommandError> {
+        Staging::locate(&self.file_systems, self.settings.optional("staging.dir")).map_err(unusable)
+    }
+
+    async fn stage_and_submit(&self, checked: &Checked, staging: &Staging) -> Result<(), CommandError> {
+        let id = checked.application.application_id;
+        let keys = ApplicationKeys::issue()
+            .map_err(|error| CommandError::refused("no keys can be made").caused_by(error))?;
+        let application = id.to_string();
+        let stager = stage::Stager {
+            file_systems: &self.file_systems,
+            staging,
+            application: &application,
+            conf: self.cluster.conf.to_map(),
+            settings: &self.settings,
+            user: &self.cluster.user,
+            nodes: checked.nodes.clone(),
+        };
+        let staged = stager.stage(&self.planned).await?;
+        self.say(
+            "staged",
+            &format!(
+                "{:.1} MiB in {}",
+                staged.bytes as f64 / f64::from(1 << 20),
+                staging.base()
+            ),
+        );
+        let context = context::build(&context::Parts {
+            id,
+            name: &self.planned.plan.name,
+            settings: &self.settings,
+            user: &self.cluster.user,
+            build: &staged.build,
+            staging: &staging.application_dir(&application).to_string(),
+            resources: &staged.am_resources,
+            keys: &keys,
+        });
+        if let Some(problem) = context.problems().first() {
+            return Err(CommandError::usage("YARN would not take the application").because(problem));
+        }
+        self.client.submit(&context).await.map_err(rest_failed)?;
+        self.say("submitted", &format!("{id} ({})", self.planned.plan.name));
+        Ok(())
+    }
+
+    /// A lifetime can only be set on an application that exists.
+    async fn set_lifetime(&self, checked: &Checked) -> Result<(), CommandError> {
+        if self.settings.optional("lifetime").is_none() {
+            return Ok(());
+        }
+        let expiry = SystemTime::now() + self.settings.duration("lifetime");
+        let id = checked.application.application_id;
+        self.client
+            .set_lifetime(id, expiry)
+            .await
+            .map(drop)
+            .map_err(rest_failed)
+    }
+
+    async fn wait(&self, checked: &Checked, staging: &Staging) -> Result<(), CommandError> {
+        let watch = Watch {
+            client: &self.client,
+            user: &self.cluster.user,
+            id: checked.application.application_id,
+            since: self.since,
+            poll: self
+                .settings
+                .duration("client.poll-interval")
+                .max(Duration::from_millis(10)),
+            timeout: self.options.timeout.map(Into::into),
+        };
+        let ended = watch.run().await;
+        if let Ok(report) = &ended {
+            self.clean_up(report, checked, staging).await;
+        }
+        watch::conclude(self.since, &ended?)
+    }
+
+    /// The ApplicationMaster removes its files when it unregisters; one that could not has left them to us.
+    async fn clean_up(&self, report: &AppReport, checked: &Checked, staging: &Staging) {
+        if report.is_final() {
+            self.unstage(checked, staging).await;
+        }
+    }
+
+    async fn unstage(&self, checked: &Checked, staging: &Staging) {
+        let application = checked.application.application_id.to_string();
+        if let Err(error) = staging.remove_application(&application).await {
+            tracing::warn!(%error, "the staged files of {application} could not be removed");
+        }
+    }
+
+    fn say(&self, what: &str, details: &str) {
+        eprintln!("{}", line(self.since.elapsed(), what, details));
+    }
+}

@@ -1,0 +1,111 @@
+//! What the ResourceManager is sent: the application and how its ApplicationMaster is started. Pure.
+
+use std::collections::BTreeMap;
+
+use am::launch::{self, Localized, LocalizedKind};
+use hadoop::ids::ApplicationId;
+use wire::security::{ApplicationKeys, secret};
+use yarn_rest::{
+    AclKind, LocalResource, LocalResourceKind, Resource, SecretBytes, SubmissionContext, Visibility,
+};
+
+use crate::settings::Resolved;
+
+/// Everything that the context is made of.
+pub(super) struct Parts<'a> {
+    /// The id to submit under.
+    pub id: ApplicationId,
+    /// The application's name.
+    pub name: &'a str,
+    /// Settings.
+    pub settings: &'a Resolved,
+    /// The submitting user.
+    pub user: &'a str,
+    /// SHA-256 of the executable.
+    pub build: &'a str,
+    /// URI of the application's staging directory.
+    pub staging: &'a str,
+    /// What the ApplicationMaster's container gets.
+    pub resources: &'a [Localized],
+    /// The application's keys.
+    pub keys: &'a ApplicationKeys,
+}
+
+/// The command of the ApplicationMaster's container. YARN replaces `<LOG_DIR>`.
+pub(super) const AM_COMMAND: &str = "./drawloom am 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr";
+
+/// Puts the parts together.
+pub(super) fn build(parts: &Parts<'_>) -> SubmissionContext {
+    let settings = parts.settings;
+    let mut context = SubmissionContext::new(parts.id);
+    context.name = parts.name.to_owned();
+    context.application_type = settings.text("application-type").to_owned();
+    context.queue = settings.optional("queue").map(str::to_owned);
+    context.priority = settings.optional("priority").and_then(|text| text.parse().ok());
+    context.max_app_attempts = Some(settings.count("am.max-attempts"));
+    context.app_node_label_expression = settings.optional("node-label").map(str::to_owned);
+    context.tags = settings.words("tags");
+    let cores = i32::try_from(settings.count("am.cores")).unwrap_or(i32::MAX);
+    context.resource = Resource::new(settings.mebibytes("am.memory"), cores.unsigned_abs());
+    context.container.commands = vec![AM_COMMAND.to_owned()];
+    context.container.environment = environment(parts);
+    context.container.local_resources = parts.resources.iter().map(local_resource).collect();
+    context.container.credentials.secrets = secrets(parts.keys);
+    context.container.acls = acls(settings);
+    context
+}
+
+fn environment(parts: &Parts<'_>) -> BTreeMap<String, String> {
+    let pairs = [
+        ("HADOOP_USER_NAME", parts.user),
+        (launch::env::BUILD, parts.build),
+        (launch::env::STAGING, parts.staging),
+    ];
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
+fn local_resource(resource: &Localized) -> (String, LocalResource) {
+    let kind = match resource.kind {
+        LocalizedKind::File => LocalResourceKind::File,
+        LocalizedKind::Archive => LocalResourceKind::Archive,
+    };
+    let visibility = match resource.visibility {
+        launch::Visibility::Public => Visibility::Public,
+        launch::Visibility::Private => Visibility::Private,
+        launch::Visibility::Application => Visibility::Application,
+    };
+    let local = LocalResource {
+        url: resource.uri.clone(),
+        kind,
+        visibility,
+        size: resource.size,
+        timestamp: resource.timestamp_ms,
+    };
+    (resource.name.clone(), local)
+}
+
+fn secrets(keys: &ApplicationKeys) -> BTreeMap<String, SecretBytes> {
+    let pairs = [
+        (secret::AUTHORITY, &keys.am.authority),
+        (secret::AM_CERTIFICATE, &keys.am.certificate),
+        (secret::AM_KEY, &keys.am.key),
+        (secret::EXECUTOR_CERTIFICATE, &keys.executor.certificate),
+        (secret::EXECUTOR_KEY, &keys.executor.key),
+    ];
+    pairs
+        .map(|(name, bytes)| (name.to_owned(), SecretBytes(bytes.clone())))
+        .into()
+}
+
+fn acls(settings: &Resolved) -> BTreeMap<AclKind, String> {
+    let lists = [
+        (AclKind::ViewApp, "acls.view"),
+        (AclKind::ModifyApp, "acls.modify"),
+    ];
+    lists
+        .into_iter()
+        .filter_map(|(kind, key)| Some((kind, settings.optional(key)?.to_owned())))
+        .collect()
+}

@@ -1,0 +1,179 @@
+//! Putting an application's files where YARN can fetch them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use am::launch::{
+    Acls, BINARY_NAME, CONF_FILE_NAME, FILE_NAME, LaunchFile, Localized, LocalizedKind, NodeAtSubmission,
+    PLAN_FILE_NAME, VERSION, Visibility,
+};
+use bytes::Bytes;
+use dfs::FileSystems;
+use dfs::staging::{self, LocalResource, ResourceKind, ResourceSpec, Staging, StagingError, hash_file};
+
+use crate::error::CommandError;
+use crate::plan::{JobResource, Planned, Source};
+use crate::settings::Resolved;
+
+/// What is staged, and where.
+pub(super) struct Stager<'a> {
+    /// The file systems of the cluster.
+    pub file_systems: &'a FileSystems,
+    /// Where to stage.
+    pub staging: &'a Staging,
+    /// The application's id.
+    pub application: &'a str,
+    /// The resolved Hadoop configuration.
+    pub conf: BTreeMap<String, String>,
+    /// Settings.
+    pub settings: &'a Resolved,
+    /// The submitting user.
+    pub user: &'a str,
+    /// The running nodes.
+    pub nodes: Vec<NodeAtSubmission>,
+}
+
+/// An application whose files are in place.
+pub(super) struct Staged {
+    /// SHA-256 of the executable.
+    pub build: String,
+    /// What the ApplicationMaster's container gets.
+    pub am_resources: Vec<Localized>,
+    /// Bytes of everything that the containers fetch.
+    pub bytes: u64,
+}
+
+impl Stager<'_> {
+    /// Stages everything.
+    ///
+    /// # Errors
+    /// The staging directory cannot be written, or a file cannot be read.
+    pub(super) async fn stage(&self, planned: &Planned) -> Result<Staged, CommandError> {
+        let binary = executable()?;
+        let build = hash_file(&binary)
+            .await
+            .map_err(|error| no_executable().caused_by(error))?
+            .0;
+        let spec = ResourceSpec {
+            alias: Some(BINARY_NAME.to_owned()),
+            ..ResourceSpec::file(BINARY_NAME)
+        };
+        let binary = self.staging.cache_file(&binary, &spec).await.map_err(failed)?;
+        let conf = self.write_json(CONF_FILE_NAME, &self.conf).await?;
+        let mut executor_resources = vec![localized(binary), conf];
+        for resource in &planned.files.0 {
+            executor_resources.push(self.job_resource(resource).await?);
+        }
+        let launch = self
+            .write_json(FILE_NAME, &self.launch_file(&executor_resources))
+            .await?;
+        let plan = self.write_json(PLAN_FILE_NAME, &planned.plan).await?;
+        let bytes = executor_resources.iter().map(|resource| resource.size).sum();
+        executor_resources.truncate(2);
+        executor_resources.extend([launch, plan]);
+        let am_resources = executor_resources;
+        Ok(Staged {
+            build,
+            am_resources,
+            bytes,
+        })
+    }
+
+    async fn job_resource(&self, resource: &JobResource) -> Result<Localized, CommandError> {
+        let kind = if resource.archive {
+            ResourceKind::Archive
+        } else {
+            ResourceKind::File
+        };
+        let alias = Some(resource.name.clone());
+        let staged = match &resource.source {
+            Source::Local(path) => {
+                let source = path.to_string_lossy().into_owned();
+                self.staging
+                    .cache_file(path, &ResourceSpec { source, alias, kind })
+                    .await
+            }
+            Source::Remote(path) => {
+                let source = path.to_string();
+                let spec = ResourceSpec { source, alias, kind };
+                Staging::remote_file(self.file_systems, path, &spec).await
+            }
+        };
+        staged.map(localized).map_err(failed)
+    }
+
+    async fn write_json(&self, name: &str, value: &impl serde::Serialize) -> Result<Localized, CommandError> {
+        let text = serde_json::to_vec(value)
+            .map_err(|error| CommandError::refused(format!("{name} cannot be written")).caused_by(error))?;
+        let staged = self
+            .staging
+            .application_file(self.application, name, Bytes::from(text))
+            .await;
+        staged.map(localized).map_err(failed)
+    }
+
+    fn launch_file(&self, resources: &[Localized]) -> LaunchFile {
+        let text = |key| self.settings.optional(key).map(str::to_owned);
+        LaunchFile {
+            version: VERSION,
+            user: self.user.to_owned(),
+            queue: self.settings.text("queue").to_owned(),
+            tags: self.settings.words("tags"),
+            node_label: text("node-label"),
+            acls: Acls {
+                view: text("acls.view"),
+                modify: text("acls.modify"),
+            },
+            resources: resources.to_vec(),
+            executor_env: BTreeMap::new(),
+            nodes: self.nodes.clone(),
+            submitted_unix_ms: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+/// Our own executable, which is what YARN will run.
+fn executable() -> Result<PathBuf, CommandError> {
+    std::env::current_exe()
+        .and_then(|path| path.canonicalize())
+        .or_else(|_| Path::new("/proc/self/exe").canonicalize())
+        .map_err(|error| no_executable().caused_by(error))
+}
+
+fn no_executable() -> CommandError {
+    CommandError::refused("drawloom's own executable cannot be read, and YARN is to run it")
+}
+
+fn localized(resource: LocalResource) -> Localized {
+    Localized {
+        name: resource.link,
+        uri: resource.path.to_uri(),
+        size: resource.size,
+        timestamp_ms: resource.timestamp,
+        kind: match resource.kind {
+            ResourceKind::File => LocalizedKind::File,
+            ResourceKind::Archive => LocalizedKind::Archive,
+        },
+        visibility: match resource.visibility {
+            staging::Visibility::Private => Visibility::Private,
+            staging::Visibility::Application => Visibility::Application,
+        },
+    }
+}
+
+fn failed(error: StagingError) -> CommandError {
+    let help = error.help();
+    let cause = error.cause().map(ToString::to_string);
+    let staged = CommandError::refused(format!("{error}"));
+    let staged = match cause {
+        Some(cause) => staged.because(cause),
+        None => staged,
+    };
+    match help {
+        Some(help) => staged.help(help),
+        None => staged,
+    }
+}

@@ -43,6 +43,9 @@ use watchdog::Watchdog;
 /// How long ending everything may take.
 const END: Duration = Duration::from_secs(10);
 
+/// How folders begin that belong to a test process, whose id follows.
+const OWNED: &str = "test-";
+
 /// Folders of dead owners are kept this long for whoever wants to read their logs.
 const KEEP_LOGS: Duration = Duration::from_secs(2 * 3600);
 
@@ -249,7 +252,7 @@ fn fresh_directory(options: &Builder) -> anyhow::Result<PathBuf> {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let dir = match &options.directory {
         Some(dir) => dir.clone(),
-        None => run.join(format!("t{}-{number}", std::process::id())),
+        None => run.join(format!("{OWNED}{}-{number}", std::process::id())),
     };
     ensure!(
         dir.is_absolute(),
@@ -270,7 +273,7 @@ fn prune(run: &Path) -> anyhow::Result<()> {
         let name = entry.file_name();
         let owner = name
             .to_str()
-            .and_then(|name| name.strip_prefix('t')?.split('-').next());
+            .and_then(|name| name.strip_prefix(OWNED)?.split('-').next());
         let dead = owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists());
         let modified = entry
             .metadata()

@@ -10,6 +10,7 @@ use harness::processes::{self, Process};
 use harness::{wait, workspace};
 use rustix::process::{Pid, Signal, kill_process, setsid};
 use std::env;
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -20,9 +21,18 @@ use std::time::{Duration, Instant};
 const UP: Duration = Duration::from_secs(1200);
 const DOWN: Duration = Duration::from_secs(30);
 
-/// What to do with the cluster.
+/// Which cluster, and what to do with it.
+#[derive(Debug, Args)]
+pub(crate) struct Cluster {
+    /// Another cluster beside the usual one; letters, digits and `-`
+    #[arg(long, global = true, default_value = "up", value_parser = name)]
+    name: String,
+    #[command(subcommand)]
+    action: Action,
+}
+
 #[derive(Debug, Subcommand)]
-pub(crate) enum Action {
+enum Action {
     /// Starts a cluster and prints the HADOOP_CONF_DIR to export
     Up(Options),
     /// Ends the cluster and everything that runs in it
@@ -36,7 +46,7 @@ pub(crate) enum Action {
 
 /// What the cluster should be like.
 #[derive(Debug, Args)]
-pub(crate) struct Options {
+struct Options {
     /// Hadoop release: 3.3.6, 3.4.3 or 3.5.0
     #[arg(long, default_value_t)]
     version: Version,
@@ -94,7 +104,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    fn builder(&self) -> anyhow::Result<Builder> {
+    fn builder(&self, dir: PathBuf) -> anyhow::Result<Builder> {
         let mut builder = Hadoop::builder()
             .version(self.version)
             .nodes(self.nodes)
@@ -109,7 +119,7 @@ impl Options {
             .node_recovery(self.nm_recovery)
             .high_availability(self.ha)
             .log_aggregation(self.log_aggregation)
-            .directory(dir());
+            .directory(dir);
         if let Some(seconds) = self.am_expiry {
             builder = builder.am_expiry(Duration::from_secs(seconds));
         }
@@ -131,175 +141,198 @@ fn property(text: &str) -> anyhow::Result<(Site, &str, &str)> {
     Ok((file.parse()?, key, value))
 }
 
-/// Does it.
-pub(crate) fn run(action: Action) -> anyhow::Result<()> {
-    match action {
-        Action::Up(options) => up(&options),
-        Action::Down => down(),
-        Action::Status => status(),
-        Action::Own(options) => own(&options),
-    }
+/// A folder's name, which becomes part of paths and of file names beside it.
+fn name(text: &str) -> anyhow::Result<String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    ensure!(
+        !text.is_empty() && text.chars().all(fits),
+        "{text:?} is not made of letters, digits and -"
+    );
+    Ok(text.to_owned())
 }
 
-fn up(options: &Options) -> anyhow::Result<()> {
-    options.builder()?;
-    let start = Instant::now();
-    if owner()?.is_some() {
-        let summary = Summary::read(&dir()).context("a cluster is being started or ended just now")?;
-        eprintln!("already up; `cargo xtask hadoop down` ends it");
-        print(&summary);
-        return Ok(());
-    }
-    clear()?;
-    let mut owner = spawn_owner()?;
-    let summary = wait::for_value("the cluster", UP, || {
-        if let Some(status) = owner.try_wait()? {
-            bail!("the cluster did not start ({status}):\n{}", tail(&log(), 60));
+impl Cluster {
+    /// Does it.
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        match &self.action {
+            Action::Up(options) => self.up(options),
+            Action::Down => self.down(),
+            Action::Status => self.status(),
+            Action::Own(options) => self.own(options),
         }
-        Ok(Summary::read(&dir()).ok())
-    })?;
-    eprintln!("Hadoop {} is up after {:.1?}", summary.version, start.elapsed());
-    print(&summary);
-    Ok(())
-}
-
-/// This program again, with the same options, its words in a file.
-fn spawn_owner() -> anyhow::Result<Child> {
-    let options = env::args_os().skip_while(|arg| arg != "up").skip(1);
-    let log = File::create(log())?;
-    let mut command = Command::new(env::current_exe()?);
-    command.args(["hadoop", "own"]).args(options).current_dir("/");
-    command.stdin(Stdio::null()).stderr(log.try_clone()?).stdout(log);
-    command.spawn().context("cannot start the cluster's owner")
-}
-
-fn own(options: &Options) -> anyhow::Result<()> {
-    // Away from the terminal, so that neither Ctrl-C nor closing it ends the cluster. Fails only for a group leader.
-    let _ = setsid();
-    let lock = lock_file()?;
-    // Whoever asks for the owner takes the lock for a moment.
-    wait::until("the lock of another cluster", Duration::from_secs(3), || {
-        lock.try_lock().is_ok()
-    })?;
-    fs::write(pid_file(), std::process::id().to_string())?;
-    let _hadoop = options.builder()?.start()?;
-    loop {
-        thread::park();
     }
-}
 
-fn down() -> anyhow::Result<()> {
-    match owner()? {
-        Some(pid) => end_owner(pid)?,
-        None => eprintln!("no cluster is up"),
+    fn up(&self, options: &Options) -> anyhow::Result<()> {
+        options.builder(self.dir())?;
+        let start = Instant::now();
+        if self.owner()?.is_some() {
+            let summary =
+                Summary::read(&self.dir()).context("a cluster is being started or ended just now")?;
+            eprintln!("already up; `cargo xtask hadoop down` ends it");
+            self.print(&summary);
+            return Ok(());
+        }
+        self.clear()?;
+        let mut owner = self.spawn_owner()?;
+        let summary = wait::for_value("the cluster", UP, || {
+            if let Some(status) = owner.try_wait()? {
+                bail!(
+                    "the cluster did not start ({status}):\n{}",
+                    tail(&self.file("log"), 60)
+                );
+            }
+            Ok(Summary::read(&self.dir()).ok())
+        })?;
+        eprintln!("Hadoop {} is up after {:.1?}", summary.version, start.elapsed());
+        self.print(&summary);
+        Ok(())
     }
-    clear()
-}
 
-/// The owner needs no farewell: when it is gone, the watchdog ends the cluster.
-fn end_owner(pid: Pid) -> anyhow::Result<()> {
-    let running = processes::of_cluster(&dir());
-    kill_process(pid, Signal::TERM).context("cannot end the cluster's owner")?;
-    wait::for_value("the cluster's owner to end", DOWN, || {
-        Ok(owner()?.is_none().then_some(()))
-    })?;
-    wait::until("the cluster to end", DOWN, || {
-        running.iter().all(Process::has_ended)
-    })
-}
-
-/// Ends what is left of an earlier cluster and removes its folder.
-fn clear() -> anyhow::Result<()> {
-    let dir = dir();
-    // A watchdog at work would take the next cluster in this folder for its own.
-    wait::until("the watchdog of the last cluster", DOWN, || {
-        processes::watchdogs(&dir).is_empty()
-    })?;
-    let survivors = processes::end_cluster(&dir, DOWN);
-    ensure!(survivors.is_empty(), "these processes do not end: {survivors:?}");
-    if pid_file().exists() {
-        fs::remove_file(pid_file())?;
+    /// This program again, with the same options, its words in a file.
+    fn spawn_owner(&self) -> anyhow::Result<Child> {
+        let given: Vec<OsString> = env::args_os().skip(1).collect();
+        let is_action = |at: &usize| given[*at] == "up" && given[at - 1] != "--name";
+        let action = (1..given.len()).find(is_action).context("up was not asked for")?;
+        let log = File::create(self.file("log"))?;
+        let mut command = Command::new(env::current_exe()?);
+        command
+            .args(&given[..action])
+            .arg("own")
+            .args(&given[action + 1..])
+            .current_dir("/");
+        command.stdin(Stdio::null()).stderr(log.try_clone()?).stdout(log);
+        command.spawn().context("cannot start the cluster's owner")
     }
-    if dir.exists() {
-        fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
-    }
-    Ok(())
-}
 
-fn status() -> anyhow::Result<()> {
-    ensure!(owner()?.is_some(), "no cluster is up");
-    let summary = Summary::read(&dir()).context("the cluster is being started")?;
-    println!(
-        "Hadoop {} at {}, {}",
-        summary.version,
-        dir().display(),
-        summary.default_fs
-    );
-    for daemon in &summary.daemons {
-        let process = daemon
-            .process(&dir())
-            .map_or("gone".to_owned(), |process| process.pid.to_string());
-        let listeners: Vec<String> = daemon
-            .listeners
-            .iter()
-            .map(|(name, address)| format!("{name} {address}"))
-            .collect();
+    fn own(&self, options: &Options) -> anyhow::Result<()> {
+        // Away from the terminal, so that neither Ctrl-C nor closing it ends the cluster. Fails only for a group leader.
+        let _ = setsid();
+        let lock = self.lock_file()?;
+        // Whoever asks for the owner takes the lock for a moment.
+        wait::until("the lock of another cluster", Duration::from_secs(3), || {
+            lock.try_lock().is_ok()
+        })?;
+        fs::write(self.file("pid"), std::process::id().to_string())?;
+        let _hadoop = options.builder(self.dir())?.start()?;
+        loop {
+            thread::park();
+        }
+    }
+
+    fn down(&self) -> anyhow::Result<()> {
+        match self.owner()? {
+            Some(pid) => self.end_owner(pid)?,
+            None => eprintln!("no cluster is up"),
+        }
+        self.clear()
+    }
+
+    /// The owner needs no farewell: when it is gone, the watchdog ends the cluster.
+    fn end_owner(&self, pid: Pid) -> anyhow::Result<()> {
+        let running = processes::of_cluster(&self.dir());
+        kill_process(pid, Signal::TERM).context("cannot end the cluster's owner")?;
+        wait::for_value("the cluster's owner to end", DOWN, || {
+            Ok(self.owner()?.is_none().then_some(()))
+        })?;
+        wait::until("the cluster to end", DOWN, || {
+            running.iter().all(Process::has_ended)
+        })
+    }
+
+    /// Ends what is left of an earlier cluster and removes its folder.
+    fn clear(&self) -> anyhow::Result<()> {
+        let dir = self.dir();
+        // A watchdog at work would take the next cluster in this folder for its own.
+        wait::until("the watchdog of the last cluster", DOWN, || {
+            processes::watchdogs(&dir).is_empty()
+        })?;
+        let survivors = processes::end_cluster(&dir, DOWN);
+        ensure!(survivors.is_empty(), "these processes do not end: {survivors:?}");
+        if self.file("pid").exists() {
+            fs::remove_file(self.file("pid"))?;
+        }
+        if dir.exists() {
+            fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+        }
+        Ok(())
+    }
+
+    fn status(&self) -> anyhow::Result<()> {
+        ensure!(self.owner()?.is_some(), "no cluster is up");
+        let dir = self.dir();
+        let summary = Summary::read(&dir).context("the cluster is being started")?;
         println!(
-            "{:<5} {process:>8}  {}  {}",
-            daemon.name,
-            daemon.web,
-            listeners.join(", ")
+            "Hadoop {} at {}, {}",
+            summary.version,
+            dir.display(),
+            summary.default_fs
         );
+        for daemon in &summary.daemons {
+            let process = daemon
+                .process(&dir)
+                .map_or("gone".to_owned(), |process| process.pid.to_string());
+            let listeners: Vec<String> = daemon
+                .listeners
+                .iter()
+                .map(|(name, address)| format!("{name} {address}"))
+                .collect();
+            println!(
+                "{:<5} {process:>8}  {}  {}",
+                daemon.name,
+                daemon.web,
+                listeners.join(", ")
+            );
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-fn print(summary: &Summary) {
-    for daemon in &summary.daemons {
-        eprintln!("{:<5} {}", daemon.name, daemon.web);
+    fn print(&self, summary: &Summary) {
+        for daemon in &summary.daemons {
+            eprintln!("{:<5} {}", daemon.name, daemon.web);
+        }
+        eprintln!(
+            "fs    {}\nlogs  {}",
+            summary.default_fs,
+            self.dir().join("logs").display()
+        );
+        println!("export HADOOP_CONF_DIR={}", summary.conf_dir.display());
     }
-    eprintln!(
-        "fs    {}\nlogs  {}",
-        summary.default_fs,
-        dir().join("logs").display()
-    );
-    println!("export HADOOP_CONF_DIR={}", summary.conf_dir.display());
-}
 
-/// The process that owns the cluster, if one holds the lock.
-fn owner() -> anyhow::Result<Option<Pid>> {
-    if lock_file()?.try_lock().is_ok() {
-        return Ok(None);
+    /// The process that owns the cluster, if one holds the lock.
+    fn owner(&self) -> anyhow::Result<Option<Pid>> {
+        if self.lock_file()?.try_lock().is_ok() {
+            return Ok(None);
+        }
+        let file = self.file("pid");
+        let written = wait::for_value("the owner's process id", DOWN, || {
+            Ok(fs::read_to_string(&file).ok())
+        })?;
+        let pid = written.trim().parse().ok().and_then(Pid::from_raw);
+        pid.map(Some)
+            .with_context(|| format!("{} holds no process id", file.display()))
     }
-    let written = wait::for_value("the owner's process id", DOWN, || {
-        Ok(fs::read_to_string(pid_file()).ok())
-    })?;
-    let pid = written.trim().parse().ok().and_then(Pid::from_raw);
-    pid.map(Some)
-        .with_context(|| format!("{} holds no process id", pid_file().display()))
+
+    fn lock_file(&self) -> anyhow::Result<File> {
+        fs::create_dir_all(run_dir())?;
+        let file = self.file("lock");
+        let options = OpenOptions::new().create(true).append(true).open(&file);
+        options.with_context(|| format!("cannot open {}", file.display()))
+    }
+
+    fn dir(&self) -> PathBuf {
+        run_dir().join(&self.name)
+    }
+
+    /// A file beside the folder, which outlives it.
+    fn file(&self, end: &str) -> PathBuf {
+        run_dir().join(format!("{}.{end}", self.name))
+    }
 }
 
-fn lock_file() -> anyhow::Result<File> {
-    fs::create_dir_all(run_dir())?;
-    let file = run_dir().join("up.lock");
-    let options = OpenOptions::new().create(true).append(true).open(&file);
-    options.with_context(|| format!("cannot open {}", file.display()))
-}
-
+/// Resolved, for processes are known by the text of this path in their environment.
 fn run_dir() -> PathBuf {
-    workspace::hadoop().join("run")
-}
-
-fn dir() -> PathBuf {
-    run_dir().join("up")
-}
-
-fn log() -> PathBuf {
-    run_dir().join("up.log")
-}
-
-fn pid_file() -> PathBuf {
-    run_dir().join("up.pid")
+    let dir = workspace::hadoop().join("run");
+    fs::canonicalize(&dir).unwrap_or(dir)
 }
 
 #[cfg(test)]

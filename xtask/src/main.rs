@@ -20,8 +20,7 @@ enum Task {
     /// Tests: crates without a cluster, then the suites on a real Hadoop
     Test(suites::Args),
     /// A real Hadoop on this machine, to try things on
-    #[command(subcommand)]
-    Hadoop(cluster::Action),
+    Hadoop(cluster::Cluster),
     /// Generates the protobuf code that is committed
     Codegen {
         /// Only says whether the committed code is what would be generated
@@ -48,7 +47,7 @@ fn run(task: Task) -> anyhow::Result<()> {
     match task {
         Task::Ci => ci::run(),
         Task::Test(args) => suites::run(&args),
-        Task::Hadoop(action) => cluster::run(action),
+        Task::Hadoop(cluster) => cluster.run(),
         Task::Codegen { check: true } => codegen::check(),
         Task::Codegen { check: false } => codegen::run(),
         Task::Deny => deny::run(),

@@ -1,1 +1,61 @@
-//! The executor process: session with the AM, task slots, child processes, logs and outputs.
+//! The executor: a process in a YARN container that dials its ApplicationMaster and runs tasks as child processes.
+//!
+//! Started by the launcher as the hidden role `executor` of the binary, with what it needs to know in the
+//! environment ([`variable`]). It is two processes, so that no task outlives it, whichever is killed: the guard,
+//! which YARN knows, and the executor proper, its child (see the module `guard`).
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `guard` | the container's main process: passes signals on, cleans up after the executor |
+//! | `process` | threads and end of the executor proper |
+//! | `session` | the conversation with the ApplicationMaster, a pure machine |
+//! | `link`, `gateway` | the loop and the TLS connection around it |
+//! | `task` | running attempts: directory, command, input, result, logs, process tree |
+//! | `children`, `process_table` | waiting for child processes; who descends from whom |
+//! | `board` | what is going on, for heartbeats and dumps |
+//!
+//! # Exit codes
+//! What YARN shows for the container; see [`Ending`]: 0 told to leave, 64 wrong environment, 69 no
+//! ApplicationMaster, 76 refused by it; after SIGTERM the process dies of it (143), so that YARN keeps its own
+//! reason for stopping the container.
+
+mod backoff;
+mod board;
+mod children;
+mod ending;
+mod gateway;
+mod guard;
+mod link;
+mod process;
+mod process_table;
+mod session;
+mod settings;
+mod storage;
+mod task;
+
+pub use ending::Ending;
+pub use settings::{SettingsError, variable};
+pub use task::directory::log_name;
+
+/// Runs the role `executor` of the binary: first as the guard, which starts the same program with the same
+/// arguments again, then in that child as the executor proper. Returns how the process has to end; the caller
+/// applies it: `executor::run_from_env().apply()`. What kept it from beginning is printed to standard error, which
+/// YARN collects. To be called on the main thread before any other thread is started.
+#[must_use]
+pub fn run_from_env() -> Ending {
+    let role = if std::env::var_os(guard::SESSION_VARIABLE).is_some() {
+        process::run
+    } else {
+        guard::run
+    };
+    role().unwrap_or_else(|error| explain(&error))
+}
+
+fn explain(error: &anyhow::Error) -> Ending {
+    eprintln!("error: the executor cannot begin\ncause: {error:#}");
+    if error.downcast_ref::<SettingsError>().is_some() {
+        Ending::BAD_ENVIRONMENT
+    } else {
+        Ending::INTERNAL
+    }
+}

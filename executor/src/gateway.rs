@@ -1,0 +1,157 @@
+//! The connection to the ApplicationMaster's gateway: TLS with both sides authenticated, frames both ways.
+//!
+//! Every wait has its deadline: dialing here, answers in the session (silence ends a connection).
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use wire::frame::{self, Decoder, FrameError};
+use wire::message::{Envelope, ExecutorMessage, GatewayMessage};
+use wire::security;
+
+use crate::settings::whole_chain;
+
+/// How long a connection and its handshake may take.
+const DIAL_LIMIT: Duration = Duration::from_secs(10);
+
+/// What may wait to be sent, in bytes. A gateway that takes nothing for so long is as good as gone.
+const UNSENT_LIMIT: usize = 64 << 20;
+
+/// Where gateways are.
+pub(crate) trait Discovery {
+    /// `HOST:PORT` to be dialed at try number `attempt`, from 0.
+    fn address(&mut self, attempt: u32) -> String;
+}
+
+/// The one address that the executor was started with.
+#[derive(Debug)]
+pub(crate) struct FixedAddress(pub(crate) String);
+
+impl Discovery for FixedAddress {
+    fn address(&mut self, _attempt: u32) -> String {
+        self.0.clone()
+    }
+}
+
+/// Makes a connection.
+///
+/// # Errors
+/// A text that says at which step it failed.
+pub(crate) async fn dial(address: String, config: Arc<ClientConfig>) -> Result<Connection, String> {
+    let steps = async {
+        let stream = TcpStream::connect(&address)
+            .await
+            .map_err(|error| format!("cannot connect: {error}"))?;
+        // Frames are small and each is wanted at once.
+        stream
+            .set_nodelay(true)
+            .map_err(|error| format!("cannot set up the connection: {error}"))?;
+        let connected = TlsConnector::from(config)
+            .connect(security::server_name(), stream)
+            .await;
+        connected.map_err(|error| format!("no secure connection: {}", whole_chain(&error)))
+    };
+    let limited = tokio::time::timeout(DIAL_LIMIT, steps).await;
+    let stream = limited.unwrap_or_else(|_| Err(format!("no connection within {DIAL_LIMIT:?}")));
+    stream
+        .map(Connection::new)
+        .map_err(|error| format!("{address}: {error}"))
+}
+
+/// A connection with the gateway.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TlsStream<TcpStream>,
+    decoder: Decoder,
+    unsent: BytesMut,
+    flushed: bool,
+}
+
+impl Connection {
+    fn new(stream: TlsStream<TcpStream>) -> Self {
+        Self {
+            stream,
+            decoder: Decoder::default(),
+            unsent: BytesMut::new(),
+            flushed: true,
+        }
+    }
+
+    /// Takes a frame to be sent while [`Connection::next`] or [`Connection::finish`] runs.
+    ///
+    /// # Errors
+    /// When the frame cannot be encoded, or far too much waits to be sent.
+    pub(crate) fn send(&mut self, envelope: Envelope<ExecutorMessage>) -> Result<(), String> {
+        frame::encode(envelope, &mut self.unsent).map_err(|error| error.to_string())?;
+        self.flushed = false;
+        if self.unsent.len() > UNSENT_LIMIT {
+            return Err("the gateway takes nothing".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The next frame; sends meanwhile. Nothing is lost when the future is dropped.
+    ///
+    /// # Errors
+    /// Why the connection is over.
+    pub(crate) async fn next(&mut self) -> Result<Envelope<GatewayMessage>, String> {
+        loop {
+            match self.decoder.next_frame() {
+                Ok(Some(envelope)) => return Ok(envelope),
+                Ok(None) => {}
+                // A newer minor version of the protocol may say more than we understand.
+                Err(FrameError::Unknown) => continue,
+                Err(error) => return Err(error.to_string()),
+            }
+            let read = poll_fn(|context| self.poll_exchange(context)).await;
+            match read {
+                Ok(0) => return Err("the gateway closed the connection".to_owned()),
+                Ok(_) => {}
+                Err(error) => return Err(format!("the connection broke: {error}")),
+            }
+        }
+    }
+
+    /// Sends what waits and says that nothing follows.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub(crate) async fn finish(&mut self) -> io::Result<()> {
+        poll_fn(|context| self.poll_send(context)).await?;
+        poll_fn(|context| Pin::new(&mut self.stream).poll_shutdown(context)).await
+    }
+
+    /// Writes what can be written, and is ready when something was read.
+    fn poll_exchange(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Err(error)) = self.poll_send(context) {
+            return Poll::Ready(Err(error));
+        }
+        let mut chunk = [0; 8 << 10];
+        let mut buffer = ReadBuf::new(&mut chunk);
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+        self.decoder.feed(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.unsent))?;
+            self.unsent.advance(written);
+        }
+        if !self.flushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+            self.flushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,131 @@
+//! The guard: the process that YARN starts, and the parent of the executor proper.
+//!
+//! It exists so that no task outlives its executor, whichever of the two is killed with SIGKILL:
+//! - it is a child subreaper, so when the executor dies the executor's descendants become its own, and it kills
+//!   them before it ends as the executor did;
+//! - it holds the write end of a pipe that is the executor's standard input; the executor reads end-of-file when
+//!   the guard dies, and kills its descendants itself.
+//!
+//! The guard stays in the process group that YARN signals, passes signals on, and does nothing else: no runtime, no
+//! connection, no memory to speak of. The executor is in a session of its own.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+use rustix::process::{Signal, WaitOptions};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::ending::Ending;
+use crate::process_table::{extinguish, send_signal};
+
+/// Set in the environment of the executor proper, and taken out of that of its tasks.
+pub(crate) const SESSION_VARIABLE: &str = "DRAWLOOM_EXECUTOR_SESSION";
+
+/// Set when the guard has replaced itself once to get rid of inherited blocked signals.
+const UNBLOCKED_VARIABLE: &str = "DRAWLOOM_SIGNALS_UNBLOCKED";
+
+/// How long orphaned processes may take to die of SIGKILL before the guard gives up on them.
+const EXTINCTION_LIMIT: Duration = Duration::from_secs(8);
+
+/// Runs the guard until the executor has ended and nothing of it is left. Gives the executor's own end.
+///
+/// # Errors
+/// When the executor cannot be started.
+pub(crate) fn run() -> anyhow::Result<Ending> {
+    unblock_signals()?;
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .context("cannot become a subreaper")?;
+    let mut signals =
+        Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD]).context("cannot handle signals")?;
+    // Held until the end: the executor takes its closing for our death.
+    let (lifeline, held) = io::pipe().context("cannot make a pipe")?;
+    let executor = start_executor(Stdio::from(lifeline)).context("cannot start the executor process")?;
+    let status = watch(executor, &mut signals);
+    extinguish(EXTINCTION_LIMIT, || while reap().is_some() {});
+    drop(held);
+    Ok(Ending::from(status))
+}
+
+fn start_executor(stdin: Stdio) -> io::Result<i32> {
+    let mut command = this_program();
+    command
+        .env_remove(UNBLOCKED_VARIABLE)
+        .env(SESSION_VARIABLE, "1")
+        .stdin(stdin);
+    let child = command.spawn()?;
+    i32::try_from(child.id()).map_err(io::Error::other)
+}
+
+/// This executable with the same arguments. The file may have been replaced meanwhile; the link in `/proc` still
+/// leads to it, but gives the process an ugly name.
+fn this_program() -> Command {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_else(|| OsString::from("drawloom"));
+    let path = std::env::current_exe().ok().filter(|path| path.exists());
+    let mut command = Command::new(path.unwrap_or_else(|| "/proc/self/exe".into()));
+    command.arg0(name).args(arguments);
+    command
+}
+
+/// Passes signals on until the executor has ended.
+fn watch(executor: i32, signals: &mut Signals) -> ExitStatus {
+    for signal in signals.forever() {
+        if signal != SIGCHLD {
+            Signal::from_named_raw(signal)
+                .into_iter()
+                .for_each(|signal| send_signal(executor, signal));
+        }
+        while let Some((pid, status)) = reap() {
+            if pid == executor {
+                return status;
+            }
+        }
+    }
+    ExitStatus::from_raw(SIGTERM)
+}
+
+fn reap() -> Option<(i32, ExitStatus)> {
+    let (pid, status) = rustix::process::wait(WaitOptions::NOHANG).ok().flatten()?;
+    Some((pid.as_raw_nonzero().get(), ExitStatus::from_raw(status.as_raw())))
+}
+
+/// Children of a NodeManager inherit SIGQUIT blocked (the JVM blocks it in the threads that start processes), and
+/// then a dump cannot be asked for. Running the same program again through the standard library starts it with
+/// nothing blocked; the process stays the same.
+fn unblock_signals() -> anyhow::Result<()> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if !blocks(&status, SIGQUIT) || std::env::var_os(UNBLOCKED_VARIABLE).is_some() {
+        return Ok(());
+    }
+    let error = this_program().env(UNBLOCKED_VARIABLE, "1").exec();
+    Err(error).context("cannot start again with signals unblocked")
+}
+
+/// Whether `/proc/PID/status` shows `signal` as blocked.
+fn blocks(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+    let mask = mask
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blocked_signal_is_seen_in_the_status() {
+        let status =
+            "Name:\tx\nSigPnd:\t0000000000000000\nSigBlk:\t0000000000000004\nSigIgn:\t0000000000001000\n";
+        assert!(blocks(status, SIGQUIT));
+        assert!(!blocks(status, SIGTERM));
+        assert!(!blocks("", SIGQUIT));
+    }
+}

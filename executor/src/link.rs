@@ -1,0 +1,221 @@
+//! The loop of the executor's main thread: owns the session, the connection and the pool of attempts, and does
+//! nothing that takes long. Heartbeats go out from here, whatever the tasks and their input and output do.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::pending;
+use rustls::ClientConfig;
+use tokio::sync::mpsc;
+use tokio::time::{sleep_until, timeout};
+use wire::failure::TaskFailure;
+use wire::id::{BootNonce, Epoch, TaskAttemptId};
+use wire::message::{Envelope, ExecutorMessage, GatewayMessage, Heartbeat, RunningTask};
+use wire::task::TaskMetrics;
+
+use crate::board::Board;
+use crate::ending::Ending;
+use crate::gateway::{Connection, Discovery, dial};
+use crate::process_table::Process;
+use crate::session::{Effect, Event, Session};
+use crate::task::attempt::Order;
+use crate::task::pool::Pool;
+
+/// How long the last frames may take to be sent.
+const FLUSH_LIMIT: Duration = Duration::from_millis(60);
+
+type Dialing = Pin<Box<dyn Future<Output = Result<Connection, String>>>>;
+
+/// What is known of the connection.
+enum Line {
+    Down,
+    Dialing(Dialing),
+    Up(Box<Connection>),
+}
+
+impl Line {
+    /// The next thing that happens on the line. Nothing is lost when the future is dropped.
+    async fn next(&mut self) -> LineEvent {
+        match self {
+            Self::Down => pending().await,
+            Self::Dialing(dialing) => LineEvent::Dialed(dialing.await.map(Box::new)),
+            Self::Up(connection) => LineEvent::Frame(connection.next().await.map(Box::new)),
+        }
+    }
+}
+
+enum LineEvent {
+    Dialed(Result<Box<Connection>, String>),
+    Frame(Result<Box<Envelope<GatewayMessage>>, String>),
+}
+
+/// The loop's state.
+pub(crate) struct Link<D> {
+    session: Session,
+    boot: BootNonce,
+    config: Arc<ClientConfig>,
+    discovery: D,
+    line: Line,
+    pool: Pool,
+    board: Arc<Board>,
+    inbox: mpsc::Receiver<Event>,
+    effects: Vec<Effect>,
+    ending: Option<Ending>,
+}
+
+impl<D: Discovery> Link<D> {
+    /// A loop that has not begun. `inbox` brings what attempts and signals say.
+    pub(crate) fn new(
+        session: Session,
+        boot: BootNonce,
+        config: Arc<ClientConfig>,
+        discovery: D,
+        pool: Pool,
+        board: Arc<Board>,
+        inbox: mpsc::Receiver<Event>,
+    ) -> Self {
+        Self {
+            session,
+            boot,
+            config,
+            discovery,
+            line: Line::Down,
+            pool,
+            board,
+            inbox,
+            effects: Vec::new(),
+            ending: None,
+        }
+    }
+
+    /// Runs until the executor has to end, and says how.
+    pub(crate) async fn run(mut self) -> Ending {
+        loop {
+            if let Some(ending) = self.ending {
+                self.hang_up().await;
+                self.pool.abandon();
+                return ending;
+            }
+            let event = self.next_event().await;
+            self.take(event);
+        }
+    }
+
+    async fn next_event(&mut self) -> Event {
+        let deadline = self.session.next_deadline();
+        let timer = async {
+            match deadline {
+                Some(at) => sleep_until(at.into()).await,
+                None => pending().await,
+            }
+        };
+        // Time first, then our own tasks: a gateway that talks without pause must not keep heartbeats back.
+        tokio::select! {
+            biased;
+            () = timer => Event::Tick,
+            Some(event) = self.inbox.recv() => event,
+            event = self.line.next() => self.line_event(event),
+        }
+    }
+
+    fn line_event(&mut self, event: LineEvent) -> Event {
+        match event {
+            LineEvent::Dialed(Ok(connection)) => {
+                self.line = Line::Up(connection);
+                Event::Connected
+            }
+            LineEvent::Frame(Ok(envelope)) => Event::Received(*envelope),
+            LineEvent::Dialed(Err(reason)) | LineEvent::Frame(Err(reason)) => {
+                self.line = Line::Down;
+                Event::ConnectionLost(reason)
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        if let Event::TaskEnded { id, .. } = event {
+            self.pool.forget(id);
+        }
+        self.session.handle(Instant::now(), event, &mut self.effects);
+        while !self.effects.is_empty() {
+            for effect in std::mem::take(&mut self.effects) {
+                self.apply(effect);
+            }
+        }
+        self.board.set_session(self.session.describe());
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Dial { attempt } => {
+                let address = self.discovery.address(attempt);
+                self.line = Line::Dialing(Box::pin(dial(address, Arc::clone(&self.config))));
+            }
+            Effect::Send(envelope) => self.send(envelope),
+            Effect::SendHeartbeat {
+                epoch,
+                sequence,
+                running,
+            } => self.send_heartbeat(epoch, sequence, running),
+            Effect::Disconnect => self.line = Line::Down,
+            Effect::Launch { epoch, stage, task } => self.launch(Order { epoch, stage, task }),
+            Effect::Cancel { id, reason, grace } => self.pool.cancel(id, reason, grace),
+            Effect::DecideCommit { id, granted } => self.pool.decide(id, granted),
+            Effect::Leave(ending) => self.ending = Some(ending),
+        }
+    }
+
+    fn launch(&mut self, order: Order) {
+        let id = order.task.id;
+        if let Err(cause) = self.pool.launch(order) {
+            let event = Event::TaskEnded {
+                id,
+                metrics: TaskMetrics::default(),
+                outcome: Err(TaskFailure::new(cause)),
+            };
+            self.session.handle(Instant::now(), event, &mut self.effects);
+        }
+    }
+
+    fn send(&mut self, envelope: Envelope<ExecutorMessage>) {
+        let Line::Up(connection) = &mut self.line else {
+            return;
+        };
+        if let Err(reason) = connection.send(envelope) {
+            self.line = Line::Down;
+            self.session
+                .handle(Instant::now(), Event::ConnectionLost(reason), &mut self.effects);
+        }
+    }
+
+    fn send_heartbeat(&mut self, epoch: Epoch, sequence: u64, running: Vec<TaskAttemptId>) {
+        let task = |id| RunningTask {
+            id,
+            resident: self.board.resident(id),
+            progress: 0.0,
+        };
+        let running = running.into_iter().map(task).collect();
+        let this = Process::this();
+        let heartbeat = Heartbeat {
+            sequence,
+            running,
+            resident: this.as_ref().map_or(0, Process::resident),
+            cpu: this.as_ref().map_or(Duration::ZERO, Process::cpu),
+        };
+        self.send(Envelope {
+            epoch,
+            boot: self.boot,
+            message: ExecutorMessage::Heartbeat(heartbeat),
+        });
+    }
+
+    async fn hang_up(&mut self) {
+        if let Line::Up(connection) = &mut self.line
+            && !matches!(timeout(FLUSH_LIMIT, connection.finish()).await, Ok(Ok(())))
+        {
+            tracing::debug!("the last frames may not have arrived");
+        }
+    }
+}

@@ -1,0 +1,605 @@
+//! The executor's side of the conversation with the ApplicationMaster, as a pure machine.
+//!
+//! It owns: the state of the connection, the epoch it obeys, which attempts it was given, which of them wait for
+//! permission to commit, and every report that nobody has acknowledged. The shell dials, moves bytes, runs tasks
+//! and tells the time.
+//!
+//! What always holds:
+//! - a frame of a lower epoch, or for another life of this executor, changes nothing (invariant F);
+//! - a report is kept until it is acknowledged, and sent again on every connection (a finished task is never lost
+//!   because an ApplicationMaster was);
+//! - an attempt is launched once, however often it is ordered while it is held;
+//! - there is always a deadline, so a silent peer cannot keep the executor for ever (invariant E);
+//! - memory grows with the attempts that are held, not with events (invariant J).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wire::failure::{FailureCause, KillReason, TaskFailure};
+use wire::id::{BootNonce, Epoch, StageKey, TaskAttemptId};
+use wire::message::{Envelope, ExecutorMessage, GatewayMessage, Hello, Refusal, TaskReport, Welcome};
+use wire::task::{StageSpec, TaskMetrics, TaskSpec};
+
+use crate::backoff::dial_delay;
+use crate::ending::Ending;
+
+/// How long an executor that was never welcomed goes on trying.
+const REGISTER_LIMIT: Duration = Duration::from_secs(120);
+/// How long the gateway may take to answer a hello.
+const GREETING_LIMIT: Duration = Duration::from_secs(10);
+/// SIGTERM is followed by SIGKILL after 250 ms: by then everything must be over.
+const STOP_LIMIT: Duration = Duration::from_millis(150);
+/// The part of [`STOP_LIMIT`] that tasks get before they are killed.
+const STOP_GRACE: Duration = Duration::from_millis(80);
+/// How long tasks get when the executor leaves because nobody wants it.
+const LEAVE_GRACE: Duration = Duration::from_secs(1);
+/// Added to a grace period, for the reports of the tasks that ended in it.
+const REPORT_TIME: Duration = Duration::from_secs(1);
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The connection that was asked for stands.
+    Connected,
+    /// It could not be made, or is gone.
+    ConnectionLost(String),
+    /// A frame arrived.
+    Received(Envelope<GatewayMessage>),
+    /// An attempt's command runs.
+    TaskStarted { id: TaskAttemptId, pid: u32 },
+    /// An attempt's result is complete.
+    CommitWanted { id: TaskAttemptId },
+    /// An attempt is over, its processes are gone.
+    TaskEnded {
+        id: TaskAttemptId,
+        metrics: TaskMetrics,
+        outcome: Result<(), TaskFailure>,
+    },
+    /// The process was told to end by this signal.
+    Stopped { signal: i32 },
+    /// A deadline passed.
+    Tick,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// Make a connection; the number of the try, from 0, chooses among several addresses.
+    Dial { attempt: u32 },
+    /// Send a frame.
+    Send(Envelope<ExecutorMessage>),
+    /// Send a heartbeat about these attempts; the shell knows what they use.
+    SendHeartbeat {
+        epoch: Epoch,
+        sequence: u64,
+        running: Vec<TaskAttemptId>,
+    },
+    /// Drop the connection.
+    Disconnect,
+    /// Run an attempt.
+    Launch {
+        epoch: Epoch,
+        stage: Arc<StageSpec>,
+        task: TaskSpec,
+    },
+    /// End an attempt.
+    Cancel {
+        id: TaskAttemptId,
+        reason: KillReason,
+        grace: Duration,
+    },
+    /// Pass on the answer to a request to commit.
+    DecideCommit { id: TaskAttemptId, granted: bool },
+    /// Flush what is to be sent and end the process.
+    Leave(Ending),
+}
+
+/// Where the conversation is.
+#[derive(Debug)]
+enum State {
+    /// No connection. With `dial_at` none, one is being made.
+    Dialing {
+        attempt: u32,
+        dial_at: Option<Instant>,
+        give_up_at: Instant,
+    },
+    /// Hello is sent.
+    Greeting {
+        attempt: u32,
+        deadline: Instant,
+        give_up_at: Instant,
+    },
+    /// Taken in.
+    Serving {
+        heard: Instant,
+        heartbeat_at: Instant,
+        welcome: Welcome,
+    },
+    /// On the way out: waiting for the tasks to end.
+    Leaving {
+        deadline: Instant,
+        ending: Ending,
+        connected: bool,
+    },
+    /// Out.
+    Gone,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub(crate) struct Session {
+    hello: Hello,
+    boot: BootNonce,
+    epoch: Epoch,
+    state: State,
+    /// Of the last gateway that took us in.
+    welcome: Option<Welcome>,
+    /// As told on this connection.
+    stages: BTreeMap<StageKey, Arc<StageSpec>>,
+    /// Attempts that run, with their processes once there are any.
+    running: BTreeMap<TaskAttemptId, Option<u32>>,
+    awaiting_commit: BTreeSet<TaskAttemptId>,
+    unacknowledged: BTreeMap<u64, TaskReport>,
+    reports: u64,
+    heartbeats: u64,
+    stale_frames: u64,
+}
+
+impl Session {
+    /// A session that begins to dial at once.
+    pub(crate) fn new(hello: Hello, boot: BootNonce, epoch: Epoch, now: Instant) -> Self {
+        Self {
+            hello,
+            boot,
+            epoch,
+            state: State::Dialing {
+                attempt: 0,
+                dial_at: Some(now),
+                give_up_at: now + REGISTER_LIMIT,
+            },
+            welcome: None,
+            stages: BTreeMap::new(),
+            running: BTreeMap::new(),
+            awaiting_commit: BTreeSet::new(),
+            unacknowledged: BTreeMap::new(),
+            reports: 0,
+            heartbeats: 0,
+            stale_frames: 0,
+        }
+    }
+
+    /// Where the conversation is, for people.
+    pub(crate) fn describe(&self) -> String {
+        let state = match &self.state {
+            State::Dialing { attempt, .. } if self.welcome.is_some() => format!("orphaned, dial {attempt}"),
+            State::Dialing { attempt, .. } => format!("dialing, dial {attempt}"),
+            State::Greeting { .. } => "greeting".to_owned(),
+            State::Serving { .. } => "serving".to_owned(),
+            State::Leaving { ending, .. } => format!("leaving with {ending:?}"),
+            State::Gone => "gone".to_owned(),
+        };
+        format!(
+            "{state}; epoch {}; {} attempts, {} waiting to commit, {} reports not acknowledged, {} stale frames",
+            self.epoch,
+            self.running.len(),
+            self.awaiting_commit.len(),
+            self.unacknowledged.len(),
+            self.stale_frames
+        )
+    }
+
+    /// When [`Event::Tick`] is due.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Dialing {
+                dial_at, give_up_at, ..
+            } => Some(dial_at.unwrap_or(*give_up_at).min(*give_up_at)),
+            State::Greeting {
+                deadline, give_up_at, ..
+            } => Some(*deadline.min(give_up_at)),
+            State::Serving {
+                heard,
+                heartbeat_at,
+                welcome,
+            } => Some(*heartbeat_at.min(&(*heard + welcome.silence))),
+            State::Leaving { deadline, .. } => Some(*deadline),
+            State::Gone => None,
+        }
+    }
+
+    /// Takes one event.
+    pub(crate) fn handle(&mut self, now: Instant, event: Event, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Connected => self.connected(now, effects),
+            Event::ConnectionLost(reason) => self.connection_lost(now, &reason),
+            Event::Received(envelope) => self.received(now, envelope, effects),
+            Event::TaskStarted { id, pid } => self.task_started(id, pid, effects),
+            Event::CommitWanted { id } => self.commit_wanted(id, effects),
+            Event::TaskEnded { id, metrics, outcome } => self.task_ended(id, metrics, outcome, effects),
+            Event::Stopped { signal } => self.stopped(now, signal, effects),
+            Event::Tick => self.tick(now, effects),
+        }
+    }
+
+    fn send(&self, message: ExecutorMessage, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Send(Envelope {
+            epoch: self.epoch,
+            boot: self.boot,
+            message,
+        }));
+    }
+
+    /// Whether what has to be said can be said now.
+    fn is_heard(&self) -> bool {
+        matches!(
+            self.state,
+            State::Serving { .. } | State::Leaving { connected: true, .. }
+        )
+    }
+
+    // The connection.
+
+    fn connected(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let State::Dialing {
+            attempt, give_up_at, ..
+        } = self.state
+        else {
+            return effects.push(Effect::Disconnect);
+        };
+        self.state = State::Greeting {
+            attempt,
+            deadline: now + GREETING_LIMIT,
+            give_up_at,
+        };
+        let hello = Hello {
+            running: self.held(),
+            ..self.hello.clone()
+        };
+        self.send(ExecutorMessage::Hello(hello), effects);
+    }
+
+    /// Every attempt that nobody else may run: those that run, and those whose report is not safe yet.
+    fn held(&self) -> Vec<TaskAttemptId> {
+        let finished = self.unacknowledged.values().map(|report| report.id);
+        let held: BTreeSet<_> = self.running.keys().copied().chain(finished).collect();
+        held.into_iter().collect()
+    }
+
+    fn connection_lost(&mut self, now: Instant, reason: &str) {
+        match &mut self.state {
+            State::Leaving { connected, .. } => *connected = false,
+            State::Gone => {}
+            State::Dialing { .. } | State::Greeting { .. } | State::Serving { .. } => {
+                self.redial(now, reason)
+            }
+        }
+    }
+
+    fn redial(&mut self, now: Instant, reason: &str) {
+        let (attempt, give_up_at) = match &self.state {
+            State::Dialing {
+                attempt, give_up_at, ..
+            }
+            | State::Greeting {
+                attempt, give_up_at, ..
+            } => (attempt.saturating_add(1), *give_up_at),
+            State::Serving { welcome, .. } => (0, now + welcome.am_lost_ttl),
+            State::Leaving { .. } | State::Gone => return,
+        };
+        tracing::info!(attempt, reason, "no connection to the ApplicationMaster");
+        let dial_at = Some(now + dial_delay(self.boot.0, attempt));
+        self.state = State::Dialing {
+            attempt,
+            dial_at,
+            give_up_at,
+        };
+    }
+
+    fn drop_connection(&mut self, now: Instant, reason: &str, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Disconnect);
+        self.redial(now, reason);
+    }
+
+    fn tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        match &mut self.state {
+            State::Dialing { give_up_at, .. } | State::Greeting { give_up_at, .. } if *give_up_at <= now => {
+                tracing::error!("no ApplicationMaster for too long: leaving");
+                effects.push(Effect::Disconnect);
+                self.leave(now, Ending::UNREACHABLE, LEAVE_GRACE, false, effects);
+            }
+            State::Dialing { attempt, dial_at, .. } if dial_at.is_some_and(|at| at <= now) => {
+                *dial_at = None;
+                effects.push(Effect::Dial { attempt: *attempt });
+            }
+            State::Greeting { deadline, .. } if *deadline <= now => {
+                self.drop_connection(now, "no answer to our hello", effects);
+            }
+            State::Serving { .. } => self.tick_serving(now, effects),
+            State::Leaving { deadline, ending, .. } if *deadline <= now => {
+                effects.push(Effect::Leave(*ending));
+                self.state = State::Gone;
+            }
+            State::Dialing { .. } | State::Greeting { .. } | State::Leaving { .. } | State::Gone => {}
+        }
+    }
+
+    fn tick_serving(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let State::Serving {
+            heard,
+            heartbeat_at,
+            welcome,
+        } = &mut self.state
+        else {
+            return;
+        };
+        if *heard + welcome.silence <= now {
+            return self.drop_connection(now, "the gateway is silent", effects);
+        }
+        if *heartbeat_at <= now {
+            *heartbeat_at = now + welcome.heartbeat;
+            self.send_heartbeat(effects);
+        }
+    }
+
+    fn send_heartbeat(&mut self, effects: &mut Vec<Effect>) {
+        self.heartbeats += 1;
+        let running = self.running.keys().copied().collect();
+        effects.push(Effect::SendHeartbeat {
+            epoch: self.epoch,
+            sequence: self.heartbeats,
+            running,
+        });
+    }
+
+    // Frames.
+
+    fn received(&mut self, now: Instant, envelope: Envelope<GatewayMessage>, effects: &mut Vec<Effect>) {
+        let foreign = envelope.boot != self.boot && envelope.boot != BootNonce(0);
+        if envelope.epoch < self.epoch || foreign {
+            return self.stale(now, effects);
+        }
+        self.epoch = envelope.epoch;
+        match (&mut self.state, envelope.message) {
+            (State::Greeting { .. }, GatewayMessage::Welcome(welcome)) => {
+                self.welcomed(now, welcome, effects)
+            }
+            (State::Greeting { .. }, GatewayMessage::Refused { reason, message }) => {
+                self.refused(now, reason, &message, effects);
+            }
+            (State::Greeting { .. }, _) => self.drop_connection(now, "an answer that is no welcome", effects),
+            (State::Serving { heard, .. }, message) => {
+                *heard = now;
+                self.obey(now, message, effects);
+            }
+            (State::Leaving { .. }, GatewayMessage::Acknowledge { sequences }) => {
+                self.acknowledged(&sequences)
+            }
+            (State::Dialing { .. } | State::Leaving { .. } | State::Gone, _) => self.stale_frames += 1,
+        }
+    }
+
+    /// A frame of an ApplicationMaster that has been replaced, or for an earlier life under our id.
+    fn stale(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.stale_frames += 1;
+        if matches!(self.state, State::Greeting { .. }) {
+            self.drop_connection(now, "an ApplicationMaster that has been replaced", effects);
+        }
+    }
+
+    fn welcomed(&mut self, now: Instant, welcome: Welcome, effects: &mut Vec<Effect>) {
+        self.state = State::Serving {
+            heard: now,
+            heartbeat_at: now + welcome.heartbeat,
+            welcome,
+        };
+        self.welcome = Some(welcome);
+        self.stages.clear();
+        let started = self.running.iter().filter_map(|(id, pid)| Some((*id, (*pid)?)));
+        let started = started.map(|(id, pid)| ExecutorMessage::TaskStarted { id, pid });
+        let reports = self
+            .unacknowledged
+            .values()
+            .cloned()
+            .map(ExecutorMessage::TaskFinished);
+        let commits = self
+            .awaiting_commit
+            .iter()
+            .map(|id| ExecutorMessage::CommitRequest { id: *id });
+        for message in started.chain(reports).chain(commits) {
+            self.send(message, effects);
+        }
+    }
+
+    fn refused(&mut self, now: Instant, reason: Refusal, message: &str, effects: &mut Vec<Effect>) {
+        tracing::warn!(
+            ?reason,
+            message,
+            "the ApplicationMaster does not want this executor: leaving"
+        );
+        let ending = match reason {
+            Refusal::Ending | Refusal::Fenced => Ending::DONE,
+            Refusal::ProtocolVersion
+            | Refusal::Build
+            | Refusal::UnknownExecutor
+            | Refusal::WrongApplication
+            | Refusal::Unspecified => Ending::REFUSED,
+        };
+        self.leave(now, ending, LEAVE_GRACE, false, effects);
+    }
+
+    fn obey(&mut self, now: Instant, message: GatewayMessage, effects: &mut Vec<Effect>) {
+        match message {
+            GatewayMessage::Launch { stages, tasks } => self.launch(stages, tasks, effects),
+            GatewayMessage::Cancel { id, reason, grace } => self.cancel(id, reason, grace, effects),
+            GatewayMessage::CommitDecision { id, granted } => {
+                if self.awaiting_commit.remove(&id) {
+                    effects.push(Effect::DecideCommit { id, granted });
+                }
+            }
+            GatewayMessage::Acknowledge { sequences } => self.acknowledged(&sequences),
+            GatewayMessage::Shutdown { reason, grace } => {
+                tracing::info!(reason, "told to leave");
+                self.leave(now, Ending::DONE, grace, true, effects);
+            }
+            GatewayMessage::Refused { reason, message } => self.refused(now, reason, &message, effects),
+            GatewayMessage::Welcome(_) => self.stale_frames += 1,
+        }
+    }
+
+    fn acknowledged(&mut self, sequences: &[u64]) {
+        for sequence in sequences {
+            self.unacknowledged.remove(sequence);
+        }
+    }
+
+    // Tasks.
+
+    fn launch(&mut self, stages: Vec<StageSpec>, tasks: Vec<TaskSpec>, effects: &mut Vec<Effect>) {
+        self.stages
+            .extend(stages.into_iter().map(|stage| (stage.key, Arc::new(stage))));
+        for task in tasks {
+            if self.is_held(task.id) {
+                tracing::debug!(id = %task.id, "ordered again");
+                continue;
+            }
+            self.running.insert(task.id, None);
+            match self.stages.get(&task.id.stage).cloned() {
+                Some(stage) => effects.push(Effect::Launch {
+                    epoch: self.epoch,
+                    stage,
+                    task,
+                }),
+                None => self.refuse_launch(task.id, effects),
+            }
+        }
+    }
+
+    fn is_held(&self, id: TaskAttemptId) -> bool {
+        self.running.contains_key(&id) || self.unacknowledged.values().any(|report| report.id == id)
+    }
+
+    fn refuse_launch(&mut self, id: TaskAttemptId, effects: &mut Vec<Effect>) {
+        let message = format!("the ApplicationMaster did not describe stage {}", id.stage);
+        let failure = TaskFailure::new(FailureCause::StartFailed(message));
+        self.task_ended(id, TaskMetrics::default(), Err(failure), effects);
+    }
+
+    fn cancel(&self, id: TaskAttemptId, reason: KillReason, grace: Duration, effects: &mut Vec<Effect>) {
+        if self.running.contains_key(&id) {
+            effects.push(Effect::Cancel { id, reason, grace });
+        }
+    }
+
+    fn task_started(&mut self, id: TaskAttemptId, pid: u32, effects: &mut Vec<Effect>) {
+        let Some(known) = self.running.get_mut(&id) else {
+            return;
+        };
+        *known = Some(pid);
+        if self.is_heard() {
+            self.send(ExecutorMessage::TaskStarted { id, pid }, effects);
+        }
+    }
+
+    fn commit_wanted(&mut self, id: TaskAttemptId, effects: &mut Vec<Effect>) {
+        if !self.running.contains_key(&id) {
+            return;
+        }
+        self.awaiting_commit.insert(id);
+        if self.is_heard() {
+            self.send(ExecutorMessage::CommitRequest { id }, effects);
+        }
+    }
+
+    fn task_ended(
+        &mut self,
+        id: TaskAttemptId,
+        metrics: TaskMetrics,
+        outcome: Result<(), TaskFailure>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.running.remove(&id).is_none() {
+            return;
+        }
+        self.awaiting_commit.remove(&id);
+        self.reports += 1;
+        let report = TaskReport {
+            sequence: self.reports,
+            id,
+            metrics,
+            outcome,
+        };
+        self.unacknowledged.insert(report.sequence, report.clone());
+        if self.is_heard() {
+            self.send(ExecutorMessage::TaskFinished(report), effects);
+        }
+        self.leave_when_empty(effects);
+    }
+
+    // The end.
+
+    fn stopped(&mut self, now: Instant, signal: i32, effects: &mut Vec<Effect>) {
+        let connected = self.is_heard();
+        if connected {
+            let reason = format!("ended by signal {signal}");
+            self.send(ExecutorMessage::Goodbye { reason }, effects);
+        }
+        self.begin_leaving(
+            Ending::Signal(signal),
+            connected,
+            STOP_GRACE,
+            now + STOP_LIMIT,
+            effects,
+        );
+    }
+
+    fn leave(
+        &mut self,
+        now: Instant,
+        ending: Ending,
+        grace: Duration,
+        connected: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !matches!(self.state, State::Leaving { .. } | State::Gone) {
+            self.begin_leaving(ending, connected, grace, now + grace + REPORT_TIME, effects);
+        }
+    }
+
+    fn begin_leaving(
+        &mut self,
+        ending: Ending,
+        connected: bool,
+        grace: Duration,
+        deadline: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        if matches!(self.state, State::Gone) {
+            return;
+        }
+        self.state = State::Leaving {
+            deadline,
+            ending,
+            connected,
+        };
+        let reason = KillReason::ExecutorStopping;
+        effects.extend(self.running.keys().map(|id| Effect::Cancel {
+            id: *id,
+            reason,
+            grace,
+        }));
+        self.leave_when_empty(effects);
+    }
+
+    fn leave_when_empty(&mut self, effects: &mut Vec<Effect>) {
+        if let State::Leaving { ending, .. } = self.state
+            && self.running.is_empty()
+        {
+            effects.push(Effect::Leave(ending));
+            self.state = State::Gone;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,556 @@
+//! Behaviours of the session one by one, then whole conversations in random order.
+
+use proptest::prelude::*;
+use wire::id::ExecutorId;
+use wire::task::{Body, Capture, Feed};
+use wire::version::PROTOCOL;
+
+use super::*;
+
+const BOOT: BootNonce = BootNonce(7);
+const WELCOME: Welcome = Welcome {
+    heartbeat: Duration::from_secs(3),
+    silence: Duration::from_secs(15),
+    am_lost_ttl: Duration::from_secs(900),
+};
+const STAGE: StageKey = StageKey {
+    job: 0,
+    stage: 0,
+    stage_attempt: 0,
+};
+
+fn hello() -> Hello {
+    Hello {
+        protocol: PROTOCOL,
+        build: "b".to_owned(),
+        application: "application_1_0001".to_owned(),
+        executor: "container_1_0001_01_000002".parse::<ExecutorId>().unwrap(),
+        host: "node".to_owned(),
+        pid: 1,
+        slots: 2,
+        memory: 1,
+        started_unix_ms: 0,
+        running: Vec::new(),
+    }
+}
+
+fn stage() -> StageSpec {
+    StageSpec {
+        key: STAGE,
+        name: "count".to_owned(),
+        tasks: 10,
+        body: Body::Shell("true".to_owned()),
+        environment: Vec::new(),
+        feed: Feed::None,
+        capture: Capture::Log,
+        output: None,
+        files: Vec::new(),
+        timeout: None,
+        memory_limit: None,
+    }
+}
+
+fn id(partition: u32) -> TaskAttemptId {
+    TaskAttemptId {
+        stage: STAGE,
+        partition,
+        attempt: 0,
+    }
+}
+
+fn task(partition: u32) -> TaskSpec {
+    TaskSpec {
+        id: id(partition),
+        item: None,
+        inputs: Vec::new(),
+    }
+}
+
+fn launch(partition: u32) -> GatewayMessage {
+    GatewayMessage::Launch {
+        stages: vec![stage()],
+        tasks: vec![task(partition)],
+    }
+}
+
+struct Talk {
+    session: Session,
+    start: Instant,
+    now: Instant,
+}
+
+impl Talk {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            session: Session::new(hello(), BOOT, Epoch(1), now),
+            start: now,
+            now,
+        }
+    }
+
+    fn serving() -> Self {
+        let mut talk = Self::new();
+        talk.tick();
+        talk.event(Event::Connected);
+        talk.hear(GatewayMessage::Welcome(WELCOME));
+        talk
+    }
+
+    fn event(&mut self, event: Event) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.session.handle(self.now, event, &mut effects);
+        effects
+    }
+
+    /// Goes on to the next deadline.
+    fn tick(&mut self) -> Vec<Effect> {
+        self.now = self.session.next_deadline().unwrap().max(self.now);
+        self.event(Event::Tick)
+    }
+
+    fn hear(&mut self, message: GatewayMessage) -> Vec<Effect> {
+        self.hear_from(1, message)
+    }
+
+    fn hear_from(&mut self, epoch: u32, message: GatewayMessage) -> Vec<Effect> {
+        self.event(Event::Received(Envelope {
+            epoch: Epoch(epoch),
+            boot: BOOT,
+            message,
+        }))
+    }
+
+    fn end(&mut self, partition: u32) -> Vec<Effect> {
+        self.event(Event::TaskEnded {
+            id: id(partition),
+            metrics: TaskMetrics::default(),
+            outcome: Ok(()),
+        })
+    }
+
+    /// Loses the connection and is welcomed on a new one.
+    fn reconnect(&mut self) -> Vec<Effect> {
+        self.event(Event::ConnectionLost("test".to_owned()));
+        self.tick();
+        let mut effects = self.event(Event::Connected);
+        effects.extend(self.hear(GatewayMessage::Welcome(WELCOME)));
+        effects
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.now.saturating_duration_since(self.start)
+    }
+}
+
+fn sent(effects: &[Effect]) -> Vec<&ExecutorMessage> {
+    let message = |effect| match effect {
+        &Effect::Send(ref envelope) => Some(&envelope.message),
+        _ => None,
+    };
+    effects.iter().filter_map(message).collect()
+}
+
+fn finished(effects: &[Effect]) -> Vec<u64> {
+    let sequence = |message: &ExecutorMessage| match message {
+        ExecutorMessage::TaskFinished(report) => Some(report.sequence),
+        _ => None,
+    };
+    sent(effects).into_iter().filter_map(sequence).collect()
+}
+
+fn launches(effects: &[Effect]) -> usize {
+    effects
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Launch { .. }))
+        .count()
+}
+
+#[test]
+fn it_dials_at_once_and_says_hello() {
+    let mut talk = Talk::new();
+    assert_eq!(talk.tick(), [Effect::Dial { attempt: 0 }]);
+    assert_eq!(talk.elapsed(), Duration::ZERO);
+    assert!(matches!(
+        sent(&talk.event(Event::Connected))[..],
+        [ExecutorMessage::Hello(_)]
+    ));
+}
+
+#[test]
+fn it_gives_up_when_it_is_never_welcomed() {
+    let mut talk = Talk::new();
+    let effects = loop {
+        let effects = talk.tick();
+        match effects.as_slice() {
+            [Effect::Dial { .. }] => drop(talk.event(Event::ConnectionLost("refused".to_owned()))),
+            _ => break effects,
+        }
+    };
+    assert_eq!(talk.elapsed(), REGISTER_LIMIT);
+    assert_eq!(effects.last(), Some(&Effect::Leave(Ending::UNREACHABLE)));
+    assert_eq!(talk.session.next_deadline(), None);
+}
+
+#[test]
+fn a_gateway_that_never_answers_a_hello_is_dialed_again() {
+    let mut talk = Talk::new();
+    talk.tick();
+    talk.event(Event::Connected);
+    assert_eq!(talk.tick(), [Effect::Disconnect]);
+    assert_eq!(talk.elapsed(), GREETING_LIMIT);
+    assert_eq!(talk.tick(), [Effect::Dial { attempt: 1 }]);
+}
+
+#[test]
+fn heartbeats_go_out_at_the_interval_that_was_asked_for() {
+    let mut talk = Talk::serving();
+    talk.hear(launch(3));
+    let effects = talk.tick();
+    assert_eq!(
+        effects,
+        [Effect::SendHeartbeat {
+            epoch: Epoch(1),
+            sequence: 1,
+            running: vec![id(3)]
+        }]
+    );
+    assert_eq!(talk.elapsed(), WELCOME.heartbeat);
+    talk.tick();
+    assert_eq!(talk.elapsed(), WELCOME.heartbeat * 2);
+}
+
+#[test]
+fn silence_ends_the_connection_but_no_task() {
+    let mut talk = Talk::serving();
+    talk.hear(launch(0));
+    let effects = loop {
+        let effects = talk.tick();
+        if !matches!(effects[..], [Effect::SendHeartbeat { .. }]) {
+            break effects;
+        }
+    };
+    assert_eq!(effects, [Effect::Disconnect]);
+    assert_eq!(talk.elapsed(), WELCOME.silence);
+    assert_eq!(talk.session.held(), [id(0)]);
+}
+
+#[test]
+fn an_orphan_finishes_its_tasks_keeps_the_reports_and_leaves_after_its_time() {
+    let mut talk = Talk::serving();
+    talk.hear(launch(0));
+    talk.event(Event::ConnectionLost("reset".to_owned()));
+    assert_eq!(talk.end(0), []);
+    let effects = loop {
+        let effects = talk.tick();
+        match effects.as_slice() {
+            [Effect::Dial { .. }] => drop(talk.event(Event::ConnectionLost("refused".to_owned()))),
+            _ => break effects,
+        }
+    };
+    assert_eq!(talk.elapsed(), WELCOME.am_lost_ttl);
+    assert_eq!(effects.last(), Some(&Effect::Leave(Ending::UNREACHABLE)));
+}
+
+#[test]
+fn a_report_is_sent_again_until_it_is_acknowledged() {
+    let mut talk = Talk::serving();
+    talk.hear(launch(0));
+    assert_eq!(finished(&talk.end(0)), [1]);
+    let effects = talk.reconnect();
+    assert_eq!(finished(&effects), [1]);
+    let held = sent(&effects).into_iter().find_map(|message| match message {
+        ExecutorMessage::Hello(hello) => Some(hello.running.clone()),
+        _ => None,
+    });
+    assert_eq!(
+        held,
+        Some(vec![id(0)]),
+        "nobody else may run what we are about to report"
+    );
+    talk.hear(GatewayMessage::Acknowledge { sequences: vec![1] });
+    assert_eq!(finished(&talk.reconnect()), [0; 0]);
+}
+
+#[test]
+fn what_a_lost_connection_swallowed_is_said_again() {
+    let mut talk = Talk::serving();
+    talk.hear(launch(0));
+    talk.hear(launch(1));
+    talk.event(Event::TaskStarted { id: id(0), pid: 10 });
+    talk.event(Event::ConnectionLost("reset".to_owned()));
+    talk.event(Event::CommitWanted { id: id(0) });
+    talk.event(Event::TaskStarted { id: id(1), pid: 11 });
+    talk.tick();
+    talk.event(Event::Connected);
+    let effects = talk.hear(GatewayMessage::Welcome(WELCOME));
+    let expected = [
+        &ExecutorMessage::TaskStarted { id: id(0), pid: 10 },
+        &ExecutorMessage::TaskStarted { id: id(1), pid: 11 },
+        &ExecutorMessage::CommitRequest { id: id(0) },
+    ];
+    assert_eq!(sent(&effects), expected);
+}
+
+#[test]
+fn an_attempt_that_is_held_is_not_launched_again() {
+    let mut talk = Talk::serving();
+    assert_eq!(launches(&talk.hear(launch(0))), 1);
+    assert_eq!(launches(&talk.hear(launch(0))), 0);
+    talk.end(0);
+    assert_eq!(launches(&talk.hear(launch(0))), 0);
+}
+
+#[test]
+fn a_task_of_an_unknown_stage_fails_and_is_reported() {
+    let mut talk = Talk::serving();
+    let effects = talk.hear(GatewayMessage::Launch {
+        stages: Vec::new(),
+        tasks: vec![task(0)],
+    });
+    let [ExecutorMessage::TaskFinished(report)] = sent(&effects)[..] else {
+        panic!("{effects:?}");
+    };
+    assert!(matches!(
+        report.outcome.as_ref().unwrap_err().cause,
+        FailureCause::StartFailed(_)
+    ));
+}
+
+#[test]
+fn a_commit_is_decided_once_and_only_for_those_who_asked() {
+    let mut talk = Talk::serving();
+    talk.hear(launch(0));
+    let granted = || GatewayMessage::CommitDecision {
+        id: id(0),
+        granted: true,
+    };
+    assert_eq!(talk.hear(granted()), []);
+    talk.event(Event::CommitWanted { id: id(0) });
+    assert_eq!(
+        talk.hear(granted()),
+        [Effect::DecideCommit {
+            id: id(0),
+            granted: true
+        }]
+    );
+    assert_eq!(talk.hear(granted()), []);
+}
+
+#[test]
+fn a_lower_epoch_changes_nothing_and_a_higher_one_is_obeyed() {
+    let mut talk = Talk::serving();
+    assert_eq!(launches(&talk.hear_from(2, launch(0))), 1);
+    assert_eq!(talk.hear_from(1, launch(1)), []);
+    assert_eq!(
+        talk.hear_from(
+            1,
+            GatewayMessage::Shutdown {
+                reason: String::new(),
+                grace: Duration::ZERO
+            }
+        ),
+        []
+    );
+    assert_eq!(talk.session.held(), [id(0)]);
+}
+
+#[test]
+fn an_old_application_master_that_welcomes_us_is_left() {
+    let mut talk = Talk::serving();
+    talk.hear_from(2, launch(0));
+    talk.event(Event::ConnectionLost("reset".to_owned()));
+    talk.tick();
+    talk.event(Event::Connected);
+    assert_eq!(
+        talk.hear_from(1, GatewayMessage::Welcome(WELCOME)),
+        [Effect::Disconnect]
+    );
+}
+
+#[test]
+fn a_message_for_another_life_of_this_executor_changes_nothing() {
+    let mut talk = Talk::serving();
+    let effects = talk.event(Event::Received(Envelope {
+        epoch: Epoch(1),
+        boot: BootNonce(8),
+        message: launch(0),
+    }));
+    assert_eq!(effects, []);
+}
+
+#[test]
+fn each_refusal_ends_the_executor() {
+    let endings = [
+        (Refusal::Ending, Ending::DONE),
+        (Refusal::Fenced, Ending::DONE),
+        (Refusal::Build, Ending::REFUSED),
+        (Refusal::ProtocolVersion, Ending::REFUSED),
+        (Refusal::UnknownExecutor, Ending::REFUSED),
+        (Refusal::WrongApplication, Ending::REFUSED),
+        (Refusal::Unspecified, Ending::REFUSED),
+    ];
+    for (reason, ending) in endings {
+        let mut talk = Talk::new();
+        talk.tick();
+        talk.event(Event::Connected);
+        let effects = talk.hear(GatewayMessage::Refused {
+            reason,
+            message: String::new(),
+        });
+        assert_eq!(effects, [Effect::Leave(ending)], "{reason:?}");
+    }
+}
+
+#[test]
+fn a_shutdown_ends_the_tasks_and_reports_them_before_leaving() {
+    let mut talk = Talk::serving();
+    talk.hear(launch(0));
+    let grace = Duration::from_secs(9);
+    let effects = talk.hear(GatewayMessage::Shutdown {
+        reason: String::new(),
+        grace,
+    });
+    assert_eq!(
+        effects,
+        [Effect::Cancel {
+            id: id(0),
+            reason: KillReason::ExecutorStopping,
+            grace
+        }]
+    );
+    let effects = talk.end(0);
+    assert_eq!(finished(&effects), [1]);
+    assert_eq!(effects.last(), Some(&Effect::Leave(Ending::DONE)));
+}
+
+#[test]
+fn a_signal_ends_everything_within_the_time_that_yarn_gives() {
+    let mut talk = Talk::serving();
+    talk.hear(launch(0));
+    let effects = talk.event(Event::Stopped { signal: 15 });
+    assert!(matches!(sent(&effects)[..], [ExecutorMessage::Goodbye { .. }]));
+    assert!(matches!(
+        effects[1],
+        Effect::Cancel {
+            grace: STOP_GRACE,
+            ..
+        }
+    ));
+    assert_eq!(talk.tick(), [Effect::Leave(Ending::Signal(15))]);
+    assert_eq!(talk.elapsed(), STOP_LIMIT);
+}
+
+#[test]
+fn nothing_is_launched_while_leaving() {
+    let mut talk = Talk::serving();
+    talk.hear(launch(0));
+    talk.hear(GatewayMessage::Shutdown {
+        reason: String::new(),
+        grace: Duration::from_secs(9),
+    });
+    assert_eq!(talk.hear(launch(1)), []);
+}
+
+/// One step of a random conversation.
+#[derive(Debug, Clone)]
+enum Step {
+    Connect,
+    Lose,
+    Tick,
+    Hear(u32, u8, u32),
+    Started(u32),
+    WantCommit(u32),
+    End(u32),
+    Stop,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => Just(Step::Connect),
+        2 => Just(Step::Lose),
+        4 => Just(Step::Tick),
+        12 => (1_u32..4, 0_u8..6, 0_u32..4).prop_map(|(epoch, kind, task)| Step::Hear(epoch, kind, task)),
+        3 => (0_u32..4).prop_map(Step::Started),
+        3 => (0_u32..4).prop_map(Step::WantCommit),
+        4 => (0_u32..4).prop_map(Step::End),
+        1 => Just(Step::Stop),
+    ];
+    prop::collection::vec(step, 0..120)
+}
+
+fn message(kind: u8, partition: u32) -> GatewayMessage {
+    match kind {
+        0 | 1 => GatewayMessage::Welcome(WELCOME),
+        2 | 3 => launch(partition),
+        4 => GatewayMessage::CommitDecision {
+            id: id(partition),
+            granted: true,
+        },
+        _ => GatewayMessage::Acknowledge {
+            sequences: vec![u64::from(partition) + 1],
+        },
+    }
+}
+
+fn play(talk: &mut Talk, step: &Step) -> Vec<Effect> {
+    match *step {
+        Step::Connect => talk.event(Event::Connected),
+        Step::Lose => talk.event(Event::ConnectionLost("test".to_owned())),
+        Step::Tick if talk.session.next_deadline().is_none() => Vec::new(),
+        Step::Tick => talk.tick(),
+        Step::Hear(epoch, kind, partition) => talk.hear_from(epoch, message(kind, partition)),
+        Step::Started(partition) => talk.event(Event::TaskStarted {
+            id: id(partition),
+            pid: 1,
+        }),
+        Step::WantCommit(partition) => talk.event(Event::CommitWanted { id: id(partition) }),
+        Step::End(partition) => talk.end(partition),
+        Step::Stop => talk.event(Event::Stopped { signal: 15 }),
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_the_promises_hold(steps in steps()) {
+        let mut talk = Talk::new();
+        let mut left = false;
+        let mut highest = Epoch(1);
+        for step in steps {
+            let held = talk.session.held();
+            let before = talk.session.unacknowledged.len();
+            let effects = play(&mut talk, &step);
+            let begins = |effect: &Effect| matches!(effect, Effect::Launch { .. } | Effect::Dial { .. });
+            let begun = effects.iter().any(begins);
+            prop_assert!(!left || !begun);
+            for effect in &effects {
+                match effect {
+                    Effect::Launch { task, .. } => prop_assert!(!held.contains(&task.id)),
+                    Effect::Leave(_) => {
+                        prop_assert!(!left);
+                        left = true;
+                    }
+                    Effect::Send(envelope) => prop_assert!(envelope.epoch >= highest),
+                    _ => {}
+                }
+            }
+            if let Step::Hear(epoch, ..) = step {
+                if Epoch(epoch) < highest {
+                    prop_assert!(effects.iter().all(|effect| *effect == Effect::Disconnect));
+                }
+            } else {
+                prop_assert!(talk.session.unacknowledged.len() >= before, "a report was forgotten");
+            }
+            highest = highest.max(talk.session.epoch);
+            prop_assert_eq!(talk.session.next_deadline().is_none(), left);
+        }
+    }
+
+    #[test]
+    fn the_same_events_have_the_same_effects(steps in steps()) {
+        let (mut one, mut other) = (Talk::new(), Talk::new());
+        for step in steps {
+            prop_assert_eq!(play(&mut one, &step), play(&mut other, &step));
+        }
+    }
+}

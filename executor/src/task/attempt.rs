@@ -1,0 +1,544 @@
+//! The life of one attempt: directory, input, command, result, commit.
+//!
+//! An attempt ends exactly once, with an outcome, and leaves no process, no directory and, unless it committed, no
+//! result behind. Whatever ends it early (an order, its timeout, its memory, an input that cannot be read, a result
+//! that cannot be written) is the cause that is reported; how its processes then died is not.
+
+use std::future::Future;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use futures::FutureExt;
+use futures::future::{pending, try_join};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+use wire::failure::{FailureCause, KillReason, TaskFailure};
+use wire::id::{Epoch, TaskAttemptId};
+use wire::task::{Capture, Feed, StageSpec, TaskMetrics, TaskSpec};
+
+use crate::board::Board;
+use crate::children::{Child, Children, Exit};
+use crate::session::Event;
+use crate::settings::Settings;
+use crate::storage::Storage;
+use crate::task::capture::Place;
+use crate::task::command::{command, environment, explain_start, marker, write_input_list};
+use crate::task::directory::{Directory, log_name};
+use crate::task::feed;
+use crate::task::log::{BoundedLog, LOG_LIMIT};
+use crate::task::stream::PipeReader;
+use crate::task::tree::TaskTree;
+
+/// How long processes get after SIGTERM when the timeout has passed.
+const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
+
+/// How long processes that a successful command left behind may go on writing its result (`cmd > >(sort)` in bash
+/// does not wait for `sort`).
+const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
+
+/// How long the last words of processes that were ended may take to be read.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// What all attempts of an executor share.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) storage: Arc<Storage>,
+    pub(crate) children: Arc<Children>,
+    pub(crate) board: Arc<Board>,
+}
+
+/// An order to end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cancellation {
+    pub(crate) reason: KillReason,
+    pub(crate) grace: Duration,
+}
+
+/// What is to be run.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) epoch: Epoch,
+    pub(crate) stage: Arc<StageSpec>,
+    pub(crate) task: TaskSpec,
+}
+
+/// The attempt's ends of what is said to it and by it.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    pub(crate) cancel: watch::Receiver<Option<Cancellation>>,
+    pub(crate) decision: watch::Receiver<Option<bool>>,
+    pub(crate) events: mpsc::Sender<Event>,
+}
+
+/// What an attempt used so far.
+#[derive(Debug, Default)]
+struct Meter {
+    peak: AtomicU64,
+    input: AtomicU64,
+    output: AtomicU64,
+    cpu: Mutex<(Duration, Duration)>,
+}
+
+/// Why an attempt ends early, and how long its processes get.
+#[derive(Debug)]
+struct Interruption {
+    cause: FailureCause,
+    grace: Duration,
+}
+
+/// One attempt.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    context: Arc<Context>,
+    order: Order,
+    lines: Lines,
+    started: Instant,
+    meter: Meter,
+    stdout: Mutex<BoundedLog>,
+    stderr: Mutex<BoundedLog>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until there is a value. The sender lives as long as the attempt; without it there never will be one.
+async fn received<T: Copy>(receiver: &watch::Receiver<Option<T>>) -> T {
+    let mut receiver = receiver.clone();
+    let value = receiver
+        .wait_for(Option::is_some)
+        .await
+        .ok()
+        .and_then(|value| *value);
+    match value {
+        Some(value) => value,
+        None => pending().await,
+    }
+}
+
+impl Attempt {
+    pub(crate) fn new(context: Arc<Context>, order: Order, lines: Lines) -> Self {
+        let log = |stream: &str| {
+            let name = log_name(order.task.id, &order.stage.name, stream);
+            Mutex::new(BoundedLog::new(
+                context.settings.logs.join(name),
+                LOG_LIMIT,
+                TaskFailure::STDERR_TAIL,
+            ))
+        };
+        let (stdout, stderr) = (log("stdout"), log("stderr"));
+        Self {
+            context,
+            order,
+            lines,
+            started: Instant::now(),
+            meter: Meter::default(),
+            stdout,
+            stderr,
+        }
+    }
+
+    fn id(&self) -> TaskAttemptId {
+        self.order.task.id
+    }
+
+    fn enter(&self, phase: &'static str) {
+        self.context.board.enter(self.id(), phase);
+    }
+
+    /// Fails only when the executor is ending, and then nobody listens.
+    async fn tell(&self, event: Event) {
+        drop(self.lines.events.send(event).await);
+    }
+
+    /// Runs the attempt to its end.
+    pub(crate) async fn run(self) -> (TaskMetrics, Result<(), TaskFailure>) {
+        self.enter("preparing");
+        let result = self.execute().await;
+        lock(&self.stdout).finish();
+        lock(&self.stderr).finish();
+        let failed = |cause| TaskFailure {
+            cause,
+            stderr_tail: lock(&self.stderr).tail(),
+        };
+        (self.metrics(), result.map_err(failed))
+    }
+
+    fn metrics(&self) -> TaskMetrics {
+        let (cpu_user, cpu_system) = *lock(&self.meter.cpu);
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        TaskMetrics {
+            wall: self.started.elapsed(),
+            cpu_user,
+            cpu_system,
+            peak_resident: read(&self.meter.peak),
+            input_bytes: read(&self.meter.input),
+            output_bytes: read(&self.meter.output),
+            stderr_bytes: lock(&self.stderr).total(),
+        }
+    }
+
+    async fn execute(&self) -> Result<(), FailureCause> {
+        let Order { stage, task, .. } = &self.order;
+        let container = &self.context.settings.directory;
+        let directory = Directory::create(container, task.id, stage).map_err(FailureCause::StartFailed)?;
+        let Some(place) = self.place()? else {
+            return Box::pin(self.produce(&directory, None)).await;
+        };
+        let produced = Box::pin(self.produce(&directory, Some(&place))).await;
+        let done = match produced {
+            Ok(()) => Box::pin(self.commit(&place)).await,
+            failed => failed,
+        };
+        if done.is_err() {
+            self.enter("cleaning up");
+            place.discard().await;
+        }
+        done
+    }
+
+    fn place(&self) -> Result<Option<Place>, FailureCause> {
+        let Order { stage, task, .. } = &self.order;
+        if stage.capture == Capture::Log {
+            return Ok(None);
+        }
+        let output = stage.output.as_deref().unwrap_or_default();
+        Place::new(
+            &self.context.storage,
+            output,
+            &self.context.settings.executor,
+            task.id,
+        )
+        .map(Some)
+    }
+
+    /// Resolves when the attempt has to end.
+    async fn interrupted(&self) -> Interruption {
+        tokio::select! {
+            biased;
+            cancellation = received(&self.lines.cancel) => {
+                let Cancellation { reason, grace } = cancellation;
+                Interruption { cause: FailureCause::Killed(reason), grace }
+            }
+            limit = self.timed_out() => {
+                Interruption { cause: FailureCause::Timeout(limit), grace: TIMEOUT_GRACE }
+            }
+        }
+    }
+
+    async fn timed_out(&self) -> Duration {
+        let Some(limit) = self.order.stage.timeout else {
+            return pending().await;
+        };
+        sleep(limit.saturating_sub(self.started.elapsed())).await;
+        limit
+    }
+
+    /// Does `work` unless the attempt has to end before.
+    async fn unless_interrupted<T>(
+        &self,
+        work: impl Future<Output = Result<T, FailureCause>>,
+    ) -> Result<T, FailureCause> {
+        tokio::select! {
+            biased;
+            interruption = self.interrupted() => Err(interruption.cause),
+            done = work => done,
+        }
+    }
+
+    /// Runs the command and has its result complete at the place, not committed.
+    async fn produce(&self, directory: &Directory, place: Option<&Place>) -> Result<(), FailureCause> {
+        let Order { epoch, stage, task } = &self.order;
+        let mut environment = environment(&self.context.settings, *epoch, stage, task, directory);
+        if task.inputs.len() > 1 {
+            let list = directory.input_list();
+            let fail = |error: io::Error| FailureCause::StartFailed(format!("no list of inputs: {error}"));
+            write_input_list(task, &list).map_err(fail)?;
+            environment.insert("DRAWLOOM_INPUTS".into(), list.into());
+        }
+        if stage.feed == Feed::File && !task.inputs.is_empty() {
+            let copy = self.unless_interrupted(self.copy_input(directory)).await?;
+            environment.insert("DRAWLOOM_INPUT_FILE".into(), copy.into());
+        }
+        let feeds = self.feeds_stdin();
+        let mut command =
+            command(stage, &environment, directory, feeds).map_err(FailureCause::StartFailed)?;
+        let started = self.context.children.spawn(&mut command);
+        let child = started.map_err(|error| FailureCause::StartFailed(explain_start(stage, &error)))?;
+        drop(command);
+        let exit = Box::pin(self.run_command(child, directory, place)).await?;
+        *lock(&self.meter.cpu) = (exit.cpu_user, exit.cpu_system);
+        judge(exit.status)?;
+        match place {
+            Some(place) if stage.capture == Capture::Directory => {
+                self.enter("storing the result");
+                self.unless_interrupted(place.upload(&directory.output(), &self.meter.output))
+                    .await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn feeds_stdin(&self) -> bool {
+        self.order.stage.feed == Feed::Stdin && !self.order.task.inputs.is_empty()
+    }
+
+    async fn copy_input(&self, directory: &Directory) -> Result<std::path::PathBuf, FailureCause> {
+        self.enter("copying input");
+        let inputs = &self.order.task.inputs;
+        let name = match inputs.as_slice() {
+            [single] => single.uri.rsplit('/').next(),
+            _ => None,
+        };
+        let path = directory.input(name);
+        feed::to_file(&self.context.storage, inputs, &path, &self.meter.input).await?;
+        Ok(path)
+    }
+
+    async fn run_command(
+        &self,
+        child: Child,
+        directory: &Directory,
+        place: Option<&Place>,
+    ) -> Result<Exit, FailureCause> {
+        let pid = child.pid;
+        self.enter("running");
+        self.context.board.set_pid(self.id(), pid);
+        self.tell(Event::TaskStarted {
+            id: self.id(),
+            pid: pid.unsigned_abs(),
+        })
+        .await;
+        let tree = TaskTree::new(pid, &marker(self.id()), directory.path().to_owned());
+        let mut body = std::pin::pin!(self.run_to_end(child, &tree, place).fuse());
+        let interruption = tokio::select! {
+            biased;
+            interruption = self.interrupted() => interruption,
+            interruption = self.watch_memory(&tree) => interruption,
+            done = &mut body => {
+                if done.is_err() {
+                    tree.kill().await;
+                }
+                return done;
+            }
+        };
+        self.enter("ending");
+        // The body goes on meanwhile: what the processes say to the end is read.
+        let last_words = async {
+            drop((&mut body).await);
+            pending::<()>().await;
+        };
+        let end = async {
+            tree.end(interruption.grace).await;
+            sleep(LAST_WORDS.min(interruption.grace)).await;
+        };
+        tokio::select! {
+            () = end => {}
+            () = last_words => {}
+        }
+        Err(interruption.cause)
+    }
+
+    /// Samples the memory of all processes and resolves when it is above the limit.
+    async fn watch_memory(&self, tree: &TaskTree) -> Interruption {
+        let limit = self.order.stage.memory_limit;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            sleep(pause).await;
+            let resident = tree.resident();
+            let peak = self
+                .meter
+                .peak
+                .fetch_max(resident, Ordering::Relaxed)
+                .max(resident);
+            self.context.board.set_resident(self.id(), resident);
+            if let Some(limit) = limit.filter(|limit| resident > *limit) {
+                return Interruption {
+                    cause: FailureCause::MemoryLimit { limit, peak },
+                    grace: Duration::ZERO,
+                };
+            }
+            pause = next_pause(pause, resident, limit);
+        }
+    }
+
+    /// From the started command to the end of all its processes and pipes.
+    async fn run_to_end(
+        &self,
+        child: Child,
+        tree: &TaskTree,
+        place: Option<&Place>,
+    ) -> Result<Exit, FailureCause> {
+        let Child {
+            stdin,
+            stdout,
+            stderr,
+            exit,
+            ..
+        } = child;
+        let (exited, mut exit_seen) = watch::channel(false);
+        let (gone, gone_seen) = watch::channel(false);
+        let (closed, mut closed_seen) = watch::channel(false);
+        let feed = async {
+            let Some(stdin) = stdin else {
+                return Ok(());
+            };
+            tokio::select! {
+                fed = feed::to_pipe(&self.context.storage, &self.order.task.inputs, stdin.into(), &self.meter.input) => fed,
+                _ = exit_seen.wait_for(|exited| *exited) => Ok(()),
+            }
+        };
+        let outputs = async {
+            let stdout = self.take_stdout(stdout.map(OwnedFd::from), gone_seen.clone(), place);
+            let stderr = self.log_stream(stderr.map(OwnedFd::from), gone_seen.clone(), &self.stderr);
+            let done = try_join(stdout, stderr).await;
+            closed.send_replace(true);
+            done
+        };
+        let ending = async {
+            let stopping = |_| FailureCause::Killed(KillReason::ExecutorStopping);
+            let exit = exit.await.map_err(stopping)?;
+            exited.send_replace(true);
+            if exit.status.success() {
+                drop(timeout(LEFTOVER_GRACE, closed_seen.wait_for(|closed| *closed)).await);
+            }
+            self.end_leftovers(tree).await;
+            gone.send_replace(true);
+            Ok(exit)
+        };
+        let ((exit, ()), _) = try_join(try_join(ending, feed), outputs).await?;
+        Ok(exit)
+    }
+
+    async fn end_leftovers(&self, tree: &TaskTree) {
+        if !tree.is_empty() {
+            lock(&self.stderr)
+                .write(b"[drawloom: the command ended and left processes behind; they were ended]\n");
+            tree.kill().await;
+        }
+    }
+
+    async fn take_stdout(
+        &self,
+        pipe: Option<OwnedFd>,
+        gone: watch::Receiver<bool>,
+        place: Option<&Place>,
+    ) -> Result<(), FailureCause> {
+        match (place, pipe) {
+            (Some(place), Some(pipe)) if self.order.stage.capture == Capture::Stdout => {
+                let mut pipe = PipeReader::new(pipe, gone).map_err(no_pipe)?;
+                place.write_stream(&mut pipe, &self.meter.output).await
+            }
+            (_, pipe) => self.log_stream(pipe, gone, &self.stdout).await,
+        }
+    }
+
+    async fn log_stream(
+        &self,
+        pipe: Option<OwnedFd>,
+        gone: watch::Receiver<bool>,
+        log: &Mutex<BoundedLog>,
+    ) -> Result<(), FailureCause> {
+        let Some(pipe) = pipe else {
+            return Ok(());
+        };
+        let mut pipe = PipeReader::new(pipe, gone).map_err(no_pipe)?;
+        let mut buffer = BytesMut::new();
+        while pipe.read(&mut buffer).await.map_err(no_pipe)? > 0 {
+            lock(log).write(&buffer);
+            buffer.clear();
+        }
+        Ok(())
+    }
+
+    /// Asks for permission and puts the result in place.
+    async fn commit(&self, place: &Place) -> Result<(), FailureCause> {
+        self.enter("waiting to commit");
+        self.tell(Event::CommitWanted { id: self.id() }).await;
+        let granted = tokio::select! {
+            biased;
+            granted = received(&self.lines.decision) => granted,
+            cancellation = received(&self.lines.cancel) => return Err(FailureCause::Killed(cancellation.reason)),
+        };
+        if !granted {
+            return Err(FailureCause::CommitDenied);
+        }
+        self.enter("committing");
+        place.commit().await
+    }
+}
+
+fn no_pipe(error: io::Error) -> FailureCause {
+    FailureCause::Unclassified(format!("cannot read what the command writes: {error}"))
+}
+
+/// What the end of a command means, when nobody ended it.
+fn judge(status: ExitStatus) -> Result<(), FailureCause> {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => Ok(()),
+        (Some(code), _) => Err(FailureCause::ExitCode(code)),
+        (None, signal) => {
+            let signal = signal.unwrap_or_default();
+            Err(FailureCause::Signal {
+                signal,
+                core_dumped: status.core_dumped(),
+            })
+        }
+    }
+}
+
+/// How long until memory is looked at again: soon after the start and near the limit, else once a second.
+fn next_pause(pause: Duration, resident: u64, limit: Option<u64>) -> Duration {
+    let near = limit.is_some_and(|limit| resident > limit / 2);
+    let longest = if near {
+        Duration::from_millis(200)
+    } else {
+        Duration::from_secs(1)
+    };
+    (pause * 3 / 2).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_code_zero_is_success() {
+        let judged = |raw: i32| judge(ExitStatus::from_raw(raw));
+        assert_eq!(judged(0), Ok(()));
+        assert_eq!(judged(7 << 8), Err(FailureCause::ExitCode(7)));
+        assert_eq!(
+            judged(9),
+            Err(FailureCause::Signal {
+                signal: 9,
+                core_dumped: false
+            })
+        );
+        assert_eq!(
+            judged(11 | 0x80),
+            Err(FailureCause::Signal {
+                signal: 11,
+                core_dumped: true
+            })
+        );
+    }
+
+    #[test]
+    fn memory_is_watched_closely_near_the_limit() {
+        let second = Duration::from_secs(1);
+        assert_eq!(next_pause(second, 10, None), second);
+        assert_eq!(next_pause(second, 10, Some(100)), second);
+        assert_eq!(next_pause(second, 60, Some(100)), Duration::from_millis(200));
+        assert_eq!(
+            next_pause(Duration::from_millis(50), 10, Some(100)),
+            Duration::from_millis(75)
+        );
+    }
+}

@@ -14,6 +14,8 @@ use crate::fs::{CreateOptions, FileStatus, FileSystem, Overwrite, list_all, read
 use crate::glob::glob;
 use crate::path::DfsPath;
 
+pub mod faults;
+
 /// Runs all checks below `base`, which is made and removed again.
 ///
 /// # Panics

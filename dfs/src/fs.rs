@@ -255,7 +255,7 @@ pub trait FileWriter: fmt::Debug + Send {
     /// Finishes the file and gives its length.
     async fn close(self: Box<Self>) -> Result<u64, DfsError>;
 
-    /// Gives up and deletes the unfinished file, unless another client has taken it over.
+    /// Gives up and deletes the unfinished file, unless the writer learned that another client has taken it over.
     async fn abort(self: Box<Self>) -> Result<(), DfsError>;
 }
 
@@ -321,7 +321,20 @@ pub async fn write_all(
         abandon(writer).await;
         return Err(error);
     }
-    writer.close().await
+    finish(fs, writer).await
+}
+
+/// Closes; a file that cannot be closed is removed, unless another client has taken it over.
+pub(crate) async fn finish(fs: &dyn FileSystem, writer: Box<dyn FileWriter>) -> Result<u64, DfsError> {
+    let path = writer.path().clone();
+    let closed = writer.close().await;
+    if let Err(error) = &closed
+        && !matches!(error, DfsError::Fenced { .. })
+        && let Err(error) = fs.delete(&path, false).await
+    {
+        tracing::debug!(%path, %error, "unfinished file left behind");
+    }
+    closed
 }
 
 /// Aborts after an error that is about to be reported, so that the abort's own error would only hide it.

@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::error::DfsError;
-use crate::fs::{ByteStream, CreateOptions, FileSystem, FileWriter, Overwrite, abandon};
+use crate::fs::{ByteStream, CreateOptions, FileSystem, FileWriter, Overwrite, abandon, finish};
 use crate::local::LocalFileSystem;
 use crate::path::DfsPath;
 
@@ -223,7 +223,7 @@ async fn copy_bytes(
         .await
         .map_err(TransferError::Target)?;
     match pump(reader.read(0, total), writer.as_mut(), &mut report).await {
-        Ok(()) => writer.close().await.map_err(TransferError::Target),
+        Ok(()) => finish(to.fs, writer).await.map_err(TransferError::Target),
         Err(error) => {
             abandon(writer).await;
             Err(error)

@@ -7,6 +7,14 @@ use hdfs_native::HdfsError;
 use crate::error::{DfsError, first_line};
 use crate::path::DfsPath;
 
+/// Class of errors between client and DataNodes.
+const DATA_TRANSFER: &str = "DataTransferError";
+
+/// Whether the DataNodes of a file being written failed.
+pub(super) fn is_broken_pipeline(error: &DfsError) -> bool {
+    matches!(error, DfsError::Other { class, .. } if class == DATA_TRANSFER)
+}
+
 /// What the error of a call about `path` means.
 pub(super) fn convert(path: &DfsPath, error: HdfsError) -> DfsError {
     match error {
@@ -26,7 +34,7 @@ pub(super) fn convert(path: &DfsPath, error: HdfsError) -> DfsError {
         HdfsError::InvalidPath(detail) => DfsError::invalid_path(path.to_string(), detail),
         HdfsError::UrlParseError(error) => DfsError::invalid_path(path.to_string(), error.to_string()),
         HdfsError::InvalidArgument(detail) => DfsError::other(path, "InvalidArgument", &detail),
-        HdfsError::DataTransferError(detail) => DfsError::other(path, "DataTransferError", &detail),
+        HdfsError::DataTransferError(detail) => DfsError::other(path, DATA_TRANSFER, &detail),
         other => DfsError::other(path, "HdfsError", &other.to_string()),
     }
 }

@@ -9,7 +9,7 @@ use futures::future::{Either, select};
 use hdfs_native::file::FileWriter as NativeWriter;
 use hdfs_native::{Client, HdfsError};
 
-use super::error::{convert, convert_for_writer};
+use super::error::{convert, convert_for_writer, is_broken_pipeline};
 use crate::contain::{Failure, within};
 use crate::error::DfsError;
 use crate::fs::{Deadlines, FileWriter};
@@ -22,13 +22,19 @@ const CHUNK: usize = 1 << 20;
 const FIRST_LOOK: Duration = Duration::from_millis(4);
 const LONGEST_LOOK: Duration = Duration::from_millis(64);
 
+/// How long the second call of "complete" may take before it is repeated; doubled each time.
+const FIRST_PATIENCE: Duration = Duration::from_millis(16);
+
+/// How long a broken writer waits to hear whether it was fenced.
+const OWNER_DEADLINE: Duration = Duration::from_secs(1);
+
 /// Pause between two calls of lease recovery.
 const RECOVERY_PAUSE: Duration = Duration::from_millis(250);
 
-/// An open file. `native` is there until the writer is lost.
+/// An open file. `lost` is set from the first failure on.
 pub(super) struct HdfsWriter {
     path: DfsPath,
-    native: Option<NativeWriter>,
+    native: NativeWriter,
     client: Client,
     deadlines: Deadlines,
     written: u64,
@@ -51,7 +57,7 @@ impl HdfsWriter {
     pub(super) fn new(path: DfsPath, native: NativeWriter, client: Client, deadlines: Deadlines) -> Self {
         Self {
             path,
-            native: Some(native),
+            native,
             client,
             deadlines,
             written: 0,
@@ -60,87 +66,97 @@ impl HdfsWriter {
         }
     }
 
-    /// What to say when the writer is gone: once fenced, always fenced.
-    fn gone(&self) -> DfsError {
+    /// Refuses further work after a failure. Once fenced, always fenced.
+    fn check(&self) -> Result<(), DfsError> {
         match &self.lost {
-            Some(fenced @ DfsError::Fenced { .. }) => fenced.clone(),
-            cause => {
-                let detail = cause
-                    .as_ref()
-                    .map_or_else(|| "it is closed".to_owned(), ToString::to_string);
-                DfsError::WriterLost {
-                    path: self.path.to_string(),
-                    detail,
-                }
-            }
+            None => Ok(()),
+            Some(fenced @ DfsError::Fenced { .. }) => Err(fenced.clone()),
+            Some(cause) => Err(DfsError::WriterLost {
+                path: self.path.to_string(),
+                detail: cause.to_string(),
+            }),
         }
-    }
-
-    /// Ends the writer. Dropping the crate's writer also ends the renewal of its lease.
-    fn lose(&mut self, error: DfsError) -> DfsError {
-        self.native = None;
-        self.lost = Some(error.clone());
-        error
     }
 
     fn failed(&self, what: &'static str, after: Duration, failure: Failure<HdfsError>) -> DfsError {
         failure.into_error(what, &self.path, after, convert_for_writer)
     }
 
+    /// Ends the writer after a failure. A broken pipeline is also what a writer sees whose file another client has
+    /// taken over, so the NameNode is asked which it was.
+    async fn lose(&mut self, mut error: DfsError) -> DfsError {
+        if is_broken_pipeline(&error)
+            && let Some(fenced) = self.ask_owner().await
+        {
+            error = fenced;
+        }
+        self.lost = Some(error.clone());
+        error
+    }
+
+    /// [`DfsError::Fenced`] when another client owns the file now. Closing a writer without a pipeline gives up its
+    /// block first and then puts the question to the NameNode, hence two calls.
+    async fn ask_owner(&mut self) -> Option<DfsError> {
+        for _ in 0..2 {
+            let asked = within(OWNER_DEADLINE, Box::pin(self.native.close())).await;
+            let Err(Failure::Call(error)) = asked else { break };
+            let error = convert_for_writer(&self.path, error);
+            if matches!(error, DfsError::Fenced { .. }) {
+                return Some(error);
+            }
+        }
+        None
+    }
+
     async fn write_chunk(&mut self, chunk: Bytes) -> Result<(), DfsError> {
-        let after = self.deadlines.write;
-        let Some(native) = self.native.as_mut() else {
-            return Err(self.gone());
-        };
-        let len = chunk.len() as u64;
-        match within(after, Box::pin(native.write_bytes(chunk))).await {
+        let (after, len) = (self.deadlines.write, chunk.len() as u64);
+        match within(after, Box::pin(self.native.write_bytes(chunk))).await {
             Ok(_) => {
                 self.written += len;
                 Ok(())
             }
-            Err(failure) => {
-                let error = self.failed("writing", after, failure);
-                Err(self.lose(error))
+            Err(failure) => Err(self.lose(self.failed("writing", after, failure)).await),
+        }
+    }
+
+    async fn finish(&mut self) -> Result<(), HdfsError> {
+        match self.complete().await {
+            Ok(()) => Ok(()),
+            Err(Incomplete::Unclear(error) | Incomplete::Refused(error @ HdfsError::OperationFailed(_))) => {
+                self.settle(error).await
             }
+            Err(Incomplete::Refused(error)) => Err(error),
         }
     }
 
     /// Closes, and repeats the crate's "complete" call as soon as it can succeed: the crate itself pauses 500 ms when
     /// the NameNode had not yet heard of the last block from its DataNode. Once the NameNode shows the full length
     /// it has our commit, and closing again only repeats the question whether the block is there.
-    async fn complete(&self, native: &mut NativeWriter) -> Result<(), Incomplete> {
+    async fn complete(&mut self) -> Result<(), Incomplete> {
+        let closing = Box::pin(self.native.close());
         if self.synced == self.written {
             // The length is known already and says nothing.
-            return Box::pin(native.close()).await.map_err(Incomplete::Refused);
+            return closing.await.map_err(Incomplete::Refused);
         }
-        let answer = {
-            let closing = Box::pin(native.close());
-            match select(closing, Box::pin(self.committed())).await {
-                Either::Left((closed, _)) => Some(closed),
-                Either::Right((false, closing)) => Some(closing.await),
-                Either::Right((true, _)) => None,
-            }
-        };
-        match answer {
-            Some(closed) => closed.map_err(Incomplete::Refused),
-            // The answer to the call given up here may have been "closed", then this one is refused.
-            None => Box::pin(native.close()).await.map_err(Incomplete::Unclear),
+        let committed = Box::pin(committed(&self.client, &self.path, self.written));
+        match select(closing, committed).await {
+            Either::Left((closed, _)) => return closed.map_err(Incomplete::Refused),
+            Either::Right((false, closing)) => return closing.await.map_err(Incomplete::Refused),
+            Either::Right((true, given_up)) => drop(given_up),
         }
+        self.ask_until_closed().await
     }
 
-    /// Waits until the NameNode shows the full length; `false` when it cannot be asked.
-    async fn committed(&self) -> bool {
-        let mut pause = FIRST_LOOK;
+    /// Repeats the question whether the last block is there. The answer to a call given up may have been "closed";
+    /// then the next one is refused.
+    async fn ask_until_closed(&mut self) -> Result<(), Incomplete> {
+        let mut patience = FIRST_PATIENCE;
         loop {
-            tokio::time::sleep(pause).await;
-            match self.client.get_file_info(self.path.path()).await {
-                Ok(status) if status.length as u64 == self.written => break,
-                Ok(_) => pause = (pause * 2).min(LONGEST_LOOK),
-                Err(_) => return false,
+            match tokio::time::timeout(patience, Box::pin(self.native.close())).await {
+                Ok(closed) => return closed.map_err(Incomplete::Unclear),
+                Err(_) => patience *= 2,
             }
         }
-        tokio::time::sleep(FIRST_LOOK).await;
-        true
     }
 
     /// Has the NameNode close the file, and looks whether all bytes are there.
@@ -160,16 +176,6 @@ impl HdfsWriter {
             Err(refused)
         }
     }
-
-    async fn finish(&self, native: &mut NativeWriter) -> Result<(), HdfsError> {
-        match self.complete(native).await {
-            Ok(()) => Ok(()),
-            Err(Incomplete::Unclear(error) | Incomplete::Refused(error @ HdfsError::OperationFailed(_))) => {
-                self.settle(error).await
-            }
-            Err(Incomplete::Refused(error)) => Err(error),
-        }
-    }
 }
 
 /// Why a file is not known to be closed.
@@ -178,6 +184,21 @@ enum Incomplete {
     Refused(HdfsError),
     /// A call was repeated whose first answer was not awaited.
     Unclear(HdfsError),
+}
+
+/// Waits until the NameNode shows `len` bytes at `path`; `false` when it cannot be asked.
+async fn committed(client: &Client, path: &DfsPath, len: u64) -> bool {
+    let mut pause = FIRST_LOOK;
+    loop {
+        tokio::time::sleep(pause).await;
+        match client.get_file_info(path.path()).await {
+            Ok(status) if status.length as u64 == len => break,
+            Ok(_) => pause = (pause * 2).min(LONGEST_LOOK),
+            Err(_) => return false,
+        }
+    }
+    tokio::time::sleep(FIRST_LOOK).await;
+    true
 }
 
 #[async_trait]
@@ -191,50 +212,46 @@ impl FileWriter for HdfsWriter {
     }
 
     async fn write(&mut self, mut data: Bytes) -> Result<(), DfsError> {
+        self.check()?;
         while !data.is_empty() {
             let chunk = data.split_to(data.len().min(CHUNK));
             self.write_chunk(chunk).await?;
         }
-        if self.native.is_some() {
-            Ok(())
-        } else {
-            Err(self.gone())
-        }
+        Ok(())
     }
 
     async fn sync(&mut self) -> Result<(), DfsError> {
+        self.check()?;
         let after = self.deadlines.sync;
-        let Some(native) = self.native.as_mut() else {
-            return Err(self.gone());
-        };
-        let failure = match within(after, Box::pin(native.hsync())).await {
-            Ok(()) => {
-                self.synced = self.written;
-                return Ok(());
-            }
-            Err(failure) => failure,
+        let Err(failure) = within(after, Box::pin(self.native.hsync())).await else {
+            self.synced = self.written;
+            return Ok(());
         };
         let answered = matches!(failure, Failure::Call(_));
         let error = self.failed("flush", after, failure);
         if answered && error.is_transient() {
             return Err(error);
         }
-        Err(self.lose(error))
+        Err(self.lose(error).await)
     }
 
     async fn close(mut self: Box<Self>) -> Result<u64, DfsError> {
+        self.check()?;
         let after = self.deadlines.close;
-        let Some(mut native) = self.native.take() else {
-            return Err(self.gone());
-        };
-        let closed = within(after, Box::pin(self.finish(&mut native))).await;
-        closed.map_err(|failure| self.failed("closing", after, failure))?;
-        Ok(self.written)
+        match within(after, Box::pin(self.finish())).await {
+            Ok(()) => Ok(self.written),
+            Err(failure) => Err(self.lose(self.failed("closing", after, failure)).await),
+        }
     }
 
     async fn abort(mut self: Box<Self>) -> Result<(), DfsError> {
-        self.native = None;
-        if matches!(self.lost, Some(DfsError::Fenced { .. })) {
+        let somebody_elses = match &self.lost {
+            None => false,
+            Some(DfsError::Fenced { .. }) => true,
+            // It may have been fenced without knowing.
+            Some(_) => self.ask_owner().await.is_some(),
+        };
+        if somebody_elses {
             return Ok(());
         }
         let after = self.deadlines.metadata;

@@ -16,6 +16,7 @@ pub use container::{
     NmToken, Priority,
 };
 pub use ids::RecordError;
+pub(crate) use launch::acls_from_wire;
 pub use launch::{
     AclAccess, ContainerLaunchContext, LocalResource, LocalResourceType, ResourceUrl, ResourceVisibility,
     RetryContext, RetryPolicy,

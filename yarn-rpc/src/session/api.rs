@@ -94,7 +94,9 @@ pub enum SessionCommand {
         /// The last event the count accounts for.
         as_of: GrantSeq,
     },
-    /// Gives a container back, started or not. Repeated by the session until it is reported completed.
+    /// Gives a container back, started or not; repeated by the session until it is reported completed. Also to be
+    /// sent for a container whose start was refused, **before** the ask that replaces it: otherwise a restart of
+    /// the ResourceManager, which voids the same container, would make the session replace it once more.
     Release(ContainerId),
     /// A NodeManager accepted the start of this container. Containers granted but not started do not survive a
     /// restart of the ResourceManager; see [`SessionEvent::Resynced`].

@@ -27,7 +27,7 @@ const SEQUENCE_MASK: u64 = (1 << SEQUENCE_BITS) - 1;
 pub struct ParseIdError {
     /// The text as given.
     pub text: String,
-    /// The form it should have, as in "an application id (application_<timestamp>_<number>)".
+    /// The form it should have, as in `an application id (application_<timestamp>_<number>)`.
     pub expected: &'static str,
 }
 

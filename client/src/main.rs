@@ -12,11 +12,14 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("am") => {
             log_to_stderr("info");
-            return role("ApplicationMaster", am::run_from_env());
+            return am::run_from_env().unwrap_or_else(|error| {
+                eprintln!("error: the ApplicationMaster failed: {error:#}");
+                ExitCode::FAILURE
+            });
         }
         Some("executor") => {
             log_to_stderr("info");
-            return role("executor", executor::run_from_env());
+            executor::run_from_env().apply();
         }
         _ => {}
     }
@@ -33,13 +36,6 @@ fn main() -> ExitCode {
             ExitCode::from(error.exit.code())
         }
     }
-}
-
-fn role(name: &str, ended: anyhow::Result<ExitCode>) -> ExitCode {
-    ended.unwrap_or_else(|error| {
-        eprintln!("error: the {name} failed: {error:#}");
-        ExitCode::FAILURE
-    })
 }
 
 /// `DRAWLOOM_LOG` has the form of `RUST_LOG`. A failing call of the HDFS library is reported by us.

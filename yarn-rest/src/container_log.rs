@@ -48,6 +48,17 @@ pub struct LogHeader {
     pub length: u64,
 }
 
+impl LogHeader {
+    /// Where in the file the section's contents begin, if `range` was asked for. To follow a growing file,
+    /// ask for a tail that is surely long enough, and drop what lies before the end of what is known.
+    pub fn offset(&self, range: LogRange) -> u64 {
+        match range {
+            LogRange::All | LogRange::First(_) => 0,
+            LogRange::Last(_) => self.length - range.contents_of(self.length),
+        }
+    }
+}
+
 /// A piece of an unwrapped log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogPart {

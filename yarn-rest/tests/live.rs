@@ -4,7 +4,8 @@
 //! YARN_REST_RM=127.0.0.1:8088 cargo test -p yarn-rest --test live -- --ignored
 //! ```
 //!
-//! The cluster should be idle, with simple authentication; the applications run as user `alice`.
+//! The cluster should be idle, with simple authentication and the Capacity Scheduler (the Fair Scheduler has no
+//! priorities, and its placement rules decide what becomes of an unknown queue). The applications run as `alice`.
 #![expect(clippy::unwrap_used, reason = "a test's own tools may panic as the test does")]
 
 use std::time::{Duration, SystemTime};
@@ -130,13 +131,8 @@ async fn an_application_can_be_watched_changed_and_killed() {
         .unwrap();
 
     let progress = client.kill(app, Some("because")).await.unwrap();
-    assert!(
-        matches!(
-            progress.state,
-            AppState::Killing | AppState::Killed | AppState::Accepted
-        ),
-        "{progress:?}"
-    );
+    let ended_otherwise = matches!(progress.state, AppState::Finished | AppState::Failed);
+    assert!(!ended_otherwise, "{progress:?}");
     let report = wait_for(&client, app, AppReport::is_final).await;
     assert_eq!(
         report.final_verdict(),
@@ -145,7 +141,7 @@ async fn an_application_can_be_watched_changed_and_killed() {
         }),
         "{report:?}"
     );
-    assert_eq!(report.running_containers, None);
+    assert_eq!(report.running_containers.unwrap_or(0), 0);
     assert!(client.kill(app, None).await.unwrap().is_done());
     let state = client.attempts(app).await.unwrap().remove(0).state;
     assert!(matches!(state, None | Some(AttemptState::Killed)), "{state:?}");
@@ -156,13 +152,6 @@ async fn watch_logs(client: &Client, attempt: &yarn_rest::model::Attempt) {
     let node = client
         .node(attempt.node_http_address.as_deref().unwrap())
         .unwrap();
-    assert!(
-        node.containers()
-            .await
-            .unwrap()
-            .iter()
-            .any(|other| other.id == container)
-    );
     let length_of = async |name: &str| {
         let places = node.log_files(container).await.ok()?;
         places
@@ -177,6 +166,9 @@ async fn watch_logs(client: &Client, attempt: &yarn_rest::model::Attempt) {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    let containers = node.containers().await.unwrap();
+    let listed = containers.iter().any(|other| other.id == container);
+    assert!(listed, "{containers:?}");
     assert_eq!(node.container(container).await.unwrap().user, "alice");
     let read = async |name: &str, range| {
         node.log(container, name, range)

@@ -85,6 +85,21 @@ fn of_a_tail_the_header_says_the_whole_length() {
 }
 
 #[test]
+fn a_header_and_the_range_say_where_the_contents_begin() {
+    let header = LogHeader {
+        length: 3900,
+        ..LogHeader::default()
+    };
+    let offsets = [
+        LogRange::All,
+        LogRange::First(10),
+        LogRange::Last(10),
+        LogRange::Last(5000),
+    ];
+    assert_eq!(offsets.map(|range| header.offset(range)), [0, 0, 3890, 0]);
+}
+
+#[test]
 fn a_tail_longer_than_the_file_is_the_file() {
     let parts = parts(LogRange::Last(1_000_000), &wrapped(3, b"hi\n", false), 5).unwrap();
     assert_eq!(contents(&parts), b"hi\n");

@@ -15,8 +15,8 @@
 //! Every call to a remote machine has a deadline ([`Deadlines`]), every failure is a [`DfsError`] with its path, and no
 //! whole file is held in memory unless asked for with a limit ([`read_all`]).
 //!
-//! The HDFS client logs through `log`. A writer given up or lost makes it warn that a "FileWriter [was] dropped without
-//! being closed"; programs that report such errors themselves silence the target `hdfs_native`.
+//! The HDFS client logs through `log`. A writer given up or lost makes it warn of a writer dropped without being
+//! closed; programs that report such errors themselves silence the target `hdfs_native`.
 //!
 //! ```no_run
 //! # async fn example(conf: &hadoop::conf::Configuration) -> Result<(), dfs::DfsError> {

@@ -29,28 +29,28 @@ fn client(user: &str) -> Option<Arc<dyn FileSystem>> {
         sync: short,
         close: short * 5,
     };
-    Some(
-        FileSystems::builder(&conf, user)
-            .deadlines(deadlines)
-            .build()
-            .unwrap()
-            .default_fs()
-            .unwrap(),
-    )
+    let file_systems = FileSystems::builder(&conf, user).deadlines(deadlines).build();
+    let fs = file_systems.and_then(|systems| systems.default_fs());
+    Some(fs.expect("DRAWLOOM_TEST_HDFS names a file system"))
 }
 
 /// The processes a variable names.
 fn processes(variable: &str) -> Vec<Pid> {
     let list = std::env::var(variable).unwrap_or_default();
     list.split_whitespace()
-        .map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap())
+        .map(|pid| {
+            pid.parse()
+                .ok()
+                .and_then(Pid::from_raw)
+                .expect("the variable holds process ids")
+        })
         .collect()
 }
 
 /// Stops processes and waits until none of their threads runs any more.
 fn stop(pids: &[Pid]) {
     for pid in pids {
-        kill_process(*pid, Signal::STOP).unwrap();
+        kill_process(*pid, Signal::STOP).expect("the process can be stopped");
         while !is_stopped(*pid) {
             std::thread::yield_now();
         }
@@ -58,7 +58,8 @@ fn stop(pids: &[Pid]) {
 }
 
 fn is_stopped(pid: Pid) -> bool {
-    let threads = std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).unwrap();
+    let threads =
+        std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).expect("the process lives");
     let mut states =
         threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
     // The state follows the name, which is in parentheses.
@@ -71,7 +72,7 @@ fn is_stopped(pid: Pid) -> bool {
 
 fn resume(pids: &[Pid]) {
     for pid in pids {
-        kill_process(*pid, Signal::CONT).unwrap();
+        kill_process(*pid, Signal::CONT).expect("the process can be resumed");
     }
 }
 

@@ -9,10 +9,11 @@
 //! The guard stays in the process group that YARN signals, passes signals on, and does nothing else: no runtime, no
 //! connection, no memory to speak of. The executor is in a session of its own.
 
-use std::ffi::OsString;
+use std::env::ArgsOs;
 use std::fs;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ const EXTINCTION_LIMIT: Duration = Duration::from_secs(8);
 /// # Errors
 /// When the executor cannot be started.
 pub(crate) fn run() -> anyhow::Result<Ending> {
-    unblock_signals()?;
+    unblock_signals();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .context("cannot become a subreaper")?;
     let mut signals =
@@ -53,7 +54,11 @@ pub(crate) fn run() -> anyhow::Result<Ending> {
 }
 
 fn start_executor(stdin: Stdio) -> io::Result<i32> {
-    let mut command = this_program();
+    let (program, mut arguments) = this_program();
+    let mut command = Command::new(&program);
+    command
+        .arg0(arguments.next().unwrap_or_else(|| program.into()))
+        .args(arguments);
     command
         .env_remove(UNBLOCKED_VARIABLE)
         .env(SESSION_VARIABLE, "1")
@@ -62,15 +67,14 @@ fn start_executor(stdin: Stdio) -> io::Result<i32> {
     i32::try_from(child.id()).map_err(io::Error::other)
 }
 
-/// This executable with the same arguments. The file may have been replaced meanwhile; the link in `/proc` still
-/// leads to it, but gives the process an ugly name.
-fn this_program() -> Command {
-    let mut arguments = std::env::args_os();
-    let name = arguments.next().unwrap_or_else(|| OsString::from("drawloom"));
+/// This executable and the arguments it was started with. The file may have been replaced meanwhile; the link in
+/// `/proc` still leads to it, but gives the process an ugly name.
+fn this_program() -> (PathBuf, ArgsOs) {
     let path = std::env::current_exe().ok().filter(|path| path.exists());
-    let mut command = Command::new(path.unwrap_or_else(|| "/proc/self/exe".into()));
-    command.arg0(name).args(arguments);
-    command
+    (
+        path.unwrap_or_else(|| "/proc/self/exe".into()),
+        std::env::args_os(),
+    )
 }
 
 /// Passes signals on until the executor has ended.
@@ -96,15 +100,34 @@ fn reap() -> Option<(i32, ExitStatus)> {
 }
 
 /// Children of a NodeManager inherit SIGQUIT blocked (the JVM blocks it in the threads that start processes), and
-/// then a dump cannot be asked for. Running the same program again through the standard library starts it with
-/// nothing blocked; the process stays the same.
-fn unblock_signals() -> anyhow::Result<()> {
+/// then a dump cannot be asked for. The standard library passes a mask of signals on and has no way to change it;
+/// `env` of GNU coreutils 8.31 has. So the guard goes on as the same process, started through it; with an older
+/// `env` it stays as it is, deaf to SIGQUIT.
+fn unblock_signals() {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     if !blocks(&status, SIGQUIT) || std::env::var_os(UNBLOCKED_VARIABLE).is_some() {
-        return Ok(());
+        return;
     }
-    let error = this_program().env(UNBLOCKED_VARIABLE, "1").exec();
-    Err(error).context("cannot start again with signals unblocked")
+    let env = || {
+        let mut command = Command::new("env");
+        command.arg("--default-signal=QUIT");
+        command
+    };
+    let mut probe = env();
+    probe
+        .arg("true")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    if probe.status().is_ok_and(|status| status.success()) {
+        let (program, arguments) = this_program();
+        let error = env()
+            .arg(program)
+            .args(arguments.skip(1))
+            .env(UNBLOCKED_VARIABLE, "1")
+            .exec();
+        eprintln!("SIGQUIT stays blocked: {error}");
+    }
 }
 
 /// Whether `/proc/PID/status` shows `signal` as blocked.

@@ -42,20 +42,6 @@ pub mod env {
     pub const MEMORY_MIB: &str = "DRAWLOOM_MEMORY_MIB";
 }
 
-/// Names of the secrets in YARN's credentials; each holds DER bytes.
-pub mod secret {
-    /// Certificate of the application's certificate authority.
-    pub const CA: &str = "drawloom.ca";
-    /// Certificate of the ApplicationMaster.
-    pub const AM_CERT: &str = "drawloom.am.cert";
-    /// Key of the ApplicationMaster.
-    pub const AM_KEY: &str = "drawloom.am.key";
-    /// Certificate of every executor.
-    pub const EXECUTOR_CERT: &str = "drawloom.executor.cert";
-    /// Key of every executor.
-    pub const EXECUTOR_KEY: &str = "drawloom.executor.key";
-}
-
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaunchFile {

@@ -79,8 +79,8 @@ pub enum Event {
         /// The limit.
         max_memory_mib: u64,
     },
-    /// The ResourceManager granted a container.
-    ContainerGranted(Grant),
+    /// The ResourceManager granted containers, all of one answer.
+    ContainersGranted(Vec<Grant>),
     /// The ResourceManager reported the end of a container.
     ContainerCompleted(Completion),
     /// A node changed.

@@ -1,13 +1,74 @@
-//! The ApplicationMaster process: launcher core, executor gateway, web pages and wiring.
+//! The ApplicationMaster: the process that YARN starts first, and that owns a running application.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`launcher`] | pure core: from a wanted number of executors to containers, whatever YARN does |
+//! | [`gateway`] | TLS listener that executors dial; who gets in |
+//! | [`web`] | status page, `/api/v1`, metrics; behind the ResourceManager's proxy |
+//! | `app` | the loop that owns both cores and carries out their effects |
+//! | [`inputs`], [`outputs`], [`staged`] | what is read and written on file systems on behalf of the job |
+//! | [`containers`], [`environment`] | how executors are started, how we were |
+//! | [`launch`], [`summary`] | files and answers shared with the client |
+//!
+//! The process is one thread: the loop and all servers share it, so that an ApplicationMaster of a hundred executors
+//! stays below 20 MB.
 
+pub(crate) mod app;
+pub mod clock;
+pub mod containers;
+pub mod environment;
+pub mod gateway;
+pub mod inputs;
 pub mod launch;
+pub mod launcher;
+pub mod metrics;
+pub mod notes;
+pub mod outputs;
+mod process;
+pub mod staged;
+pub mod summary;
+pub mod supervise;
+pub mod verdict;
+pub mod vitals;
+pub mod web;
 
 use std::process::ExitCode;
 
-/// Runs the ApplicationMaster that YARN has started in this process, to its end.
+use anyhow::Context as _;
+
+use crate::app::Exit;
+use crate::environment::Environment;
+
+/// The exit code of an attempt that ends without a verdict; YARN may start another.
+const FAILED_ATTEMPT: u8 = 20;
+
+/// Runs the ApplicationMaster that YARN has started in this process, to its end. The process must not have started
+/// an async runtime; the caller has installed a `tracing` subscriber.
+///
+/// Exit codes: 0, 1 and 4 go with an application that succeeded, failed or was killed; 20 with an attempt that ended
+/// without a verdict. On SIGTERM the process ends of that signal, so that YARN keeps its own reason.
 ///
 /// # Errors
-/// Only what prevents the start; everything later ends in the application's final status.
+/// Only what prevents the registration with the ResourceManager; everything later ends in the application's final
+/// status.
 pub fn run_from_env() -> anyhow::Result<ExitCode> {
-    anyhow::bail!("the ApplicationMaster cannot run yet")
+    let environment = Environment::read(&|name| std::env::var(name).ok())?;
+    let directory = std::env::current_dir().context("the working directory")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let exit = runtime.block_on(Box::pin(app::startup::run(environment, &directory)))?;
+    runtime.shutdown_background();
+    conclude(&exit)
+}
+
+fn conclude(exit: &Exit) -> anyhow::Result<ExitCode> {
+    match exit {
+        Exit::Verdict(verdict) => Ok(verdict::exit_code(verdict).into()),
+        Exit::Superseded(_) | Exit::Crashed(_) => Ok(FAILED_ATTEMPT.into()),
+        Exit::Terminated => {
+            signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTERM)?;
+            Ok(FAILED_ATTEMPT.into())
+        }
+    }
 }

@@ -87,7 +87,11 @@ impl Launcher {
             Event::TargetSet(target) => self.target = target.executors,
             Event::StopRequested { executor, loss } => self.stop_requested(now, &executor, loss, effects),
             Event::RmRegistered { max_memory_mib } => self.rm_registered(max_memory_mib, effects),
-            Event::ContainerGranted(grant) => self.granted(now, grant, effects),
+            Event::ContainersGranted(grants) => {
+                grants
+                    .into_iter()
+                    .for_each(|grant| self.granted(now, grant, effects));
+            }
             Event::ContainerCompleted(completion) => self.completed(now, &completion, effects),
             Event::NodeUpdated(facts) => self.nodes.update(facts),
             Event::AskRefused { message } => self.ask_refused(&message, effects),
@@ -157,7 +161,7 @@ impl Launcher {
             .then(|| self.asked_at.pop_front())
             .flatten()
             .unwrap_or(now);
-        if !asked_for || self.held() >= self.wanted() {
+        if !asked_for || self.ending || self.held() >= self.wanted() {
             self.totals.surplus += 1;
             effects.push(Effect::ReleaseContainer {
                 executor: grant.executor,
@@ -466,10 +470,11 @@ impl Launcher {
         self.reshape_at = self.reshape_at.filter(|_| self.asks.is_shaped());
     }
 
-    /// Gives up what is above the target: what registered last, or has not yet, goes first.
+    /// Gives up what is above the target: what registered last, or has not yet, goes first. Not so at the end, when
+    /// the gateway asks executors to leave, and not when no others can be had, because those that are up may do.
     fn shed(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let surplus = self.held().saturating_sub(self.wanted()) as usize;
-        if surplus == 0 {
+        if surplus == 0 || self.ending || self.verdict.is_some() {
             return;
         }
         let live = self.records.values().filter(|record| record.phase.is_live());

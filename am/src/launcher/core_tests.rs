@@ -39,12 +39,16 @@ fn node(name: &str) -> Event {
 }
 
 fn grant(number: u64, node: &str) -> Event {
-    Event::ContainerGranted(Grant {
+    Event::ContainersGranted(vec![given(number, node)])
+}
+
+fn given(number: u64, node: &str) -> Grant {
+    Grant {
         executor: id(number),
         node: NodeName::new(node),
         node_http: String::new(),
         allocation_request_id: EXECUTORS,
-    })
+    }
 }
 
 fn completed(number: u64, exit_status: i32, diagnostics: &str) -> Event {
@@ -168,12 +172,10 @@ fn a_surplus_grant_is_released_at_once_and_so_is_one_nobody_asked_for() {
         [Effect::ReleaseContainer { executor: id(3) }]
     );
     bench.on(target(5));
-    let foreign = Event::ContainerGranted(Grant {
-        executor: id(4),
-        node: NodeName::new("a"),
-        node_http: String::new(),
+    let foreign = Event::ContainersGranted(vec![Grant {
         allocation_request_id: 77,
-    });
+        ..given(4, "a")
+    }]);
     assert_eq!(bench.on(foreign), [Effect::ReleaseContainer { executor: id(4) }]);
     assert_eq!(bench.launcher.totals().surplus, 2);
 }
@@ -351,12 +353,17 @@ fn an_unconfirmed_release_is_repeated_and_given_up_in_the_end() {
 }
 
 #[test]
-fn the_end_cancels_everything_and_counts_nothing() {
+fn at_the_end_nothing_is_asked_for_started_or_counted() {
     let mut bench = Bench::new(3, &[]);
     bench.up(2, "a");
-    let effects = bench.on(Event::Ending);
-    assert_eq!(asks(&effects), [("*".to_owned(), 0)]);
-    assert!(effects.contains(&Effect::ReleaseContainer { executor: id(2) }));
+    assert_eq!(
+        bench.on(Event::Ending),
+        [Effect::SetAsk {
+            name: "*".into(),
+            count: 0
+        }]
+    );
+    bench.on(completed(2, 1, ""));
     assert_eq!(bench.launcher.totals().failures, 0);
     assert_eq!(
         bench.on(grant(9, "a")),
@@ -484,7 +491,9 @@ impl Model {
     fn check(&self, launcher: &Launcher, now: Duration) {
         let counts = launcher.counts();
         let held = launcher.held();
-        assert!(held + counts.asked <= launcher.wanted(), "D: {counts:?}");
+        if launcher.verdict.is_none() {
+            assert!(held + counts.asked <= launcher.wanted(), "D: {counts:?}");
+        }
         assert_eq!(counts.asked, self.asked, "both sides know the same ask");
         for executor in &self.live {
             let known = launcher.record(executor).is_some() || self.released.contains(executor);

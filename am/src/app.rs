@@ -1,0 +1,320 @@
+//! The ApplicationMaster's loop: one task that owns the driver core, the launcher core, the links to executors and
+//! the conversation with the ResourceManager.
+//!
+//! Everything that happens arrives as one [`Input`]: from the session with the ResourceManager, the gateway, the web
+//! server, finished side tasks (file systems, NodeManagers) and signals. The loop hands it to the cores, carries out
+//! their effects, and hands the events that follow from them on until there are none. It never waits for an
+//! executor, a NodeManager or a file system: those calls are side tasks of the group [`App::work`], each with its
+//! own deadlines, that come back as inputs.
+//!
+//! The life of an application, after which the process ends:
+//!
+//! ```text
+//! Running ─▶ Leaving ─▶ Cleaning ─▶ Unregistering ─▶ over, with a verdict
+//!    │  executors told to leave   │  outputs tidied      │ until the ResourceManager has stored the status
+//!    └─ superseded, silent ResourceManager, SIGTERM, our own crash: over at once, without unregistering
+//! ```
+//!
+//! Invariants: E, every phase but `Running` has a deadline; F, an attempt that meets a higher epoch ends without
+//! unregistering; H, one verdict decides final status, diagnostics and exit code.
+
+mod effects;
+mod ending;
+mod gateway;
+mod session;
+pub(crate) mod startup;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dfs::FileSystems;
+use driver::core::Driver;
+use driver::event::{Event as DriverEvent, Verdict};
+use driver::plan::AppPlan;
+use tokio::signal::unix::Signal;
+use tokio::sync::mpsc;
+use wire::id::ExecutorId;
+use yarn_rpc::records::Container;
+use yarn_rpc::session::{GrantSeq, SessionCommand, SessionEvent, SessionHandle};
+
+use crate::clock::Clock;
+use crate::containers::Starter;
+use crate::environment::Environment;
+use crate::gateway::GatewayEvent;
+use crate::gateway::admission::Gate;
+use crate::gateway::links::Links;
+use crate::launcher::Event as LauncherEvent;
+use crate::launcher::core::Launcher;
+use crate::metrics::Metrics;
+use crate::notes::Notes;
+use crate::outputs::Outputs;
+use crate::supervise::{Panicked, TaskGroup};
+use crate::vitals::Vitals;
+use crate::web::{self, Scene};
+
+/// How the process ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// The application has a verdict, and the ResourceManager knows it.
+    Verdict(Verdict),
+    /// Another attempt has taken over, or the ResourceManager is out of reach: nothing was unregistered.
+    Superseded(String),
+    /// A bug of ours.
+    Crashed(String),
+    /// SIGTERM: YARN is ending the container.
+    Terminated,
+}
+
+/// What side tasks come back with.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// For the driver core.
+    Driver(DriverEvent),
+    /// For the launcher core.
+    Launcher(LauncherEvent),
+    /// The outputs were looked at before anything ran.
+    Checked(Result<(), String>),
+    /// An earlier attempt left word that the application succeeded.
+    HadSucceeded,
+    /// The outputs are tidy.
+    Cleaned,
+    /// Nothing to be told.
+    Nothing,
+    /// A server that should never end did.
+    ServerEnded(&'static str),
+}
+
+/// Everything that can happen.
+enum Input {
+    Session(Option<SessionEvent>),
+    Gateway(GatewayEvent),
+    Web(web::Query),
+    Done(Result<Done, Panicked>),
+    Deadline,
+    Terminate,
+}
+
+/// An event on its way to a core.
+enum Step {
+    Driver(DriverEvent),
+    Launcher(LauncherEvent),
+}
+
+/// Where the application is.
+#[derive(Debug)]
+enum Life {
+    Running,
+    /// Executors were told to leave.
+    Leaving {
+        verdict: Verdict,
+        until: Duration,
+    },
+    /// Outputs are tidied.
+    Cleaning {
+        verdict: Verdict,
+        until: Duration,
+    },
+    /// The ResourceManager was told.
+    Unregistering {
+        verdict: Verdict,
+        until: Duration,
+    },
+    Over(Exit),
+}
+
+/// What is known of the ResourceManager.
+#[derive(Debug)]
+struct RmContact {
+    /// When it last answered; the start of the process before that.
+    last: Duration,
+    /// How long it may be silent before we end ourselves.
+    silence_max: Duration,
+    /// The queue we are in, as it said.
+    queue: String,
+    /// The progress it was last told.
+    progress: f32,
+}
+
+/// The running application.
+pub(crate) struct App {
+    clock: Clock,
+    environment: Environment,
+    plan: AppPlan,
+    driver: Driver,
+    launcher: Launcher,
+    gate: Gate,
+    links: Links,
+    life: Life,
+    rm: RmContact,
+    session: SessionHandle,
+    session_events: mpsc::Receiver<SessionEvent>,
+    /// Commands for the session, sent at the end of each round.
+    outbox: Vec<SessionCommand>,
+    granted_seq: GrantSeq,
+    /// What YARN gave us, as it gave it: needed to start and to stop.
+    containers: BTreeMap<ExecutorId, Container>,
+    include_port: bool,
+    node_label: Option<String>,
+    starter: Starter,
+    systems: Arc<FileSystems>,
+    outputs: Outputs,
+    gateway_events: mpsc::Receiver<GatewayEvent>,
+    queries: mpsc::Receiver<web::Query>,
+    terminate: Signal,
+    work: TaskGroup<Done>,
+    notes: Notes,
+    vitals: Vitals,
+    metrics: Metrics,
+}
+
+impl App {
+    /// Runs to the end.
+    pub(crate) async fn run(mut self) -> Exit {
+        self.begin();
+        loop {
+            self.flush().await;
+            if let Life::Over(exit) = &self.life {
+                let exit = exit.clone();
+                return self.end(exit).await;
+            }
+            let input = self.next_input().await;
+            self.take(input);
+            self.advance();
+        }
+    }
+
+    async fn next_input(&mut self) -> Input {
+        let deadline = self.next_deadline().map(|at| self.clock.instant(at));
+        let timer = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => Input::Terminate,
+            event = self.session_events.recv() => Input::Session(event),
+            Some(event) = self.gateway_events.recv() => Input::Gateway(event),
+            Some(query) = self.queries.recv() => Input::Web(query),
+            Some(done) = self.work.next() => Input::Done(done),
+            () = timer => Input::Deadline,
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        let phase = match &self.life {
+            Life::Leaving { until, .. }
+            | Life::Cleaning { until, .. }
+            | Life::Unregistering { until, .. } => *until,
+            Life::Running | Life::Over(_) => self.rm.last + self.rm.silence_max,
+        };
+        let cores = [self.driver.next_deadline(), self.launcher.next_deadline()];
+        cores.into_iter().flatten().chain([phase]).min()
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Session(Some(event)) => self.on_session(event),
+            Input::Session(None) => self.on_session_ended(),
+            Input::Gateway(event) => self.on_gateway(event),
+            Input::Web(query) => self.on_query(query),
+            Input::Done(Ok(done)) => self.on_done(done),
+            Input::Done(Err(panicked)) => self.over(Exit::Crashed(panicked.to_string())),
+            Input::Deadline => self.on_deadline(),
+            Input::Terminate => self.over(Exit::Terminated),
+        }
+    }
+
+    fn on_done(&mut self, done: Done) {
+        match done {
+            Done::Driver(event) => self.process(Step::Driver(event)),
+            Done::Launcher(event) => self.on_start_answered(event),
+            Done::Checked(Ok(())) => self.process(Step::Driver(DriverEvent::Started)),
+            Done::Checked(Err(why)) => self.conclude(Verdict::Failed(why)),
+            Done::HadSucceeded => self.conclude(Verdict::Succeeded),
+            Done::Cleaned => self.on_cleaned(),
+            Done::Nothing => {}
+            Done::ServerEnded(name) => self.over(Exit::Crashed(format!("{name} ended"))),
+        }
+    }
+
+    fn on_deadline(&mut self) {
+        let silent = self.clock.now().saturating_sub(self.rm.last);
+        if matches!(self.life, Life::Running) && silent >= self.rm.silence_max {
+            let text = format!(
+                "the ResourceManager has been silent for {silent:.0?}: another attempt may be running"
+            );
+            return self.over(Exit::Superseded(text));
+        }
+        self.process(Step::Launcher(LauncherEvent::DeadlineReached));
+        self.process(Step::Driver(DriverEvent::DeadlineReached));
+        self.forget_ended_containers();
+    }
+
+    /// Hands an event to its core, and on what follows from it.
+    fn process(&mut self, first: Step) {
+        let mut steps = VecDeque::from([first]);
+        while let Some(step) = steps.pop_front() {
+            let now = self.clock.now();
+            match step {
+                Step::Driver(event) => {
+                    let mut effects = Vec::new();
+                    self.driver.handle(now, event, &mut effects);
+                    effects
+                        .into_iter()
+                        .for_each(|effect| self.perform(effect, &mut steps));
+                }
+                Step::Launcher(event) => {
+                    let mut effects = Vec::new();
+                    self.launcher.handle(now, event, &mut effects);
+                    effects
+                        .into_iter()
+                        .for_each(|effect| self.launch(effect, &mut steps));
+                }
+            }
+        }
+    }
+
+    fn on_query(&mut self, query: web::Query) {
+        let (verdict, counts) = (self.verdict(), self.links.len());
+        let scene = Scene {
+            clock: &self.clock,
+            now: self.clock.now(),
+            environment: &self.environment,
+            plan: &self.plan,
+            queue: &self.rm.queue,
+            verdict,
+            driver: &self.driver,
+            launcher: &self.launcher,
+            notes: &self.notes,
+            vitals: &self.vitals,
+            metrics: &self.metrics,
+            links: counts,
+            rm_silent: self.clock.now().saturating_sub(self.rm.last),
+        };
+        let answer = web::answer(&scene, &query.request);
+        if query.reply.send(answer).is_err() {
+            tracing::debug!("a web client left before its answer");
+        }
+    }
+
+    fn verdict(&self) -> Option<&Verdict> {
+        match &self.life {
+            Life::Leaving { verdict, .. }
+            | Life::Cleaning { verdict, .. }
+            | Life::Unregistering { verdict, .. } => Some(verdict),
+            Life::Running | Life::Over(_) => None,
+        }
+    }
+
+    /// Sends what the round has gathered. The session takes commands even while its events wait for us.
+    async fn flush(&mut self) {
+        for command in std::mem::take(&mut self.outbox) {
+            if self.session.send(command).await.is_err() {
+                // Its last event, which is on its way, says why it ended.
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! What the cores want done, done.
+
+use std::collections::VecDeque;
+
+use driver::event::{Effect as DriverEffect, Event as DriverEvent};
+use driver::plan::OutputPlan;
+use hadoop::ids::ContainerId;
+use wire::failure::ExecutorLoss;
+use wire::id::{ExecutorId, StageKey};
+use wire::launcher::LauncherReport;
+use wire::message::GatewayMessage;
+use yarn_rpc::records::{AllocationRequestId, Priority, Resource};
+use yarn_rpc::session::{Ask, AskKey, SessionCommand};
+
+use super::{App, Done, Step};
+use crate::gateway::links::Sent;
+use crate::inputs;
+use crate::launcher::core::EXECUTORS;
+use crate::launcher::{Effect as LauncherEffect, Event as LauncherEvent};
+use crate::summary::FailureNote;
+
+/// The priority of executors' asks; 0 is the ApplicationMaster's own.
+const PRIORITY: Priority = Priority(1);
+
+impl App {
+    /// Carries out an effect of the driver core.
+    pub(super) fn perform(&mut self, effect: DriverEffect, steps: &mut VecDeque<Step>) {
+        match effect {
+            DriverEffect::PlanStage { stage } => self.plan_stage(stage),
+            DriverEffect::CommitStage { stage } => self.commit_stage(stage),
+            DriverEffect::AbandonStage { stage } => self.abandon_stage(stage),
+            DriverEffect::Launch {
+                executor,
+                stages,
+                tasks,
+            } => {
+                self.tell(&executor, GatewayMessage::Launch { stages, tasks }, steps);
+            }
+            DriverEffect::Cancel { executor, id, reason } => {
+                let grace = self.plan.settings.kill_grace;
+                self.tell(&executor, GatewayMessage::Cancel { id, reason, grace }, steps);
+            }
+            DriverEffect::DecideCommit {
+                executor,
+                id,
+                granted,
+            } => {
+                self.tell(&executor, GatewayMessage::CommitDecision { id, granted }, steps);
+            }
+            DriverEffect::SetTarget(target) => {
+                steps.push_back(Step::Launcher(LauncherEvent::TargetSet(target)))
+            }
+            DriverEffect::StopExecutor { executor, loss } => {
+                steps.push_back(Step::Launcher(LauncherEvent::StopRequested { executor, loss }));
+            }
+            DriverEffect::Finish(verdict) => self.conclude(verdict),
+        }
+    }
+
+    /// Queues a message; an executor that is too far behind loses its connection, which the driver is told.
+    pub(super) fn tell(
+        &mut self,
+        executor: &ExecutorId,
+        message: GatewayMessage,
+        steps: &mut VecDeque<Step>,
+    ) {
+        if self.links.send(executor, message) == Sent::Disconnected {
+            tracing::warn!(%executor, "executor does not take its messages: disconnected");
+            let executor = executor.clone();
+            steps.push_back(Step::Driver(DriverEvent::ExecutorDisconnected { executor }));
+        }
+    }
+
+    // File systems, in side tasks.
+
+    fn output(&self, stage: StageKey) -> Option<OutputPlan> {
+        self.plan.stages.get(stage.stage as usize)?.output.clone()
+    }
+
+    fn plan_stage(&mut self, stage: StageKey) {
+        let Some(plan) = self.plan.stages.get(stage.stage as usize) else {
+            return;
+        };
+        let (source, output) = (plan.source.clone(), plan.output.clone());
+        let (systems, outputs) = (self.systems.clone(), self.outputs.clone());
+        self.work.spawn("planning a stage", async move {
+            let planned = async {
+                let tasks = inputs::plan_tasks(&systems, &source).await?;
+                if let Some(output) = &output {
+                    outputs.prepare(output).await?;
+                }
+                Ok(tasks)
+            };
+            Done::Driver(DriverEvent::StagePlanned {
+                stage,
+                tasks: planned.await,
+            })
+        });
+    }
+
+    fn commit_stage(&mut self, stage: StageKey) {
+        let (output, outputs) = (self.output(stage), self.outputs.clone());
+        self.work.spawn("committing a stage", async move {
+            let result = match &output {
+                Some(output) => outputs.commit(output).await,
+                None => Ok(()),
+            };
+            Done::Driver(DriverEvent::StageCommitted { stage, result })
+        });
+    }
+
+    fn abandon_stage(&mut self, stage: StageKey) {
+        let Some(output) = self.output(stage) else {
+            return;
+        };
+        let outputs = self.outputs.clone();
+        self.work.spawn("abandoning a stage", async move {
+            if let Err(error) = outputs.abandon(&output).await {
+                tracing::warn!(error, "unfinished results were left behind");
+            }
+            Done::Nothing
+        });
+    }
+
+    // YARN.
+
+    /// Carries out an effect of the launcher core.
+    pub(super) fn launch(&mut self, effect: LauncherEffect, steps: &mut VecDeque<Step>) {
+        match effect {
+            LauncherEffect::SetAsk { name, count } => self.ask(&name, count),
+            LauncherEffect::StartContainer { executor } => self.start_container(executor, steps),
+            LauncherEffect::StopContainer { executor } => self.stop_container(&executor),
+            LauncherEffect::ReleaseContainer { executor } => self.release_container(&executor),
+            LauncherEffect::UpdateBlacklist { additions, removals } => {
+                tracing::info!(?additions, ?removals, "nodes to avoid have changed");
+                let names = |nodes: Vec<crate::launcher::nodes::NodeName>| {
+                    nodes.iter().map(ToString::to_string).collect()
+                };
+                self.outbox.push(SessionCommand::Blacklist {
+                    add: names(additions),
+                    remove: names(removals),
+                });
+            }
+            LauncherEffect::Nudge => self.outbox.push(SessionCommand::Nudge),
+            LauncherEffect::Report(LauncherReport::ExecutorGone {
+                executor,
+                loss,
+                detail,
+            }) => {
+                self.executor_gone(executor, loss, &detail, steps);
+            }
+            LauncherEffect::Report(LauncherReport::ResourceManagerHeard) => {}
+            LauncherEffect::Report(LauncherReport::Hopeless(reason)) => {
+                tracing::error!(reason, "executors cannot be had any more");
+                steps.push_back(Step::Driver(DriverEvent::LauncherGaveUp { reason }));
+            }
+        }
+    }
+
+    fn ask(&mut self, name: &str, count: u32) {
+        tracing::info!(at = name, count, "asking for containers");
+        let executors = &self.plan.executors;
+        let ask = Ask {
+            key: AskKey::named(PRIORITY, AllocationRequestId(EXECUTORS), name),
+            capability: Resource::new(executors.memory_mib, executors.cores),
+            count,
+            relax_locality: true,
+            node_label: self.node_label.clone().filter(|_| name == AskKey::ANY),
+        };
+        self.outbox.push(SessionCommand::SetAsk {
+            ask,
+            as_of: self.granted_seq,
+        });
+    }
+
+    fn start_container(&mut self, executor: ExecutorId, steps: &mut VecDeque<Step>) {
+        let Some(container) = self.containers.get(&executor).cloned() else {
+            let message = "the grant was not kept".to_owned();
+            let failure = crate::launcher::StartFailure::Stale;
+            steps.push_back(Step::Launcher(LauncherEvent::StartFailed {
+                executor,
+                failure,
+                message,
+            }));
+            return;
+        };
+        let starter = self.starter.clone();
+        let start = async move { Done::Launcher(starter.start(executor, container).await) };
+        self.work.spawn("starting a container", start);
+    }
+
+    fn stop_container(&mut self, executor: &ExecutorId) {
+        let Some(container) = self.containers.get(executor) else {
+            return;
+        };
+        let (node, id, starter) = (container.node.clone(), container.id, self.starter.clone());
+        self.work.spawn("stopping a container", async move {
+            starter.stop(node, id).await;
+            Done::Nothing
+        });
+    }
+
+    fn release_container(&mut self, executor: &ExecutorId) {
+        match executor.as_str().parse::<ContainerId>() {
+            Ok(id) => self.outbox.push(SessionCommand::Release(id)),
+            Err(error) => tracing::error!(%error, "a container cannot be released"),
+        }
+    }
+
+    /// The NodeManager has answered a start; the session must know of those that will outlive a restart of the
+    /// ResourceManager.
+    pub(super) fn on_start_answered(&mut self, event: LauncherEvent) {
+        match &event {
+            LauncherEvent::StartAccepted { executor } => {
+                tracing::info!(%executor, "container started");
+                if let Some(container) = self.containers.get(executor) {
+                    self.outbox.push(SessionCommand::Started(container.id));
+                }
+            }
+            LauncherEvent::StartFailed {
+                executor, message, ..
+            } => {
+                tracing::warn!(%executor, message, "container could not be started");
+            }
+            _ => {}
+        }
+        self.process(Step::Launcher(event));
+    }
+
+    fn executor_gone(
+        &mut self,
+        executor: ExecutorId,
+        loss: ExecutorLoss,
+        detail: &str,
+        steps: &mut VecDeque<Step>,
+    ) {
+        let host = self
+            .launcher
+            .record(&executor)
+            .map(|record| record.node.to_string())
+            .unwrap_or_default();
+        let cause = if detail.is_empty() {
+            loss.to_string()
+        } else {
+            format!("{loss}: {detail}")
+        };
+        if self.verdict().is_none() && loss != ExecutorLoss::Released {
+            tracing::warn!(%executor, host, cause, "executor lost");
+            self.note("executor", executor.to_string(), host, cause);
+        }
+        self.metrics.executor_exited(loss);
+        self.links.forget(&executor);
+        self.vitals.forget(&executor);
+        steps.push_back(Step::Driver(DriverEvent::ExecutorLost { executor, loss }));
+    }
+
+    pub(super) fn note(&mut self, kind: &str, subject: String, host: String, cause: String) {
+        let unix_ms = self.clock.unix_ms(self.clock.now());
+        self.notes.add(FailureNote {
+            unix_ms,
+            kind: kind.to_owned(),
+            subject,
+            host,
+            cause,
+        });
+    }
+
+    /// Drops what is kept of containers that the launcher no longer knows.
+    pub(super) fn forget_ended_containers(&mut self) {
+        let launcher = &self.launcher;
+        self.containers
+            .retain(|executor, _| launcher.record(executor).is_some());
+    }
+}

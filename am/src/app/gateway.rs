@@ -1,0 +1,189 @@
+//! What executors say.
+
+use std::collections::VecDeque;
+
+use driver::event::{Event as DriverEvent, Registration};
+use tokio::sync::oneshot;
+use wire::id::{BootNonce, Epoch, ExecutorId};
+use wire::message::{ExecutorMessage, GatewayMessage, Hello, TaskReport, Welcome};
+
+use super::{App, Exit, Step};
+use crate::gateway::admission::{Denial, Known};
+use crate::gateway::{Admission, ConnectionId, GatewayEvent};
+use crate::launcher::Event as LauncherEvent;
+
+impl App {
+    pub(super) fn on_gateway(&mut self, event: GatewayEvent) {
+        match event {
+            GatewayEvent::Hello {
+                connection,
+                epoch,
+                boot,
+                hello,
+                reply,
+            } => {
+                self.on_hello(connection, epoch, boot, hello, reply);
+            }
+            GatewayEvent::Received {
+                connection,
+                executor,
+                message,
+            } => {
+                if self.links.is_current(&executor, connection) {
+                    self.on_message(&executor, message);
+                }
+            }
+            GatewayEvent::HigherEpoch(epoch) => self.meet_higher_epoch(epoch),
+            GatewayEvent::Closed {
+                connection,
+                executor,
+                reason,
+            } => {
+                if self.links.closed(&executor, connection) {
+                    tracing::info!(%executor, reason, "executor disconnected");
+                    self.process(Step::Driver(DriverEvent::ExecutorDisconnected { executor }));
+                }
+            }
+        }
+    }
+
+    fn meet_higher_epoch(&mut self, epoch: Epoch) {
+        let text =
+            format!("an executor belongs to attempt {epoch} of this application, which has replaced us");
+        self.over(Exit::Superseded(text));
+    }
+
+    fn on_hello(
+        &mut self,
+        connection: ConnectionId,
+        epoch: Epoch,
+        boot: BootNonce,
+        hello: Hello,
+        reply: oneshot::Sender<Admission>,
+    ) {
+        let admission = match self.gate.check(&hello, epoch, boot, self.known(&hello.executor)) {
+            Ok(()) => Admission::Admitted(self.links.attach(&hello.executor, boot, connection)),
+            Err(Denial::HigherEpoch(epoch)) => return self.meet_higher_epoch(epoch),
+            Err(Denial::Refuse(reason, message)) => {
+                tracing::warn!(executor = %hello.executor, host = hello.host, message, "executor refused");
+                Admission::Refused { reason, message }
+            }
+        };
+        let admitted = matches!(admission, Admission::Admitted(_));
+        if reply.send(admission).is_err() {
+            return self.links.forget(&hello.executor);
+        }
+        if admitted {
+            self.take_in(boot, hello);
+        }
+    }
+
+    fn known(&self, executor: &ExecutorId) -> Known {
+        match self.launcher.record(executor) {
+            Some(record) if record.phase.is_live() => Known::Live(self.links.boot(executor)),
+            Some(_) => Known::GivenUp,
+            None if self.launcher.history().any(|record| record.executor == *executor) => Known::GivenUp,
+            None => Known::Unknown,
+        }
+    }
+
+    fn take_in(&mut self, boot: BootNonce, hello: Hello) {
+        let settings = &self.plan.settings;
+        let welcome = GatewayMessage::Welcome(Welcome {
+            heartbeat: settings.heartbeat_interval,
+            silence: settings.heartbeat_dead,
+            am_lost_ttl: settings.am_lost_ttl,
+        });
+        let mut steps = VecDeque::new();
+        self.tell(&hello.executor, welcome, &mut steps);
+        let executor = hello.executor.clone();
+        self.process(Step::Launcher(LauncherEvent::ExecutorRegistered { executor }));
+        self.observe_registration(&hello);
+        self.vitals.registered(&hello);
+        let node = self
+            .launcher
+            .record(&hello.executor)
+            .map(|record| record.node.to_string());
+        let registration = Registration {
+            boot,
+            host: node.unwrap_or(hello.host),
+            slots: hello.slots,
+            running: hello.running,
+            executor: hello.executor,
+        };
+        self.process(Step::Driver(DriverEvent::ExecutorRegistered(registration)));
+    }
+
+    fn observe_registration(&mut self, hello: &Hello) {
+        let Some(record) = self.launcher.record(&hello.executor) else {
+            return;
+        };
+        let times = record.times;
+        tracing::info!(executor = %hello.executor, node = %record.node, pid = hello.pid, after = ?self.clock.now(), "executor registered");
+        self.metrics.executor_registered(times);
+    }
+
+    fn on_message(&mut self, executor: &ExecutorId, message: ExecutorMessage) {
+        let executor = executor.clone();
+        let event = match message {
+            ExecutorMessage::Heartbeat(heartbeat) => {
+                self.vitals.heard(&executor, &heartbeat);
+                DriverEvent::HeartbeatReceived {
+                    executor,
+                    running: heartbeat.running,
+                }
+            }
+            ExecutorMessage::TaskStarted { id, .. } => DriverEvent::TaskStarted { executor, id },
+            ExecutorMessage::CommitRequest { id } => DriverEvent::CommitRequested { executor, id },
+            ExecutorMessage::TaskFinished(report) => return self.on_report(executor, report),
+            ExecutorMessage::Goodbye { reason } => {
+                tracing::info!(%executor, reason, "executor leaves");
+                return;
+            }
+            ExecutorMessage::Hello(_) => {
+                tracing::warn!(%executor, "executor greeted twice on one connection");
+                return;
+            }
+        };
+        self.process(Step::Driver(event));
+    }
+
+    /// A report is acknowledged once the driver has it.
+    fn on_report(&mut self, executor: ExecutorId, report: TaskReport) {
+        self.metrics
+            .task_finished(&report, self.stage_name(report.id.stage.stage));
+        if let Err(failure) = &report.outcome {
+            self.note_task_failure(&executor, &report, &failure.to_string());
+        }
+        let sequences = vec![report.sequence];
+        self.process(Step::Driver(DriverEvent::TaskFinished {
+            executor: executor.clone(),
+            report,
+        }));
+        let mut steps = VecDeque::new();
+        self.tell(&executor, GatewayMessage::Acknowledge { sequences }, &mut steps);
+        steps.into_iter().for_each(|step| self.process(step));
+    }
+
+    fn note_task_failure(&mut self, executor: &ExecutorId, report: &TaskReport, cause: &str) {
+        let stage = self.stage_name(report.id.stage.stage);
+        let subject = format!(
+            "stage {stage}, task {}, attempt {}",
+            report.id.partition, report.id.attempt
+        );
+        let host = self
+            .launcher
+            .record(executor)
+            .map(|record| record.node.to_string())
+            .unwrap_or_default();
+        tracing::warn!(subject, host, %executor, cause, "task attempt failed");
+        self.note("task", subject, host, cause.to_owned());
+    }
+
+    fn stage_name(&self, stage: u32) -> &str {
+        self.plan
+            .stages
+            .get(stage as usize)
+            .map_or("unknown", |stage| stage.name.as_str())
+    }
+}

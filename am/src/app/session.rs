@@ -1,0 +1,179 @@
+//! What the ResourceManager says.
+
+use yarn_rpc::records::{Container, ContainerStatus, NodeReport, NodeState as YarnNodeState};
+use yarn_rpc::session::{Registration, SessionCommand, SessionEvent};
+
+use hadoop::ids::{ContainerId, NodeId};
+use wire::id::ExecutorId;
+
+use super::{App, Exit, Step};
+use crate::launcher::nodes::{NodeFacts, NodeName, NodeState};
+use crate::launcher::{Completion, Event as LauncherEvent, Grant};
+use driver::event::Event as DriverEvent;
+
+/// A container's id as an executor's.
+pub(super) fn executor_id(container: ContainerId) -> Option<ExecutorId> {
+    container.to_string().parse().ok()
+}
+
+/// A node as asks name it.
+pub(super) fn node_name(node: &NodeId, include_port: bool) -> NodeName {
+    if include_port {
+        NodeName::new(&node.to_string())
+    } else {
+        NodeName::new(&node.host)
+    }
+}
+
+impl App {
+    pub(super) fn on_session(&mut self, event: SessionEvent) {
+        match event {
+            SessionEvent::Registered(registration) => self.on_registered(registration),
+            SessionEvent::Resynced { dropped, seq, .. } => {
+                tracing::warn!(
+                    dropped = dropped.len(),
+                    "the ResourceManager had restarted: registered again"
+                );
+                self.granted_seq = seq;
+                let dropped = dropped.into_iter().filter_map(executor_id).collect();
+                self.process(Step::Launcher(LauncherEvent::Resynced { dropped }));
+            }
+            SessionEvent::Recovered(containers) => self.release_unknown(&containers),
+            SessionEvent::Completed(statuses) => {
+                statuses.into_iter().for_each(|status| self.on_completed(status))
+            }
+            SessionEvent::Allocated { containers, seq } => {
+                self.granted_seq = seq;
+                self.on_allocated(containers);
+            }
+            SessionEvent::NodesUpdated(reports) => reports.iter().for_each(|report| self.on_node(report)),
+            SessionEvent::Preemption { strict, negotiable } => {
+                tracing::warn!(
+                    strict = strict.len(),
+                    negotiable = negotiable.len(),
+                    "YARN wants containers back"
+                );
+            }
+            SessionEvent::Headroom { available, .. } => {
+                let memory_mib = available.memory_mb;
+                self.process(Step::Launcher(LauncherEvent::HeadroomChanged { memory_mib }));
+            }
+            SessionEvent::AskRefused { message, .. } => {
+                self.process(Step::Launcher(LauncherEvent::AskRefused { message }));
+            }
+            SessionEvent::BlacklistRefused { names, message } => {
+                tracing::warn!(?names, message, "the ResourceManager will not avoid nodes");
+            }
+            SessionEvent::ReleaseRefused { containers, message } => {
+                tracing::warn!(?containers, message, "the ResourceManager refused a release");
+            }
+            SessionEvent::RmContact => self.on_rm_contact(),
+            SessionEvent::CallFailed { method, message } => {
+                tracing::warn!(
+                    method,
+                    message,
+                    "a call to the ResourceManager failed and is repeated"
+                );
+                self.metrics.rm_call_failed(method);
+            }
+            SessionEvent::Superseded { reason } => self.over(Exit::Superseded(reason)),
+            SessionEvent::Unregistered => self.on_unregistered(),
+        }
+    }
+
+    pub(super) fn on_session_ended(&mut self) {
+        self.over(Exit::Crashed(
+            "the session with the ResourceManager ended".to_owned(),
+        ));
+    }
+
+    fn on_registered(&mut self, registration: Registration) {
+        let after = self.clock.now();
+        tracing::info!(
+            queue = registration.queue,
+            ?after,
+            "registered with the ResourceManager"
+        );
+        self.metrics.registered(after);
+        self.rm.queue = registration.queue;
+        self.rm.last = after;
+        self.release_unknown(&registration.previous);
+        if let Some(maximum) = registration.maximum {
+            let max_memory_mib = maximum.memory_mb;
+            self.process(Step::Launcher(LauncherEvent::RmRegistered { max_memory_mib }));
+        }
+    }
+
+    /// Containers that this attempt did not ask for are given back.
+    fn release_unknown(&mut self, containers: &[Container]) {
+        for container in containers {
+            let known =
+                executor_id(container.id).is_some_and(|executor| self.launcher.record(&executor).is_some());
+            if !known {
+                tracing::info!(container = %container.id, "giving back a container of an earlier attempt");
+                self.outbox.push(SessionCommand::Release(container.id));
+            }
+        }
+    }
+
+    fn on_allocated(&mut self, containers: Vec<Container>) {
+        let mut grants = Vec::with_capacity(containers.len());
+        for container in containers {
+            let Some(executor) = executor_id(container.id) else {
+                continue;
+            };
+            tracing::info!(%executor, node = %container.node, memory_mib = container.resource.memory_mb, "container granted");
+            grants.push(Grant {
+                executor: executor.clone(),
+                node: node_name(&container.node, self.include_port),
+                node_http: container.node_http_address.clone(),
+                allocation_request_id: container.allocation_request_id.0,
+            });
+            self.containers.insert(executor, container);
+        }
+        self.metrics.granted(grants.len());
+        self.process(Step::Launcher(LauncherEvent::ContainersGranted(grants)));
+        self.forget_ended_containers();
+    }
+
+    fn on_completed(&mut self, status: ContainerStatus) {
+        let Some(executor) = executor_id(status.id) else {
+            return;
+        };
+        tracing::info!(%executor, exit_status = status.exit_status, "container ended");
+        self.containers.remove(&executor);
+        self.process(Step::Launcher(LauncherEvent::ContainerCompleted(Completion {
+            executor,
+            exit_status: status.exit_status,
+            diagnostics: status.diagnostics,
+        })));
+    }
+
+    fn on_node(&mut self, report: &NodeReport) {
+        let free = |report: &NodeReport| {
+            let (capability, used) = (report.capability.as_ref()?, report.used.as_ref()?);
+            Some(capability.memory_mb.saturating_sub(used.memory_mb))
+        };
+        let facts = NodeFacts {
+            name: node_name(&report.id, self.include_port),
+            rack: report.rack.clone(),
+            state: node_state(report.state),
+            free_mib: free(report),
+        };
+        tracing::info!(node = %report.id, state = ?report.state, "node changed");
+        self.process(Step::Launcher(LauncherEvent::NodeUpdated(facts)));
+    }
+
+    fn on_rm_contact(&mut self) {
+        self.rm.last = self.clock.now();
+        self.process(Step::Driver(DriverEvent::ResourceManagerHeard));
+    }
+}
+
+fn node_state(state: YarnNodeState) -> NodeState {
+    match state {
+        YarnNodeState::Decommissioning | YarnNodeState::Decommissioned => NodeState::Leaving,
+        state if state.is_usable() => NodeState::Usable,
+        _ => NodeState::Unusable,
+    }
+}

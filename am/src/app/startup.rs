@@ -1,0 +1,371 @@
+//! From a fresh process to a running application.
+//!
+//! The order makes registration early: the sockets that the ResourceManager is told of are bound first, then the
+//! session is started, and everything else is read while it connects. What goes wrong before that ends the process
+//! and YARN tries again; what goes wrong after it is the job's own doing and ends the application as failed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use dfs::FileSystems;
+use driver::core::Driver;
+use driver::event::Verdict;
+use driver::plan::{AppPlan, StagePlan};
+use hadoop::conf::Configuration;
+use hadoop::credentials::Credentials;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use wire::launcher::ExecutorTarget;
+use yarn_rpc::am_nm::{NmConfig, NmTokenStore, NodeManagers};
+use yarn_rpc::client::RpcConfig;
+use yarn_rpc::session::{AmSession, Pacing, SessionCommand, SessionConfig, SessionEvent, SessionHandle};
+
+use super::session::node_name;
+use super::{App, Done, Exit, Life, RmContact, Step};
+use crate::clock::Clock;
+use crate::containers::{self, Starter};
+use crate::environment::{self, Environment};
+use crate::gateway::admission::Gate;
+use crate::gateway::listener::Gateway;
+use crate::gateway::{GatewayEvent, Limits};
+use crate::launch::{self, LaunchFile, NodeAtSubmission};
+use crate::launcher::core::Launcher;
+use crate::launcher::nodes::{NodeFacts, NodeState};
+use crate::launcher::{Event as LauncherEvent, Rules};
+use crate::metrics::Metrics;
+use crate::notes::Notes;
+use crate::outputs::Outputs;
+use crate::supervise::TaskGroup;
+use crate::verdict;
+use crate::vitals::Vitals;
+use crate::web::Query;
+use crate::web::proxy::Proxy;
+use crate::web::server::WebServer;
+use crate::{gateway::links::Links, staged};
+
+/// Events of executors that may wait for the loop.
+const GATEWAY_QUEUE: usize = 1024;
+/// Requests to pages that may wait for the loop.
+const WEB_QUEUE: usize = 64;
+/// The longest that a failure before the start may take to be told to the ResourceManager.
+const EARLY_END: Duration = Duration::from_secs(120);
+/// Share of the ResourceManager's patience after which we end ourselves (`am.rm-silence-max`).
+const SILENCE_SHARE: f64 = 0.8;
+
+/// What the session needs, and what is known before anything is read of the job.
+struct Ground {
+    clock: Clock,
+    environment: Environment,
+    directory: PathBuf,
+    credentials: Credentials,
+    conf: Configuration,
+    gateway: Gateway,
+    web: WebServer,
+    nm_tokens: NmTokenStore,
+    terminate: Signal,
+}
+
+/// Runs the ApplicationMaster to its end.
+///
+/// # Errors
+/// What prevents the registration.
+pub(crate) async fn run(environment: Environment, directory: &Path) -> anyhow::Result<Exit> {
+    let ground = Ground::prepare(environment, directory).await?;
+    let (session, events) = ground.open_session()?;
+    // Lets the session dial before files are read.
+    tokio::task::yield_now().await;
+    match ground.read_job() {
+        Ok(job) => Ok(job.into_app(session, events).run().await),
+        Err(error) => Ok(end_early(&session, events, &error).await),
+    }
+}
+
+impl Ground {
+    async fn prepare(environment: Environment, directory: &Path) -> anyhow::Result<Self> {
+        Ok(Self {
+            clock: Clock::start(),
+            terminate: signal(SignalKind::terminate())?,
+            credentials: Credentials::load(&environment.token_file)?,
+            conf: environment::configuration(directory)?,
+            gateway: Gateway::bind().await.context("no port for the gateway")?,
+            web: WebServer::bind().await.context("no port for the pages")?,
+            nm_tokens: NmTokenStore::new(),
+            directory: directory.to_owned(),
+            environment,
+        })
+    }
+
+    fn open_session(&self) -> anyhow::Result<(SessionHandle, mpsc::Receiver<SessionEvent>)> {
+        let attempt = self.environment.container.attempt;
+        let token = self.credentials.am_rm_token(attempt);
+        let schedulers = self.conf.resource_managers()?.scheduler;
+        let host = &self.environment.host;
+        let web_port = self.web.address()?.port();
+        Ok(AmSession::start(SessionConfig {
+            resource_managers: schedulers.iter().map(ToString::to_string).collect(),
+            token: token
+                .context("the credentials hold no token for the ResourceManager")?
+                .clone(),
+            host: host.clone(),
+            rpc_port: Some(self.gateway.address()?.port()),
+            tracking_url: Some(format!("http://{host}:{web_port}/")),
+            pacing: Pacing::default(),
+            rpc: RpcConfig::default(),
+            nm_tokens: self.nm_tokens.clone(),
+        }))
+    }
+
+    /// Reads the job and starts the servers.
+    fn read_job(self) -> anyhow::Result<Job> {
+        let plan = read_plan(&self.directory)?;
+        let launch = read_launch(&self.directory)?;
+        let systems = Arc::new(FileSystems::builder(&self.conf, &self.environment.user).build()?);
+        let port = self.gateway.address()?.port();
+        let address = format!("{}:{port}", self.environment.host);
+        let context = containers::launch_context(
+            &self.environment,
+            &launch,
+            &plan.executors,
+            &address,
+            &self.credentials,
+        )?;
+        let silence_max = self.conf.am_expiry()?.mul_f64(SILENCE_SHARE);
+        let include_port = self.conf.bool("yarn.scheduler.include-port-in-node-name", false);
+        let servers = Servers::start(
+            self.gateway,
+            self.web,
+            &self.credentials,
+            &self.conf,
+            &self.environment,
+            &plan,
+        )?;
+        let nodes = NodeManagers::new(self.nm_tokens, NmConfig::default());
+        Ok(Job {
+            starter: Starter::new(nodes, context),
+            clock: self.clock,
+            environment: self.environment,
+            terminate: self.terminate,
+            plan,
+            launch,
+            systems,
+            silence_max,
+            include_port,
+            servers,
+        })
+    }
+}
+
+/// The tasks that serve executors and people, and where their events arrive.
+struct Servers {
+    work: TaskGroup<Done>,
+    gateway_events: mpsc::Receiver<GatewayEvent>,
+    queries: mpsc::Receiver<Query>,
+}
+
+impl Servers {
+    fn start(
+        gateway: Gateway,
+        web: WebServer,
+        credentials: &Credentials,
+        conf: &Configuration,
+        environment: &Environment,
+        plan: &AppPlan,
+    ) -> anyhow::Result<Self> {
+        let mut work = TaskGroup::new();
+        let (events, gateway_events) = mpsc::channel(GATEWAY_QUEUE);
+        let limits = Limits {
+            silence: plan.settings.heartbeat_dead,
+            ..Limits::default()
+        };
+        let identity = environment::identity(credentials)?;
+        let gateway = gateway.serve(&identity, environment.epoch(), limits, events)?;
+        work.spawn("gateway", async move {
+            gateway.await;
+            Done::ServerEnded("the gateway")
+        });
+        let (sender, queries) = mpsc::channel(WEB_QUEUE);
+        let web = web.serve(Proxy::new(conf, &environment.proxy_base)?, sender);
+        work.spawn("web", async move {
+            web.await;
+            Done::ServerEnded("the web server")
+        });
+        Ok(Self {
+            work,
+            gateway_events,
+            queries,
+        })
+    }
+}
+
+/// Everything but the session.
+struct Job {
+    clock: Clock,
+    environment: Environment,
+    plan: AppPlan,
+    launch: LaunchFile,
+    systems: Arc<FileSystems>,
+    starter: Starter,
+    silence_max: Duration,
+    include_port: bool,
+    terminate: Signal,
+    servers: Servers,
+}
+
+impl Job {
+    fn into_app(self, session: SessionHandle, session_events: mpsc::Receiver<SessionEvent>) -> App {
+        let application = self.environment.application();
+        let mut app = App {
+            driver: Driver::new(self.plan.clone()),
+            launcher: Launcher::new(rules(&self.plan, &self.launch)),
+            gate: Gate {
+                application: application.clone(),
+                build: self.environment.build.clone(),
+                epoch: self.environment.epoch(),
+                ending: false,
+            },
+            links: Links::default(),
+            life: Life::Running,
+            rm: RmContact {
+                last: self.clock.now(),
+                silence_max: self.silence_max,
+                queue: self.launch.queue.clone(),
+                progress: 0.0,
+            },
+            session,
+            session_events,
+            outbox: Vec::new(),
+            granted_seq: yarn_rpc::session::GrantSeq::default(),
+            containers: BTreeMap::new(),
+            include_port: self.include_port,
+            node_label: self.launch.node_label.clone(),
+            starter: self.starter,
+            outputs: Outputs::new(self.systems.clone(), &application),
+            systems: self.systems,
+            gateway_events: self.servers.gateway_events,
+            queries: self.servers.queries,
+            terminate: self.terminate,
+            work: self.servers.work,
+            notes: Notes::default(),
+            vitals: Vitals::default(),
+            metrics: Metrics::default(),
+            clock: self.clock,
+            environment: self.environment,
+            plan: self.plan,
+        };
+        app.learn_nodes(&self.launch.nodes);
+        app
+    }
+}
+
+impl App {
+    fn learn_nodes(&mut self, nodes: &[NodeAtSubmission]) {
+        for node in nodes {
+            let id = hadoop::ids::NodeId::new(node.host.clone(), node.port);
+            self.process(Step::Launcher(LauncherEvent::NodeUpdated(NodeFacts {
+                name: node_name(&id, self.include_port),
+                rack: Some(node.rack.clone()),
+                state: NodeState::Usable,
+                free_mib: Some(node.available_memory_mib),
+            })));
+        }
+    }
+
+    /// Asks for executors at once, because that takes longest, and looks at the outputs in the meantime.
+    pub(super) fn begin(&mut self) {
+        if self.plan.scheduling.elastic.is_none() {
+            let executors = self.plan.executors.instances;
+            let target = ExecutorTarget {
+                executors,
+                ..ExecutorTarget::default()
+            };
+            self.process(Step::Launcher(LauncherEvent::TargetSet(target)));
+        }
+        let (outputs, stages) = (self.outputs.clone(), self.plan.stages.clone());
+        let (systems, staging) = (self.systems.clone(), self.environment.staging.clone());
+        let first = self.environment.epoch().0 <= 1;
+        self.work.spawn("checking outputs", async move {
+            match !first && staged::has_succeeded(&systems, &staging).await.unwrap_or(false) {
+                true => Done::HadSucceeded,
+                false => Done::Checked(check_all(&outputs, &stages).await),
+            }
+        });
+    }
+}
+
+async fn check_all(outputs: &Outputs, stages: &[StagePlan]) -> Result<(), String> {
+    for stage in stages {
+        outputs.check(stage).await?;
+    }
+    Ok(())
+}
+
+fn rules(plan: &AppPlan, launch: &LaunchFile) -> Rules {
+    let settings = &plan.settings;
+    Rules {
+        memory_mib: plan.executors.memory_mib,
+        cores: plan.executors.cores,
+        name_nodes: launch.node_label.is_none(),
+        register_timeout: settings.register_timeout,
+        max_failures: settings.executor_max_failures,
+        failures_validity: settings.executor_failures_validity,
+        backoff: settings.relaunch_backoff,
+    }
+}
+
+fn read_plan(directory: &Path) -> anyhow::Result<AppPlan> {
+    let path = directory.join(launch::PLAN_FILE_NAME);
+    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&text)
+        .with_context(|| format!("{} is no plan of this build", launch::PLAN_FILE_NAME))
+}
+
+fn read_launch(directory: &Path) -> anyhow::Result<LaunchFile> {
+    let path = directory.join(launch::FILE_NAME);
+    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(LaunchFile::parse(&text)?)
+}
+
+/// The job cannot even be read: the ResourceManager is told so, that it does not try again.
+async fn end_early(
+    session: &SessionHandle,
+    mut events: mpsc::Receiver<SessionEvent>,
+    error: &anyhow::Error,
+) -> Exit {
+    let cause = format!("{error:#}");
+    tracing::error!(cause, "the job cannot be started");
+    let verdict = Verdict::Failed(cause);
+    let told = tokio::time::timeout(EARLY_END, tell_end(session, &mut events, &verdict)).await;
+    if told == Ok(true) {
+        Exit::Verdict(verdict)
+    } else {
+        Exit::Crashed(verdict::diagnostics(&verdict, ""))
+    }
+}
+
+/// Unregisters once registered; `false` when the session ended before.
+async fn tell_end(
+    session: &SessionHandle,
+    events: &mut mpsc::Receiver<SessionEvent>,
+    verdict: &Verdict,
+) -> bool {
+    while let Some(event) = events.recv().await {
+        match event {
+            SessionEvent::Registered(_) => {
+                let unregister = SessionCommand::Unregister {
+                    status: verdict::final_status(verdict),
+                    diagnostics: verdict::diagnostics(verdict, "nothing was started"),
+                    tracking_url: None,
+                };
+                if session.send(unregister).await.is_err() {
+                    return false;
+                }
+            }
+            SessionEvent::Unregistered => return true,
+            _ => {}
+        }
+    }
+    false
+}

@@ -1,0 +1,51 @@
+//! Time as the cores count it, from the start of the process, and as people read it.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+/// The moment the process started, on both clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    start: Instant,
+    start_unix: Duration,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    #[must_use]
+    pub fn start() -> Self {
+        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Self {
+            start: Instant::now(),
+            start_unix: unix.unwrap_or_default(),
+        }
+    }
+
+    /// A clock for tests and pages, started at a fixed time since 1970.
+    #[must_use]
+    pub fn started_at(start_unix: Duration) -> Self {
+        Self {
+            start: Instant::now(),
+            start_unix,
+        }
+    }
+
+    /// The time since the start.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// When `at` will be or was, for timers.
+    #[must_use]
+    pub fn instant(&self, at: Duration) -> Instant {
+        self.start + at
+    }
+
+    /// `at` in milliseconds since 1970.
+    #[must_use]
+    pub fn unix_ms(&self, at: Duration) -> u64 {
+        u64::try_from((self.start_unix + at).as_millis()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,225 @@
+//! How an executor's container is started: its launch context, and the calls to NodeManagers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use driver::plan::ExecutorPlan;
+use hadoop::credentials::{Credentials, Format};
+use hadoop::ids::{ContainerId, NodeId};
+use wire::id::ExecutorId;
+use yarn_rpc::am_nm::{NmError, NodeManagers};
+use yarn_rpc::records::{
+    AclAccess, Container, ContainerLaunchContext, LocalResource, LocalResourceType, ResourceVisibility,
+};
+
+use crate::environment::{self, Environment};
+use crate::launch::{self, Acls, LaunchFile, Localized, LocalizedKind, Visibility};
+use crate::launcher::{Event, StartFailure};
+
+/// What the container runs. The launch script gives the line to `bash -c`, so `exec` leaves only our process.
+const COMMAND: &str = "exec ./drawloom executor 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr";
+
+/// The launch context of every executor.
+///
+/// # Errors
+/// A resource without a usable URL.
+pub fn launch_context(
+    environment: &Environment,
+    launch: &LaunchFile,
+    plan: &ExecutorPlan,
+    gateway: &str,
+    credentials: &Credentials,
+) -> anyhow::Result<ContainerLaunchContext> {
+    let resources = launch.resources.iter().map(local_resource);
+    Ok(ContainerLaunchContext {
+        local_resources: resources.collect::<anyhow::Result<_>>()?,
+        environment: variables(environment, launch, plan, gateway),
+        commands: vec![COMMAND.to_owned()],
+        tokens: Some(environment::executor_credentials(credentials).to_bytes(Format::Writable)),
+        acls: access(&launch.acls),
+        ..ContainerLaunchContext::default()
+    })
+}
+
+fn local_resource(resource: &Localized) -> anyhow::Result<(String, LocalResource)> {
+    let url = resource
+        .uri
+        .parse()
+        .with_context(|| format!("the resource {}", resource.name))?;
+    let kind = match resource.kind {
+        LocalizedKind::File => LocalResourceType::File,
+        LocalizedKind::Archive => LocalResourceType::Archive,
+    };
+    let visibility = match resource.visibility {
+        Visibility::Public => ResourceVisibility::Public,
+        Visibility::Private => ResourceVisibility::Private,
+        Visibility::Application => ResourceVisibility::Application,
+    };
+    let (size, timestamp_ms) = (resource.size, resource.timestamp_ms);
+    let local = LocalResource {
+        url,
+        size,
+        timestamp_ms,
+        kind,
+        visibility,
+    };
+    Ok((resource.name.clone(), local))
+}
+
+fn variables(
+    environment: &Environment,
+    launch: &LaunchFile,
+    plan: &ExecutorPlan,
+    gateway: &str,
+) -> BTreeMap<String, String> {
+    let own = [
+        (launch::env::GATEWAY, gateway.to_owned()),
+        (launch::env::APP_ID, environment.application()),
+        (launch::env::EPOCH, environment.epoch().to_string()),
+        (launch::env::BUILD, environment.build.clone()),
+        (launch::env::SLOTS, plan.cores.to_string()),
+        (launch::env::MEMORY_MIB, plan.memory_mib.to_string()),
+        ("HADOOP_USER_NAME", launch.user.clone()),
+    ];
+    let own = own.map(|(name, value)| (name.to_owned(), value));
+    let given = launch
+        .executor_env
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()));
+    own.into_iter()
+        .chain(given)
+        .map(|(name, value)| (name, escaped(&value)))
+        .collect()
+}
+
+/// NodeManagers write `export NAME="value"` without escaping, so what is live between quotes is escaped here.
+fn escaped(value: &str) -> String {
+    let live = |c: char| matches!(c, '"' | '\\' | '`' | '$');
+    value
+        .chars()
+        .flat_map(|c| live(c).then_some('\\').into_iter().chain([c]))
+        .collect()
+}
+
+fn access(acls: &Acls) -> BTreeMap<AclAccess, String> {
+    let entries = [(AclAccess::View, &acls.view), (AclAccess::Modify, &acls.modify)];
+    entries
+        .into_iter()
+        .filter_map(|(access, acl)| Some((access, acl.clone()?)))
+        .collect()
+}
+
+/// Starts and stops executors' containers. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Starter {
+    nodes: NodeManagers,
+    context: Arc<ContainerLaunchContext>,
+}
+
+impl Starter {
+    /// Containers started in this way through these NodeManagers.
+    #[must_use]
+    pub fn new(nodes: NodeManagers, context: ContainerLaunchContext) -> Self {
+        Self {
+            nodes,
+            context: Arc::new(context),
+        }
+    }
+
+    /// Starts a container and says what came of it; the deadline is the NodeManagers'.
+    pub async fn start(self, executor: ExecutorId, container: Container) -> Event {
+        match self.nodes.start_container(&container, &self.context).await {
+            Ok(()) => Event::StartAccepted { executor },
+            Err(error) => start_failed(executor, &error),
+        }
+    }
+
+    /// Ends a container; a failure is only logged, because the ResourceManager ends it, too.
+    pub async fn stop(self, node: NodeId, container: ContainerId) {
+        if let Err(error) = self.nodes.stop_container(&node, container).await {
+            tracing::debug!(%container, %node, error = chain(&error), "the NodeManager did not stop a container");
+        }
+    }
+}
+
+fn start_failed(executor: ExecutorId, error: &NmError) -> Event {
+    let failure = if error.is_void() {
+        StartFailure::Stale
+    } else {
+        StartFailure::Node
+    };
+    Event::StartFailed {
+        executor,
+        failure,
+        message: chain(error),
+    }
+}
+
+/// An error with everything that caused it, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_survive_the_quotes_of_the_launch_script() {
+        assert_eq!(escaped(r#"a "b" $C `d` \e"#), r#"a \"b\" \$C \`d\` \\e"#);
+        assert_eq!(escaped("plain: ü, 1=2"), "plain: ü, 1=2");
+    }
+
+    #[test]
+    fn the_job_may_set_variables_but_executors_always_get_ours() {
+        let environment = Environment {
+            container: "container_1717955085543_0001_02_000001".parse().unwrap(),
+            token_file: "/w/t".into(),
+            proxy_base: String::new(),
+            host: "node7".into(),
+            user: "ada".into(),
+            build: "ab12".into(),
+            staging: "file:///s".into(),
+        };
+        let launch = r#"{"version": 1, "user": "ada", "queue": "q", "submitted_unix_ms": 1, "resources": [
+            {"name": "drawloom", "uri": "file:///bin/drawloom", "size": 9, "timestamp_ms": 7, "kind": "file",
+             "visibility": "private"}], "executor_env": {"LANG": "C.UTF-8"}, "acls": {"view": "bob"}}"#;
+        let launch = LaunchFile::parse(launch.as_bytes()).unwrap();
+        let plan = ExecutorPlan {
+            instances: 1,
+            memory_mib: 512,
+            cores: 2,
+        };
+        let context = launch_context(
+            &environment,
+            &launch,
+            &plan,
+            "node7:4711",
+            &Credentials::default(),
+        )
+        .unwrap();
+        let expected = [
+            ("DRAWLOOM_APP_ID", "application_1717955085543_0001"),
+            ("DRAWLOOM_BUILD", "ab12"),
+            ("DRAWLOOM_EPOCH", "2"),
+            ("DRAWLOOM_GATEWAY", "node7:4711"),
+            ("DRAWLOOM_MEMORY_MIB", "512"),
+            ("DRAWLOOM_SLOTS", "2"),
+            ("HADOOP_USER_NAME", "ada"),
+            ("LANG", "C.UTF-8"),
+        ];
+        let variables = context
+            .environment
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        assert_eq!(variables.collect::<Vec<_>>(), expected);
+        assert_eq!(context.local_resources["drawloom"].timestamp_ms, 7);
+        assert_eq!(
+            context.acls,
+            BTreeMap::from([(AclAccess::View, "bob".to_owned())])
+        );
+    }
+}

@@ -1,0 +1,389 @@
+//! What `/metrics` shows, in OpenMetrics text.
+//!
+//! Counters and histograms are kept here and fed by the loop; everything else is read from the cores when somebody
+//! asks. Names have the prefix `drawloom_`, units are seconds and bytes, and no label is unbounded.
+
+use std::time::Duration;
+
+use driver::view::{Snapshot, StageStatus, StageView};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use wire::failure::ExecutorLoss;
+use wire::message::TaskReport;
+
+use crate::launcher::record::Times;
+use crate::process;
+use crate::web::Scene;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Cause {
+    cause: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Method {
+    method: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Phase {
+    phase: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct State {
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stage {
+    stage: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StageState {
+    stage: String,
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StageOutcome {
+    stage: String,
+    outcome: &'static str,
+}
+
+/// Buckets of durations, from 5 ms to an hour.
+#[derive(Debug, Clone, Copy)]
+struct Durations;
+
+impl MetricConstructor<Histogram> for Durations {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new([
+            0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1200.0, 3600.0,
+        ])
+    }
+}
+
+type Timings<L> = Family<L, Histogram, Durations>;
+
+/// Counters and histograms of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    exits: Family<Cause, Counter>,
+    rm_failures: Family<Method, Counter>,
+    granted: Counter,
+    register: Gauge<f64, std::sync::atomic::AtomicU64>,
+    phases: Timings<Phase>,
+    attempts: Family<StageOutcome, Counter>,
+    durations: Timings<StageOutcome>,
+    input: Family<Stage, Counter>,
+    output: Family<Stage, Counter>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            exits: Family::default(),
+            rm_failures: Family::default(),
+            granted: Counter::default(),
+            register: Gauge::default(),
+            phases: Family::new_with_constructor(Durations),
+            attempts: Family::default(),
+            durations: Family::new_with_constructor(Durations),
+            input: Family::default(),
+            output: Family::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// We are registered, so long after the start of the process.
+    pub fn registered(&self, after: Duration) {
+        self.register.set(after.as_secs_f64());
+    }
+
+    /// A call to the ResourceManager failed.
+    pub fn rm_call_failed(&self, method: &'static str) {
+        self.rm_failures.get_or_create(&Method { method }).inc();
+    }
+
+    /// Containers were granted.
+    pub fn granted(&self, containers: usize) {
+        self.granted.inc_by(containers as u64);
+    }
+
+    /// An executor registered, with its launch behind it.
+    pub fn executor_registered(&self, times: Times) {
+        let observe = |phase, from: Duration, to: Option<Duration>| {
+            if let Some(to) = to {
+                let seconds = to.saturating_sub(from).as_secs_f64();
+                self.phases.get_or_create(&Phase { phase }).observe(seconds);
+            }
+        };
+        observe("ask_to_grant", times.asked, Some(times.granted));
+        observe("grant_to_start", times.granted, times.started);
+        observe(
+            "start_to_register",
+            times.started.unwrap_or(times.granted),
+            times.registered,
+        );
+    }
+
+    /// An executor is gone.
+    pub fn executor_exited(&self, loss: ExecutorLoss) {
+        self.exits.get_or_create(&Cause { cause: cause(loss) }).inc();
+    }
+
+    /// A task attempt ended.
+    pub fn task_finished(&self, report: &TaskReport, stage: &str) {
+        let outcome = match &report.outcome {
+            Ok(()) => "succeeded",
+            Err(failure) if failure.counts_for_task() => "failed",
+            Err(_) => "killed",
+        };
+        let labels = StageOutcome {
+            stage: stage.to_owned(),
+            outcome,
+        };
+        self.attempts.get_or_create(&labels).inc();
+        self.durations
+            .get_or_create(&labels)
+            .observe(report.metrics.wall.as_secs_f64());
+        let stage = Stage {
+            stage: stage.to_owned(),
+        };
+        self.input
+            .get_or_create(&stage)
+            .inc_by(report.metrics.input_bytes);
+        self.output
+            .get_or_create(&stage)
+            .inc_by(report.metrics.output_bytes);
+    }
+
+    /// The whole text, ended by `# EOF`.
+    #[must_use]
+    pub fn text(&self, scene: &Scene<'_>) -> String {
+        let mut registry = Registry::default();
+        self.register_own(&mut registry);
+        describe_application(scene, &mut registry);
+        describe_executors(scene, &mut registry);
+        describe_tasks(&scene.driver.snapshot(), &mut registry);
+        process::describe(&mut registry);
+        let mut text = String::new();
+        match encode(&mut text, &registry) {
+            Ok(()) => text,
+            Err(error) => format!("# the metrics cannot be written: {error}\n# EOF\n"),
+        }
+    }
+
+    fn register_own(&self, registry: &mut Registry) {
+        let seconds = Unit::Seconds;
+        registry.register(
+            "drawloom_executor_exits",
+            "Executors that ended, by cause",
+            self.exits.clone(),
+        );
+        registry.register(
+            "drawloom_rm_call_failures",
+            "Failed calls to the ResourceManager",
+            self.rm_failures.clone(),
+        );
+        registry.register(
+            "drawloom_containers_granted",
+            "Containers granted",
+            self.granted.clone(),
+        );
+        let text = "From the start of the process to its registration";
+        registry.register_with_unit(
+            "drawloom_am_register",
+            text,
+            seconds.clone(),
+            self.register.clone(),
+        );
+        let text = "Phases of the launch of executors";
+        registry.register_with_unit(
+            "drawloom_launch_phase",
+            text,
+            seconds.clone(),
+            self.phases.clone(),
+        );
+        registry.register(
+            "drawloom_task_attempts",
+            "Task attempts that ended",
+            self.attempts.clone(),
+        );
+        let text = "Duration of task attempts";
+        registry.register_with_unit("drawloom_task_duration", text, seconds, self.durations.clone());
+        registry.register_with_unit(
+            "drawloom_task_input",
+            "Bytes fed to tasks",
+            Unit::Bytes,
+            self.input.clone(),
+        );
+        registry.register_with_unit(
+            "drawloom_task_output",
+            "Bytes of tasks' results",
+            Unit::Bytes,
+            self.output.clone(),
+        );
+    }
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str, value: f64) {
+    registry.register(name, help, ConstGauge::new(value));
+}
+
+fn describe_application(scene: &Scene<'_>, registry: &mut Registry) {
+    let info = prometheus_client::metrics::info::Info::new(vec![
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("app_id", scene.environment.application()),
+        ("app_name", scene.plan.name.clone()),
+        ("yarn_user", scene.environment.user.clone()),
+        ("queue", scene.queue.to_owned()),
+        ("deploy_mode", "cluster".to_owned()),
+        ("attempt", scene.environment.epoch().to_string()),
+    ]);
+    registry.register("drawloom", "The application", info);
+    gauge(
+        registry,
+        "drawloom_am_attempt",
+        "The attempt that answers",
+        f64::from(scene.environment.epoch().0),
+    );
+    let (done, known) = scene.driver.progress();
+    let ratio = if known == 0 {
+        0.0
+    } else {
+        done as f64 / known as f64
+    };
+    gauge(
+        registry,
+        "drawloom_app_progress_ratio",
+        "Finished tasks over known tasks",
+        ratio,
+    );
+    let silent = scene.rm_silent.as_secs_f64();
+    gauge(
+        registry,
+        "drawloom_rm_heartbeat_age_seconds",
+        "Since the ResourceManager last answered",
+        silent,
+    );
+}
+
+fn describe_executors(scene: &Scene<'_>, registry: &mut Registry) {
+    let counts = scene.launcher.counts();
+    let executors: Family<State, Gauge> = Family::default();
+    let states = [
+        ("starting", counts.starting),
+        ("started", counts.started),
+        ("registered", counts.registered),
+        ("stopping", counts.stopping),
+    ];
+    for (state, count) in states {
+        executors.get_or_create(&State { state }).set(i64::from(count));
+    }
+    registry.register("drawloom_executors", "Executors by state", executors);
+    gauge(
+        registry,
+        "drawloom_executors_wanted",
+        "Executors that are wanted",
+        f64::from(counts.target),
+    );
+    gauge(
+        registry,
+        "drawloom_containers_asked",
+        "Containers asked for and not granted",
+        f64::from(counts.asked),
+    );
+    let surplus = Counter::<u64>::default();
+    surplus.inc_by(scene.launcher.totals().surplus);
+    registry.register(
+        "drawloom_containers_surplus",
+        "Containers granted above need and given back",
+        surplus,
+    );
+    let excluded = scene.launcher.excluded().count() as f64;
+    gauge(
+        registry,
+        "drawloom_nodes_excluded",
+        "Nodes avoided after failures",
+        excluded,
+    );
+    gauge(
+        registry,
+        "drawloom_gateway_links",
+        "Executors connected",
+        scene.links as f64,
+    );
+}
+
+fn describe_tasks(snapshot: &Snapshot, registry: &mut Registry) {
+    let slots: Family<State, Gauge> = Family::default();
+    let live = snapshot
+        .executors
+        .iter()
+        .filter(|executor| executor.gone.is_none());
+    let (total, used) = live.fold((0, 0), |(total, used), executor| {
+        (
+            total + i64::from(executor.slots),
+            used + i64::from(executor.used_slots),
+        )
+    });
+    slots.get_or_create(&State { state: "busy" }).set(used);
+    slots.get_or_create(&State { state: "free" }).set(total - used);
+    registry.register("drawloom_task_slots", "Task slots by state", slots);
+    let tasks: Family<StageState, Gauge> = Family::default();
+    for stage in snapshot
+        .stages
+        .iter()
+        .filter(|stage| stage.status != StageStatus::Waiting)
+    {
+        for (state, count) in by_state(stage) {
+            tasks
+                .get_or_create(&StageState {
+                    stage: stage.name.clone(),
+                    state,
+                })
+                .set(i64::from(count));
+        }
+    }
+    registry.register("drawloom_tasks", "Tasks by state", tasks);
+}
+
+fn by_state(stage: &StageView) -> [(&'static str, u32); 3] {
+    [
+        ("pending", stage.pending),
+        ("running", stage.running),
+        ("succeeded", stage.succeeded),
+    ]
+}
+
+/// A cause without its numbers, so that the label is bounded.
+fn cause(loss: ExecutorLoss) -> &'static str {
+    match loss {
+        ExecutorLoss::Preempted => "preempted",
+        ExecutorLoss::Released => "released",
+        ExecutorLoss::NodeLost => "node_lost",
+        ExecutorLoss::DisksFailed => "disks_failed",
+        ExecutorLoss::KilledByRm => "killed_by_rm",
+        ExecutorLoss::KilledByUs => "killed_by_us",
+        ExecutorLoss::Decommissioned => "decommissioned",
+        ExecutorLoss::ApplicationEnded => "application_ended",
+        ExecutorLoss::Exited(_) => "exited",
+        ExecutorLoss::Signalled(_) => "signalled",
+        ExecutorLoss::PhysicalMemory => "physical_memory",
+        ExecutorLoss::VirtualMemory => "virtual_memory",
+        ExecutorLoss::LocalizationFailed => "localization_failed",
+        ExecutorLoss::StartFailed => "start_failed",
+        ExecutorLoss::NeverRegistered => "never_registered",
+        ExecutorLoss::Silent => "silent",
+        ExecutorLoss::ExcessLogs => "excess_logs",
+        ExecutorLoss::Unknown => "unknown",
+    }
+}

@@ -1,0 +1,75 @@
+//! What this process does in the application's staging directory.
+
+use bytes::Bytes;
+use dfs::{CreateOptions, DfsError, DfsPath, FileSystems, write_all};
+
+/// Says that the application succeeded, should this attempt die before the ResourceManager knows.
+const SUCCEEDED: &str = "succeeded";
+
+/// Leaves word that the application succeeded. A failure is only logged: it costs a repetition if we die right now.
+pub async fn mark_succeeded(systems: &FileSystems, staging: &str) {
+    let mark = async {
+        let path = marker(systems, staging)?;
+        write_all(
+            systems.get(&path)?.as_ref(),
+            &path,
+            Bytes::new(),
+            &CreateOptions::overwriting(),
+        )
+        .await
+    };
+    if let Err(error) = mark.await {
+        tracing::warn!(%error, "no word of the success could be left");
+    }
+}
+
+/// Whether an earlier attempt left word that the application succeeded.
+///
+/// # Errors
+/// When the file system does not say.
+pub async fn has_succeeded(systems: &FileSystems, staging: &str) -> Result<bool, DfsError> {
+    let path = marker(systems, staging)?;
+    match systems.get(&path)?.status(&path).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes the staging directory. A failure is only logged.
+pub async fn remove(systems: &FileSystems, staging: &str) {
+    let remove = async {
+        let path = systems.resolve(staging)?;
+        systems.get(&path)?.delete(&path, true).await
+    };
+    if let Err(error) = remove.await {
+        tracing::warn!(%error, staging, "the staging directory was left behind");
+    }
+}
+
+fn marker(systems: &FileSystems, staging: &str) -> Result<DfsPath, DfsError> {
+    Ok(systems.resolve(staging)?.join(SUCCEEDED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hadoop::conf::Configuration;
+    use std::collections::BTreeMap;
+
+    #[tokio::test]
+    async fn word_of_a_success_is_found_and_everything_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let staging = format!("file://{}/app", dir.path().display());
+        std::fs::create_dir(dir.path().join("app")).unwrap();
+        let conf = BTreeMap::from([("fs.defaultFS".to_owned(), "file:///".to_owned())]);
+        let systems = FileSystems::builder(&Configuration::from_map(conf), "ada")
+            .build()
+            .unwrap();
+        assert!(!has_succeeded(&systems, &staging).await.unwrap());
+        mark_succeeded(&systems, &staging).await;
+        assert!(has_succeeded(&systems, &staging).await.unwrap());
+        remove(&systems, &staging).await;
+        assert!(!dir.path().join("app").exists());
+    }
+}

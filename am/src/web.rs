@@ -1,0 +1,210 @@
+//! The pages, the API and the metrics, behind the ResourceManager's proxy.
+//!
+//! Answering is a pure function ([`answer`]) from a [`Scene`], which borrows the loop's state, and a [`Request`]: the
+//! server ([`server`]) only turns HTTP into requests, hands them to the loop and answers back. So pages need no lock
+//! and tests need no socket.
+//!
+//! What the proxy forces: it passes GET, HEAD and PUT only, forwards few headers, copies one value of each answer
+//! header, fails on answers without a body (so there is no 204 or 304), and all applications share its origin (so
+//! there is a content security policy and every text is escaped). Links are relative and pages are flat.
+
+mod date;
+mod html;
+mod own;
+mod page;
+pub mod proxy;
+pub mod server;
+mod spark;
+
+use std::time::Duration;
+
+use driver::core::Driver;
+use driver::event::Verdict;
+use driver::plan::AppPlan;
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::environment::Environment;
+use crate::launcher::core::Launcher;
+use crate::launcher::record::Record;
+use crate::metrics::Metrics;
+use crate::notes::Notes;
+use crate::verdict;
+use crate::vitals::Vitals;
+
+/// A request, reduced to what matters here.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Request {
+    /// The path, decoded, with its leading slash.
+    pub path: String,
+    /// The parameters, decoded, in order.
+    pub query: Vec<(String, String)>,
+    /// The `Accept` header.
+    pub accept: String,
+}
+
+impl Request {
+    /// The first value of a parameter.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// A parameter that is a number; anything else counts as absent.
+    fn number(&self, name: &str) -> Option<u32> {
+        self.parameter(name)?.parse().ok()
+    }
+}
+
+/// An answer; its body is never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The value of `Content-Type`.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: String,
+}
+
+impl Answer {
+    pub(crate) fn new(status: u16, content_type: &'static str, body: String) -> Self {
+        Self {
+            status,
+            content_type,
+            body,
+        }
+    }
+
+    fn html(body: String) -> Self {
+        Self::new(200, "text/html; charset=utf-8", body)
+    }
+
+    fn json(value: &serde_json::Value) -> Self {
+        Self::new(200, "application/json; charset=utf-8", format!("{value:#}\n"))
+    }
+
+    /// A short text.
+    pub(crate) fn text(status: u16, body: &str) -> Self {
+        Self::new(status, "text/plain; charset=utf-8", format!("{body}\n"))
+    }
+
+    fn not_found() -> Self {
+        Self::text(404, "there is no such page")
+    }
+}
+
+/// A request on its way to the loop.
+#[derive(Debug)]
+pub struct Query {
+    /// What is asked.
+    pub request: Request,
+    /// Takes the answer.
+    pub reply: oneshot::Sender<Answer>,
+}
+
+/// The state that pages show, borrowed for one answer.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    /// The clock of the cores.
+    pub clock: &'a Clock,
+    /// The time on it.
+    pub now: Duration,
+    /// How the process was started.
+    pub environment: &'a Environment,
+    /// The job.
+    pub plan: &'a AppPlan,
+    /// The queue.
+    pub queue: &'a str,
+    /// The verdict, once there is one.
+    pub verdict: Option<&'a Verdict>,
+    /// The driver core.
+    pub driver: &'a Driver,
+    /// The launcher core.
+    pub launcher: &'a Launcher,
+    /// The latest failures.
+    pub notes: &'a Notes,
+    /// What executors say of themselves.
+    pub vitals: &'a Vitals,
+    /// Counters and histograms.
+    pub metrics: &'a Metrics,
+    /// Connected executors.
+    pub links: usize,
+    /// Since the ResourceManager last answered.
+    pub rm_silent: Duration,
+}
+
+impl Scene<'_> {
+    /// The state in one word: `running`, or the verdict's.
+    fn state(&self) -> &'static str {
+        self.verdict.map_or("running", verdict::word)
+    }
+
+    fn unix_ms(&self, at: Duration) -> u64 {
+        self.clock.unix_ms(at)
+    }
+
+    /// What is known of an executor's container, ended ones included as long as they are remembered.
+    fn record(&self, executor: &wire::id::ExecutorId) -> Option<&Record> {
+        let ended = || {
+            self.launcher
+                .history()
+                .find(|record| record.executor == *executor)
+        };
+        self.launcher.record(executor).or_else(ended)
+    }
+
+    /// Where YARN shows a file of an executor's log directory.
+    fn log_url(&self, record: &Record, file: &str) -> Option<String> {
+        let http = Some(&record.node_http).filter(|http| !http.is_empty())?;
+        let (container, user) = (&record.executor, &self.environment.user);
+        Some(format!(
+            "http://{http}/node/containerlogs/{container}/{user}/{file}?start=-4096"
+        ))
+    }
+}
+
+/// Answers a request.
+#[must_use]
+pub fn answer(scene: &Scene<'_>, request: &Request) -> Answer {
+    let parts: Vec<&str> = request.path.split('/').filter(|part| !part.is_empty()).collect();
+    match parts[..] {
+        [] => Answer::html(page::status(scene, request)),
+        ["tasks"] => page::tasks(scene, request).map_or_else(Answer::not_found, Answer::html),
+        ["executors"] => Answer::html(page::executors(scene)),
+        ["style.css"] => Answer::new(200, "text/css; charset=utf-8", page::STYLE.to_owned()),
+        ["healthz"] => Answer::text(200, "ok"),
+        ["metrics"] => metrics(scene, request),
+        ["api", "v1", "drawloom", name] => {
+            own::answer(scene, name).map_or_else(Answer::not_found, |v| Answer::json(&v))
+        }
+        ["api", "v1", ref rest @ ..] => {
+            spark::answer(scene, rest, request).map_or_else(Answer::not_found, |v| Answer::json(&v))
+        }
+        _ => Answer::not_found(),
+    }
+}
+
+/// OpenMetrics for those who ask for it, the older text format for the rest.
+fn metrics(scene: &Scene<'_>, request: &Request) -> Answer {
+    let text = scene.metrics.text(scene);
+    if request.accept.contains("application/openmetrics-text") {
+        return Answer::new(
+            200,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            text,
+        );
+    }
+    let text = text
+        .lines()
+        .filter(|line| !line.starts_with("# UNIT") && *line != "# EOF");
+    let text: String = text.flat_map(|line| [line, "\n"]).collect();
+    Answer::new(200, "text/plain; version=0.0.4; charset=utf-8", text)
+}
+
+#[cfg(test)]
+#[path = "web/tests.rs"]
+mod tests;

@@ -1,0 +1,149 @@
+//! `/api/v1/drawloom/…`: what Spark has no name for.
+
+use std::time::Duration;
+
+use driver::view::{Snapshot, StageView};
+use serde_json::{Value, json};
+
+use super::{Scene, page};
+use crate::launcher::record::{Phase, Record};
+use crate::summary::{ExecutorCounts, StageSummary, Summary, TaskCounts};
+
+/// The answer to a name; nothing when there is no such name.
+pub(super) fn answer(scene: &Scene<'_>, name: &str) -> Option<Value> {
+    match name {
+        "summary" => serde_json::to_value(summary(scene)).ok(),
+        "launch-timeline" => Some(launch_timeline(scene)),
+        "failures" => Some(failures(scene)),
+        "pending" => Some(pending(scene)),
+        _ => None,
+    }
+}
+
+/// How the application is doing.
+pub(super) fn summary(scene: &Scene<'_>) -> Summary {
+    let snapshot = scene.driver.snapshot();
+    let counts = scene.launcher.counts();
+    Summary {
+        application: scene.environment.application(),
+        name: scene.plan.name.clone(),
+        attempt: scene.environment.epoch().0,
+        state: scene.state().to_owned(),
+        executors: ExecutorCounts {
+            wanted: counts.target,
+            starting: counts.starting + counts.started,
+            registered: counts.registered,
+            lost: scene.notes.executors_lost(),
+        },
+        tasks: all_tasks(&snapshot),
+        stages: snapshot.stages.iter().map(stage_summary).collect(),
+        failures: scene.notes.iter().cloned().collect(),
+    }
+}
+
+fn all_tasks(snapshot: &Snapshot) -> TaskCounts {
+    let mut all = TaskCounts::default();
+    for stage in &snapshot.stages {
+        let tasks = task_counts(stage);
+        all.total += tasks.total;
+        all.finished += tasks.finished;
+        all.running += tasks.running;
+        all.failed_attempts += tasks.failed_attempts;
+    }
+    all
+}
+
+fn task_counts(stage: &StageView) -> TaskCounts {
+    TaskCounts {
+        total: u32::try_from(stage.tasks).unwrap_or(u32::MAX),
+        finished: stage.succeeded,
+        running: stage.running,
+        failed_attempts: stage.failed,
+    }
+}
+
+fn stage_summary(stage: &StageView) -> StageSummary {
+    let state = page::stage_word(stage.status).to_owned();
+    StageSummary {
+        name: stage.name.clone(),
+        state,
+        tasks: task_counts(stage),
+    }
+}
+
+/// Every container with the milliseconds since the start of the process at which it reached each phase.
+fn launch_timeline(scene: &Scene<'_>) -> Value {
+    let records = scene.launcher.history().chain(scene.launcher.records());
+    json!({
+        "startedUnixMs": scene.unix_ms(Duration::ZERO),
+        "containers": records.map(record).collect::<Vec<_>>(),
+    })
+}
+
+fn record(record: &Record) -> Value {
+    let ms = |at: Duration| u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+    let times = &record.times;
+    json!({
+        "executor": record.executor.as_str(),
+        "node": record.node.as_str(),
+        "phase": record.phase.word(),
+        "askedMs": ms(times.asked),
+        "grantedMs": ms(times.granted),
+        "startedMs": times.started.map(ms),
+        "registeredMs": times.registered.map(ms),
+        "endedMs": times.ended.map(ms),
+        "exitStatus": record.exit_status,
+        "cause": cause(record),
+        "detail": record.detail,
+    })
+}
+
+fn cause(record: &Record) -> Option<String> {
+    match record.phase {
+        Phase::Stopping(loss) | Phase::Gone(loss) => Some(loss.to_string()),
+        Phase::StartSent | Phase::Started | Phase::Registered => None,
+    }
+}
+
+/// The latest failures with what the driver knows of them.
+fn failures(scene: &Scene<'_>) -> Value {
+    let snapshot = scene.driver.snapshot();
+    let tasks = snapshot.failures.iter().map(|failure| {
+        json!({
+            "unixMs": scene.unix_ms(failure.at),
+            "stage": failure.stage,
+            "task": failure.id.partition,
+            "attempt": failure.id.attempt,
+            "executor": failure.executor.as_str(),
+            "host": failure.host,
+            "counts": failure.counts,
+            "cause": failure.cause,
+            "stderrTail": failure.stderr_tail,
+        })
+    });
+    let lost = scene.launcher.history().filter(|gone| cause(gone).is_some());
+    json!({
+        "total": snapshot.failures_total,
+        "tasks": tasks.collect::<Vec<_>>(),
+        "executors": lost.map(record).collect::<Vec<_>>(),
+    })
+}
+
+/// Why executors are missing, with the asks of the moment.
+fn pending(scene: &Scene<'_>) -> Value {
+    let asks: serde_json::Map<_, _> = scene
+        .launcher
+        .asks()
+        .map(|(name, count)| (name.to_owned(), count.into()))
+        .collect();
+    let excluded: Vec<_> = scene
+        .launcher
+        .excluded()
+        .map(|(node, _)| node.to_string())
+        .collect();
+    json!({
+        "why": scene.launcher.why_pending(scene.now),
+        "asks": asks,
+        "excludedNodes": excluded,
+    })
+}

@@ -1,0 +1,246 @@
+//! HTTP in front of the loop.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::proxy::{Access, Proxy};
+use super::{Answer, Query, Request};
+
+/// Connections served at a time; the proxy opens one a request.
+const MOST_CONNECTIONS: usize = 256;
+/// For the head of a request, also between two on one connection.
+const HEAD: Duration = Duration::from_secs(30);
+/// The longest life of a connection.
+const LIFE: Duration = Duration::from_secs(600);
+/// How often the proxies' names are looked up, as `AmIpFilter` does.
+const REFRESH: Duration = Duration::from_secs(300);
+/// Room for the head of a request, in bytes.
+const BUFFER: usize = 16 << 10;
+/// Pause after an accept that failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// All applications share the proxy's origin, so a page may use nothing but its own files.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                      connect-src 'self'; form-action 'self'; frame-ancestors 'self'; base-uri 'none'";
+
+/// A server that is bound and not served yet.
+#[derive(Debug)]
+pub struct WebServer {
+    listener: TcpListener,
+}
+
+struct Shared {
+    proxy: Proxy,
+    queries: mpsc::Sender<Query>,
+}
+
+impl WebServer {
+    /// Binds a free port on all interfaces.
+    ///
+    /// # Errors
+    /// When the system gives no port.
+    pub async fn bind() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+        Ok(Self { listener })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until the receiver of `queries` is dropped.
+    pub async fn serve(self, proxy: Proxy, queries: mpsc::Sender<Query>) {
+        let shared = Arc::new(Shared { proxy, queries });
+        let mut connections = JoinSet::new();
+        let mut refresh = interval(REFRESH);
+        refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                _ = refresh.tick() => shared.proxy.refresh().await,
+                accepted = self.listener.accept() => match accepted {
+                    Ok((tcp, peer)) if connections.len() < MOST_CONNECTIONS => {
+                        connections.spawn(connection(tcp, peer.ip(), shared.clone()));
+                    }
+                    Ok(_) => tracing::debug!("too many web clients: one was turned away"),
+                    Err(error) => {
+                        tracing::warn!(%error, "the web server cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(ended) = connections.join_next(), if !connections.is_empty() => pass_panic_on(ended),
+                () = shared.queries.closed() => return,
+            }
+        }
+    }
+}
+
+/// A connection's panic is a bug of ours: it becomes the server's, whose owner reports it.
+fn pass_panic_on(ended: Result<(), tokio::task::JoinError>) {
+    if let Some(payload) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+        std::panic::resume_unwind(payload);
+    }
+}
+
+async fn connection(tcp: TcpStream, peer: IpAddr, shared: Arc<Shared>) {
+    let service = service_fn(|request| respond(request, peer, &shared));
+    let serve = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(tcp), service);
+    match timeout(LIFE, serve).await {
+        Ok(Ok(())) | Err(_) => {}
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "a web connection failed"),
+    }
+}
+
+async fn respond(
+    request: http::Request<Incoming>,
+    peer: IpAddr,
+    shared: &Shared,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut response = response(Answer::text(405, "only GET and HEAD are answered"));
+        response
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return Ok(response);
+    }
+    Ok(match shared.proxy.access(peer, target) {
+        Access::Granted => response(ask(&shared.queries, reduced(&request)).await),
+        Access::Elsewhere(url) => redirect(&url),
+        Access::Unknown => response(Answer::text(
+            503,
+            "the address of the ResourceManager's proxy is not known yet",
+        )),
+    })
+}
+
+async fn ask(queries: &mpsc::Sender<Query>, request: Request) -> Answer {
+    let (reply, answer) = oneshot::channel();
+    if queries.send(Query { request, reply }).await.is_err() {
+        return Answer::text(503, "the application is ending");
+    }
+    answer
+        .await
+        .unwrap_or_else(|_| Answer::text(503, "the application is ending"))
+}
+
+fn reduced(request: &http::Request<Incoming>) -> Request {
+    let accept = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    Request {
+        path: decoded(request.uri().path(), false),
+        query: parameters(request.uri().query().unwrap_or_default()),
+        accept: accept.unwrap_or_default().to_owned(),
+    }
+}
+
+fn parameters(query: &str) -> Vec<(String, String)> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name, true), decoded(value, true))
+    };
+    pairs.map(pair).collect()
+}
+
+/// Undoes percent encoding; what is no encoding stays. In parameters `+` is a blank.
+fn decoded(text: &str, plus: bool) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let byte = hex
+            .filter(|_| first == b'%')
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(byte.unwrap_or(if plus && first == b'+' { b' ' } else { first }));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn redirect(url: &str) -> Response<Full<Bytes>> {
+    let mut response = response(Answer::text(
+        302,
+        "the pages are shown by the ResourceManager's proxy",
+    ));
+    if let Ok(url) = HeaderValue::from_str(url) {
+        response.headers_mut().insert(header::LOCATION, url);
+    }
+    response
+}
+
+fn response(answer: Answer) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(answer.body)));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = [
+        (header::CONTENT_TYPE, answer.content_type),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    for (name, value) in headers {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encodings_are_undone_and_nonsense_stays() {
+        assert_eq!(decoded("/a%20b/%2F", false), "/a b//");
+        assert_eq!(decoded("a+b%zz%4", true), "a b%zz%4");
+        assert_eq!(decoded("%é", true), "%é");
+        let expected = [("stage", "1"), ("q", "a b"), ("flag", "")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(parameters("stage=1&q=a+b&&flag"), expected);
+    }
+
+    #[test]
+    fn every_answer_carries_the_security_headers_and_a_body() {
+        let response = redirect("http://rm:8088/proxy/redirect/a/");
+        assert_eq!(response.status(), 302);
+        assert_eq!(response.headers()["location"], "http://rm:8088/proxy/redirect/a/");
+        assert!(
+            response.headers()["content-security-policy"]
+                .to_str()
+                .unwrap()
+                .starts_with("default-src 'none'")
+        );
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+        assert!(hyper::body::Body::size_hint(response.body()).lower() > 0);
+    }
+}

@@ -24,6 +24,10 @@ use wire::task::{StageSpec, TaskMetrics, TaskSpec};
 use crate::backoff::dial_delay;
 use crate::ending::Ending;
 
+mod event;
+
+pub(crate) use event::{Effect, Event};
+
 /// How long an executor that was never welcomed goes on trying.
 const REGISTER_LIMIT: Duration = Duration::from_secs(120);
 /// How long the gateway may take to answer a hello.
@@ -36,64 +40,6 @@ const STOP_GRACE: Duration = Duration::from_millis(80);
 const LEAVE_GRACE: Duration = Duration::from_secs(1);
 /// Added to a grace period, for the reports of the tasks that ended in it.
 const REPORT_TIME: Duration = Duration::from_secs(1);
-
-/// What happened.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// The connection that was asked for stands.
-    Connected,
-    /// It could not be made, or is gone.
-    ConnectionLost(String),
-    /// A frame arrived.
-    Received(Envelope<GatewayMessage>),
-    /// An attempt's command runs.
-    TaskStarted { id: TaskAttemptId, pid: u32 },
-    /// An attempt's result is complete.
-    CommitWanted { id: TaskAttemptId },
-    /// An attempt is over, its processes are gone.
-    TaskEnded {
-        id: TaskAttemptId,
-        metrics: TaskMetrics,
-        outcome: Result<(), TaskFailure>,
-    },
-    /// The process was told to end by this signal.
-    Stopped { signal: i32 },
-    /// A deadline passed.
-    Tick,
-}
-
-/// What to do.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Effect {
-    /// Make a connection; the number of the try, from 0, chooses among several addresses.
-    Dial { attempt: u32 },
-    /// Send a frame.
-    Send(Envelope<ExecutorMessage>),
-    /// Send a heartbeat about these attempts; the shell knows what they use.
-    SendHeartbeat {
-        epoch: Epoch,
-        sequence: u64,
-        running: Vec<TaskAttemptId>,
-    },
-    /// Drop the connection.
-    Disconnect,
-    /// Run an attempt.
-    Launch {
-        epoch: Epoch,
-        stage: Arc<StageSpec>,
-        task: TaskSpec,
-    },
-    /// End an attempt.
-    Cancel {
-        id: TaskAttemptId,
-        reason: KillReason,
-        grace: Duration,
-    },
-    /// Pass on the answer to a request to commit.
-    DecideCommit { id: TaskAttemptId, granted: bool },
-    /// Flush what is to be sent and end the process.
-    Leave(Ending),
-}
 
 /// Where the conversation is.
 #[derive(Debug)]
@@ -271,7 +217,7 @@ impl Session {
             State::Leaving { connected, .. } => *connected = false,
             State::Gone => {}
             State::Dialing { .. } | State::Greeting { .. } | State::Serving { .. } => {
-                self.redial(now, reason)
+                self.redial(now, reason);
             }
         }
     }
@@ -362,7 +308,7 @@ impl Session {
         self.epoch = envelope.epoch;
         match (&mut self.state, envelope.message) {
             (State::Greeting { .. }, GatewayMessage::Welcome(welcome)) => {
-                self.welcomed(now, welcome, effects)
+                self.welcomed(now, welcome, effects);
             }
             (State::Greeting { .. }, GatewayMessage::Refused { reason, message }) => {
                 self.refused(now, reason, &message, effects);
@@ -373,7 +319,7 @@ impl Session {
                 self.obey(now, message, effects);
             }
             (State::Leaving { .. }, GatewayMessage::Acknowledge { sequences }) => {
-                self.acknowledged(&sequences)
+                self.acknowledged(&sequences);
             }
             (State::Dialing { .. } | State::Leaving { .. } | State::Gone, _) => self.stale_frames += 1,
         }

@@ -144,11 +144,14 @@ impl Talk {
 }
 
 fn sent(effects: &[Effect]) -> Vec<&ExecutorMessage> {
-    let message = |effect| match effect {
-        &Effect::Send(ref envelope) => Some(&envelope.message),
+    effects.iter().filter_map(frame).collect()
+}
+
+fn frame(effect: &Effect) -> Option<&ExecutorMessage> {
+    match effect {
+        Effect::Send(envelope) => Some(&envelope.message),
         _ => None,
-    };
-    effects.iter().filter_map(message).collect()
+    }
 }
 
 fn finished(effects: &[Effect]) -> Vec<u64> {

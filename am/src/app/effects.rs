@@ -48,7 +48,7 @@ impl App {
                 self.tell(&executor, GatewayMessage::CommitDecision { id, granted }, steps);
             }
             DriverEffect::SetTarget(target) => {
-                steps.push_back(Step::Launcher(LauncherEvent::TargetSet(target)))
+                steps.push_back(Step::Launcher(LauncherEvent::TargetSet(target)));
             }
             DriverEffect::StopExecutor { executor, loss } => {
                 steps.push_back(Step::Launcher(LauncherEvent::StopRequested { executor, loss }));

@@ -135,7 +135,7 @@ impl App {
             }
             ExecutorMessage::TaskStarted { id, .. } => DriverEvent::TaskStarted { executor, id },
             ExecutorMessage::CommitRequest { id } => DriverEvent::CommitRequested { executor, id },
-            ExecutorMessage::TaskFinished(report) => return self.on_report(executor, report),
+            ExecutorMessage::TaskFinished(report) => return self.on_report(&executor, report),
             ExecutorMessage::Goodbye { reason } => {
                 tracing::info!(%executor, reason, "executor leaves");
                 return;
@@ -149,11 +149,11 @@ impl App {
     }
 
     /// A report is acknowledged once the driver has it.
-    fn on_report(&mut self, executor: ExecutorId, report: TaskReport) {
+    fn on_report(&mut self, executor: &ExecutorId, report: TaskReport) {
         self.metrics
             .task_finished(&report, self.stage_name(report.id.stage.stage));
         if let Err(failure) = &report.outcome {
-            self.note_task_failure(&executor, &report, &failure.to_string());
+            self.note_task_failure(executor, &report, &failure.to_string());
         }
         let sequences = vec![report.sequence];
         self.process(Step::Driver(DriverEvent::TaskFinished {
@@ -161,7 +161,7 @@ impl App {
             report,
         }));
         let mut steps = VecDeque::new();
-        self.tell(&executor, GatewayMessage::Acknowledge { sequences }, &mut steps);
+        self.tell(executor, GatewayMessage::Acknowledge { sequences }, &mut steps);
         steps.into_iter().for_each(|step| self.process(step));
     }
 

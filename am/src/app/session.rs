@@ -40,7 +40,7 @@ impl App {
             }
             SessionEvent::Recovered(containers) => self.release_unknown(&containers),
             SessionEvent::Completed(statuses) => {
-                statuses.into_iter().for_each(|status| self.on_completed(status))
+                statuses.into_iter().for_each(|status| self.on_completed(status));
             }
             SessionEvent::Allocated { containers, seq } => {
                 self.granted_seq = seq;

@@ -233,7 +233,7 @@ pub trait FileReader: fmt::Debug + Send + Sync {
 }
 
 /// An open file for writing. Dropping it without [`FileWriter::close`] leaves an unfinished file: on HDFS its lease
-/// must be recovered, or runs out after minutes.
+/// must be recovered, or runs out minutes after the same client has closed its last file.
 #[async_trait]
 pub trait FileWriter: fmt::Debug + Send {
     /// The file's location.

@@ -1,10 +1,23 @@
 //! The conformance checks on local files, and on the HDFS that `DRAWLOOM_TEST_HDFS=hdfs://host:port` names.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use dfs::conformance::check_all;
 use dfs::{FileSystem, FileSystems, LocalFileSystem};
 use hadoop::conf::Configuration;
+
+/// That of `HADOOP_CONF_DIR`, for name services, with `root` as the default file system.
+fn configuration(root: &str) -> Configuration {
+    let env = |name: &str| std::env::var(name).ok();
+    let conf = match env("HADOOP_CONF_DIR") {
+        None => Configuration::builder().defaults(),
+        Some(dir) => Configuration::builder()
+            .dir(Path::new(&dir))
+            .expect("HADOOP_CONF_DIR can be read"),
+    };
+    conf.set("fs.defaultFS", root, "test").build(&env)
+}
 
 #[tokio::test]
 async fn local_files_conform() {
@@ -20,10 +33,7 @@ async fn hdfs_conforms() {
         eprintln!("not run: DRAWLOOM_TEST_HDFS names no HDFS");
         return;
     };
-    let conf = Configuration::builder()
-        .defaults()
-        .set("fs.defaultFS", &root, "test")
-        .build(&|_| None);
+    let conf = configuration(&root);
     let file_systems = FileSystems::builder(&conf, &whoami()).build().unwrap();
     let fs = file_systems.default_fs().unwrap();
     let base = fs.home().join(&format!("conformance-{}", std::process::id()));

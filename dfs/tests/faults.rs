@@ -1,6 +1,7 @@
 //! HDFS under faults, when the environment names a cluster that may be disturbed: `DRAWLOOM_TEST_HDFS` its root,
 //! `DRAWLOOM_TEST_DATANODE_PIDS` and `DRAWLOOM_TEST_NAMENODE_PID` the processes to stop for a moment.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +18,7 @@ fn client(user: &str) -> Option<Arc<dyn FileSystem>> {
         eprintln!("not run: DRAWLOOM_TEST_HDFS names no HDFS");
         return None;
     };
-    let conf = Configuration::builder()
-        .defaults()
-        .set("fs.defaultFS", &root, "test")
-        .build(&|_| None);
+    let conf = configuration(&root);
     let short = Duration::from_secs(2);
     let deadlines = Deadlines {
         metadata: short,
@@ -32,6 +30,18 @@ fn client(user: &str) -> Option<Arc<dyn FileSystem>> {
     let file_systems = FileSystems::builder(&conf, user).deadlines(deadlines).build();
     let fs = file_systems.and_then(|systems| systems.default_fs());
     Some(fs.expect("DRAWLOOM_TEST_HDFS names a file system"))
+}
+
+/// That of `HADOOP_CONF_DIR`, for name services, with `root` as the default file system.
+fn configuration(root: &str) -> Configuration {
+    let env = |name: &str| std::env::var(name).ok();
+    let conf = match env("HADOOP_CONF_DIR") {
+        None => Configuration::builder().defaults(),
+        Some(dir) => Configuration::builder()
+            .dir(Path::new(&dir))
+            .expect("HADOOP_CONF_DIR can be read"),
+    };
+    conf.set("fs.defaultFS", root, "test").build(&env)
 }
 
 /// The processes a variable names.

@@ -178,7 +178,11 @@ impl SessionMachine {
             }
             SessionCommand::Blacklist { add, remove } => self.blacklist.change(add, remove),
             SessionCommand::Progress(progress) => {
-                self.progress = if progress.is_finite() { progress.clamp(0.0, 1.0) } else { self.progress };
+                self.progress = if progress.is_finite() {
+                    progress.clamp(0.0, 1.0)
+                } else {
+                    self.progress
+                };
                 false
             }
             SessionCommand::TrackingUrl(url) => {
@@ -187,8 +191,19 @@ impl SessionMachine {
                 true
             }
             SessionCommand::Nudge => true,
-            SessionCommand::Unregister { status, diagnostics, tracking_url } => {
-                self.unregister(now, Verdict { status, diagnostics, tracking_url });
+            SessionCommand::Unregister {
+                status,
+                diagnostics,
+                tracking_url,
+            } => {
+                self.unregister(
+                    now,
+                    Verdict {
+                        status,
+                        diagnostics,
+                        tracking_url,
+                    },
+                );
                 false
             }
         };
@@ -215,7 +230,9 @@ impl SessionMachine {
         if self.phase != Phase::Active || self.request.is_some() {
             return;
         }
-        let allowed = self.last_sent.map_or(now, |sent| now.max(sent + self.pacing.pending));
+        let allowed = self
+            .last_sent
+            .map_or(now, |sent| now.max(sent + self.pacing.pending));
         self.due = Some(self.due.map_or(allowed, |due| due.min(allowed)));
     }
 
@@ -236,7 +253,9 @@ impl SessionMachine {
     }
 
     fn answer(&mut self, now: Duration, answer: SessionAnswer, effects: &mut Vec<SessionEffect>) {
-        let Some(request) = self.request.take() else { return };
+        let Some(request) = self.request.take() else {
+            return;
+        };
         self.in_flight = false;
         match answer {
             SessionAnswer::Failed(error) => self.failed(now, request, &error, effects),
@@ -270,13 +289,23 @@ impl SessionMachine {
     ) {
         let again = self.phase == Phase::Registering { again: true };
         self.response_id = 0;
-        registration.previous.iter().for_each(|container| self.book.started(container.id));
-        let event =
-            if again { self.resynced(registration) } else { SessionEvent::Registered(registration) };
+        registration
+            .previous
+            .iter()
+            .for_each(|container| self.book.started(container.id));
+        let event = if again {
+            self.resynced(registration)
+        } else {
+            SessionEvent::Registered(registration)
+        };
         effects.push(SessionEffect::Emit(event));
         self.beats = 0;
         self.last_sent = None;
-        self.phase = if self.verdict.is_some() { Phase::Finishing } else { Phase::Active };
+        self.phase = if self.verdict.is_some() {
+            Phase::Finishing
+        } else {
+            Phase::Active
+        };
         // The owner's first asks are on their way: they go into the first heartbeat.
         let wait = self.phase == Phase::Active && !self.has_news();
         self.due = Some(if wait { now + self.pacing.pending } else { now });
@@ -287,10 +316,15 @@ impl SessionMachine {
         self.asks.advance();
         let void = self.book.resync();
         let dropped = void.keys().copied().collect();
-        void.into_iter().for_each(|(id, satisfied)| self.asks.taken_back(id, satisfied));
+        void.into_iter()
+            .for_each(|(id, satisfied)| self.asks.taken_back(id, satisfied));
         self.asks.all_dirty();
         self.blacklist.resync();
-        SessionEvent::Resynced { dropped, recovered: registration.previous, seq: self.asks.seq() }
+        SessionEvent::Resynced {
+            dropped,
+            recovered: registration.previous,
+            seq: self.asks.seq(),
+        }
     }
 
     /// Registers again, now.

@@ -42,6 +42,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 pub(crate) struct Running<'a> {
     attempt: &'a Attempt,
     place: Option<&'a Place>,
+    pid: i32,
     tree: TaskTree,
     exited: watch::Sender<bool>,
     closed: watch::Sender<bool>,
@@ -61,6 +62,7 @@ impl<'a> Running<'a> {
         Self {
             attempt,
             place,
+            pid: child.pid,
             tree,
             exited: flag(),
             closed: flag(),
@@ -220,6 +222,12 @@ impl<'a> Running<'a> {
 
     fn reader(&self, pipe: OwnedFd) -> Result<PipeReader, FailureCause> {
         PipeReader::new(pipe, self.gone.subscribe()).map_err(|error| unreadable(&error))
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.attempt.context.children.settle(self.pid);
     }
 }
 

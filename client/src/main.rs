@@ -8,6 +8,8 @@ use drawloom::cli::Cli;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    // Whoever speaks TLS in this process uses this provider; a second call would be the only way to fail.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     // The roles come before the command line is parsed: they start in the time that counts.
     match std::env::args().nth(1).as_deref() {
         Some("am") => {

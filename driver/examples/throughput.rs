@@ -202,7 +202,7 @@ fn plan(case: &Case) -> AppPlan {
         name: format!("job-{number}"),
         pool: Some(format!("pool-{}", number % 10)),
     };
-    let pool = |number| PoolPlan {
+    let pool = |number: u32| PoolPlan {
         name: format!("pool-{number}"),
         mode: PoolMode::Fair,
         weight: number + 1,

@@ -67,6 +67,13 @@ pub enum Event {
         /// Why it failed, if it did.
         result: Result<(), String>,
     },
+    /// A node's rack became known; best told before stages that prefer the node are planned.
+    RackLearned {
+        /// The node.
+        host: String,
+        /// Its rack, as `/default-rack`.
+        rack: String,
+    },
     /// The ResourceManager answered.
     ResourceManagerHeard,
     /// Executors cannot be had any more.

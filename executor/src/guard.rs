@@ -10,6 +10,7 @@
 //! connection, no memory to speak of. The executor is in a session of its own.
 
 use std::env::ArgsOs;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -24,9 +25,16 @@ use signal_hook::iterator::Signals;
 
 use crate::ending::Ending;
 use crate::process_table::{extinguish, send_signal};
+use crate::settings::Environment;
 
 /// Set in the environment of the executor proper, and taken out of that of its tasks.
 pub(crate) const SESSION_VARIABLE: &str = "DRAWLOOM_EXECUTOR_SESSION";
+
+/// How many heaps the C library may make, and what the container said about it, which is what tasks get to see.
+/// Each heap takes 64 MiB of addresses for a start, and YARN may count those (`yarn.nodemanager.vmem-check-enabled`).
+const ARENAS_VARIABLE: &str = "MALLOC_ARENA_MAX";
+const ARENAS_FOR_TASKS_VARIABLE: &str = "DRAWLOOM_MALLOC_ARENA_MAX";
+const ARENAS: &str = "1";
 
 /// Set when the guard has replaced itself once to get rid of inherited blocked signals.
 const UNBLOCKED_VARIABLE: &str = "DRAWLOOM_SIGNALS_UNBLOCKED";
@@ -61,10 +69,23 @@ fn start_executor(stdin: Stdio) -> io::Result<i32> {
         .args(arguments);
     command
         .env_remove(UNBLOCKED_VARIABLE)
+        .env(
+            ARENAS_FOR_TASKS_VARIABLE,
+            std::env::var_os(ARENAS_VARIABLE).unwrap_or_default(),
+        )
+        .env(ARENAS_VARIABLE, ARENAS)
         .env(SESSION_VARIABLE, "1")
         .stdin(stdin);
     let child = command.spawn()?;
     i32::try_from(child.id()).map_err(io::Error::other)
+}
+
+/// Gives tasks what the container was given, not what was set for the executor alone.
+pub(crate) fn restore_for_tasks(environment: &mut Environment) {
+    if let Some(value) = environment.remove(OsStr::new(ARENAS_FOR_TASKS_VARIABLE)) {
+        environment.insert(ARENAS_VARIABLE.into(), value);
+    }
+    environment.retain(|name, value| name != ARENAS_VARIABLE || !value.is_empty());
 }
 
 /// This executable and the arguments it was started with. The file may have been replaced meanwhile; the link in
@@ -150,5 +171,23 @@ mod tests {
         assert!(blocks(status, SIGQUIT));
         assert!(!blocks(status, SIGTERM));
         assert!(!blocks("", SIGQUIT));
+    }
+
+    #[test]
+    fn tasks_see_the_limit_of_heaps_that_the_container_was_given() {
+        let seen = |container: &str| {
+            let mut environment: Environment = [
+                (ARENAS_VARIABLE.into(), ARENAS.into()),
+                (ARENAS_FOR_TASKS_VARIABLE.into(), container.into()),
+            ]
+            .into();
+            restore_for_tasks(&mut environment);
+            environment
+                .into_iter()
+                .map(|(_, value)| value)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(seen("4"), ["4"]);
+        assert_eq!(seen(""), [""; 0]);
     }
 }

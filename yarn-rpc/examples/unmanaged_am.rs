@@ -40,12 +40,19 @@ async fn main() -> Result<()> {
     let cluster = cluster()?;
 
     let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
-    let rm = ApplicationClient::new(cluster.client.clone(), ClientIdentity::User(user), cluster.rpc.clone());
+    let rm = ApplicationClient::new(
+        cluster.client.clone(),
+        ClientIdentity::User(user),
+        cluster.rpc.clone(),
+    );
     let (id, token) = submit(&rm).await?;
     println!("{id} launched");
 
     let tokens = NmTokenStore::new();
-    let config = NmConfig { protection: cluster.protection.clone(), ..NmConfig::default() };
+    let config = NmConfig {
+        protection: cluster.protection.clone(),
+        ..NmConfig::default()
+    };
     let nodes = NodeManagers::new(tokens.clone(), config);
     let (session, events) = AmSession::start(SessionConfig {
         resource_managers: cluster.scheduler,
@@ -64,7 +71,10 @@ async fn main() -> Result<()> {
     run(&session, events, &nodes, &context, count).await?;
 
     let report = rm.report(id).await?;
-    println!("{id} is {:?}, {:?}: {}", report.state, report.final_status, report.diagnostics);
+    println!(
+        "{id} is {:?}, {:?}: {}",
+        report.state, report.final_status, report.diagnostics
+    );
     Ok(())
 }
 
@@ -79,7 +89,10 @@ fn cluster() -> Result<Cluster> {
     Ok(Cluster {
         scheduler: texts(managers.scheduler),
         client: texts(managers.client),
-        rpc: RpcConfig { protection: protection.clone(), ..RpcConfig::default() },
+        rpc: RpcConfig {
+            protection: protection.clone(),
+            ..RpcConfig::default()
+        },
         protection,
     })
 }
@@ -121,7 +134,12 @@ async fn run(
         relax_locality: true,
         node_label: None,
     };
-    session.send(SessionCommand::SetAsk { ask, as_of: GrantSeq::default() }).await?;
+    session
+        .send(SessionCommand::SetAsk {
+            ask,
+            as_of: GrantSeq::default(),
+        })
+        .await?;
     let mut open: BTreeSet<_> = BTreeSet::new();
     let mut ended = 0;
     while let Some(event) = events.recv().await {
@@ -137,13 +155,22 @@ async fn run(
             }
             SessionEvent::Completed(statuses) => {
                 for status in statuses.iter().filter(|status| open.remove(&status.id)) {
-                    println!("{at:>6} ms  {} exit {} {}", status.id, status.exit_status, status.diagnostics.trim());
+                    println!(
+                        "{at:>6} ms  {} exit {} {}",
+                        status.id,
+                        status.exit_status,
+                        status.diagnostics.trim()
+                    );
                     ended += 1;
                 }
                 if ended == count {
                     let diagnostics = format!("{count} containers ended");
                     let status = FinalStatus::Succeeded;
-                    let end = SessionCommand::Unregister { status, diagnostics, tracking_url: None };
+                    let end = SessionCommand::Unregister {
+                        status,
+                        diagnostics,
+                        tracking_url: None,
+                    };
                     session.send(end).await?;
                 }
             }

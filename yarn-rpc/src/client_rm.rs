@@ -289,10 +289,12 @@ impl TryFrom<&pb::ApplicationReportProto> for ApplicationReport {
             .and_then(|state| state.try_into().ok());
         let state: pb::YarnApplicationStateProto =
             state.ok_or(RecordError::Missing("yarn_application_state"))?;
+        // Before the first attempt there is one with number -1.
         let attempt = report
             .current_application_attempt_id
             .as_ref()
-            .map(ApplicationAttemptId::try_from);
+            .filter(|attempt| attempt.attempt_id() >= 0);
+        let attempt = attempt.map(ApplicationAttemptId::try_from);
         // "N/A" is how the ResourceManager says that there is none.
         let url = |url: &Option<String>| url.clone().filter(|url| !url.is_empty() && url != "N/A");
         Ok(Self {

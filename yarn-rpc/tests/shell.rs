@@ -474,6 +474,10 @@ async fn an_application_is_submitted_reported_and_killed() {
                     application_id: id,
                     yarn_application_state: Some(pb::YarnApplicationStateProto::Accepted as i32),
                     tracking_url: Some("N/A".into()),
+                    current_application_attempt_id: Some(pb::ApplicationAttemptIdProto {
+                        application_id: id,
+                        attempt_id: Some(-1),
+                    }),
                     ..Default::default()
                 }),
             }

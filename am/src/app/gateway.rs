@@ -7,6 +7,8 @@ use tokio::sync::oneshot;
 use wire::id::{BootNonce, Epoch, ExecutorId};
 use wire::message::{ExecutorMessage, GatewayMessage, Hello, TaskReport, Welcome};
 
+use yarn_rpc::session::SessionCommand;
+
 use super::{App, Exit, Step};
 use crate::gateway::admission::{Denial, Known};
 use crate::gateway::{Admission, ConnectionId, GatewayEvent};
@@ -41,6 +43,8 @@ impl App {
             } => {
                 if self.links.closed(&executor, connection) {
                     tracing::info!(%executor, reason, "executor disconnected");
+                    // The ResourceManager may know why, and tells with its next answer.
+                    self.outbox.push(SessionCommand::Nudge);
                     self.process(Step::Driver(DriverEvent::ExecutorDisconnected { executor }));
                 }
             }
@@ -79,10 +83,9 @@ impl App {
     }
 
     fn known(&self, executor: &ExecutorId) -> Known {
-        match self.launcher.record(executor) {
+        match self.launcher.remembered(executor) {
             Some(record) if record.phase.is_live() => Known::Live(self.links.boot(executor)),
             Some(_) => Known::GivenUp,
-            None if self.launcher.history().any(|record| record.executor == *executor) => Known::GivenUp,
             None => Known::Unknown,
         }
     }
@@ -171,11 +174,7 @@ impl App {
             "stage {stage}, task {}, attempt {}",
             report.id.partition, report.id.attempt
         );
-        let host = self
-            .launcher
-            .record(executor)
-            .map(|record| record.node.to_string())
-            .unwrap_or_default();
+        let host = self.node_of(executor);
         tracing::warn!(subject, host, %executor, cause, "task attempt failed");
         self.note("task", subject, host, cause.to_owned());
     }

@@ -303,7 +303,7 @@ fn removal(status: ExecutorStatus) -> Option<String> {
 }
 
 fn logs(scene: &Scene<'_>, view: &ExecutorView) -> Value {
-    let record = scene.record(&view.id);
+    let record = scene.launcher.remembered(&view.id);
     let url = |file: &str| Some((file.to_owned(), Value::from(scene.log_url(record?, file)?)));
     ["stderr", "stdout"]
         .into_iter()

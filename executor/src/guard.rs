@@ -182,10 +182,7 @@ mod tests {
             ]
             .into();
             restore_for_tasks(&mut environment);
-            environment
-                .into_iter()
-                .map(|(_, value)| value)
-                .collect::<Vec<_>>()
+            environment.into_values().collect::<Vec<_>>()
         };
         assert_eq!(seen("4"), ["4"]);
         assert_eq!(seen(""), [""; 0]);

@@ -207,7 +207,8 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
 
     /// Takes a file away from its writer and closes it. `true` when it is closed and all flushed bytes can be
     /// read; `false` when recovery runs: call again. The old writer gets [`DfsError::Fenced`] from its next flush.
-    /// Local files have no leases: always `true`, and nobody is fenced.
+    /// It takes some seconds as a rule, minutes after the loss of a node, and may never end when a DataNode was stopped
+    /// in the middle of a write: set a limit. Local files have no leases: always `true`, and nobody is fenced.
     async fn recover_lease(&self, path: &DfsPath) -> Result<bool, DfsError>;
 
     /// Sizes and quotas of everything below `path`.

@@ -131,13 +131,17 @@ impl Driver {
     fn needed_executors(&self) -> (u32, bool) {
         let running = self.stages.iter().filter(|(_, stage)| stage.is_running());
         let sets = running.filter_map(|(_, stage)| Some((stage.cores, stage.tasks.as_ref()?)));
-        let mut slots = 0;
+        let mut tasks_by_fit = BTreeMap::new();
         let mut backlog = false;
         for (cores, tasks) in sets {
-            slots += u64::from(tasks.wanted_places()) * u64::from(cores);
+            let fit = (self.plan.executors.cores / cores).max(1);
+            *tasks_by_fit.entry(fit).or_insert(0u64) += u64::from(tasks.wanted_places());
             backlog |= tasks.wants_slots();
         }
-        let executors = slots.div_ceil(u64::from(self.plan.executors.cores.max(1)));
+        let executors: u64 = tasks_by_fit
+            .into_iter()
+            .map(|(fit, tasks)| tasks.div_ceil(fit.into()))
+            .sum();
         (u32::try_from(executors).unwrap_or(u32::MAX), backlog)
     }
 

@@ -79,7 +79,7 @@ impl Driver {
     }
 
     fn begin_tasks(&mut self, index: StageIx, tasks: &[TaskInput], effects: &mut Vec<Effect>) {
-        if let Some(cause) = self.unequal_partner(index, tasks.len()) {
+        if let Some(cause) = self.impossible(index, tasks.len()) {
             self.fail_job(self.stages[index].key.job, cause, effects);
             return;
         }
@@ -111,6 +111,17 @@ impl Driver {
             set.keep_durations();
         }
         set
+    }
+
+    /// Why a stage of so many tasks can never run.
+    fn impossible(&self, index: StageIx, tasks: usize) -> Option<String> {
+        let plan = &self.plan.stages[index.number() as usize];
+        let gang = plan
+            .scheduling
+            .gang
+            .then(|| self.plan.gang_too_large(plan, tasks as u64));
+        let too_large = gang.flatten().map(|problem| problem.to_string());
+        too_large.or_else(|| self.unequal_partner(index, tasks))
     }
 
     /// What is wrong with one-to-one edges between stages of different size.

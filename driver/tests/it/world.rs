@@ -8,6 +8,7 @@ use std::time::Duration;
 use driver::core::Driver;
 use driver::event::{Effect, Event, Registration, TaskInput, Verdict};
 use driver::plan::AppPlan;
+use driver::view::StageStatus;
 use wire::failure::{ExecutorLoss, FailureCause, TaskFailure};
 use wire::id::{BootNonce, ExecutorId, StageKey, TaskAttemptId};
 use wire::message::{RunningTask, TaskReport};
@@ -103,7 +104,7 @@ impl World {
     /// A fair world until the verdict.
     pub(crate) fn settle(&mut self) {
         self.faults = 0;
-        for _ in 0..20_000 {
+        for _ in 0..2_000 {
             if self.verdict().is_some() {
                 return;
             }
@@ -363,12 +364,30 @@ impl World {
         }
         assert!(snapshot.failures.len() <= 128);
         if self.ledger.verdict.is_none() {
-            let awaited = !self.in_flight.is_empty() || self.target > 0;
+            let committing = snapshot
+                .stages
+                .iter()
+                .any(|stage| stage.status == StageStatus::Committing);
+            let awaited = !self.in_flight.is_empty() || self.target > 0 || committing;
             assert!(
                 awaited || self.driver.next_deadline().is_some(),
                 "nothing is awaited: {snapshot:#?}"
             );
         }
+    }
+
+    /// The most failures that a gang had as a whole.
+    fn worst_gang(&self) -> u32 {
+        let gangs = (0..)
+            .zip(&self.plan.stages)
+            .filter(|(_, stage)| stage.scheduling.gang);
+        let failures = |number: u32| {
+            self.ledger
+                .counted
+                .range((number, 0)..(number + 1, 0))
+                .map(|(_, count)| *count)
+        };
+        gangs.map(|(number, _)| failures(number).sum()).max().unwrap_or(0)
     }
 
     /// What must hold at the end.
@@ -385,8 +404,9 @@ impl World {
                 }
             }
             Some(Verdict::Failed(cause)) => {
+                let limit = self.plan.settings.task_max_failures;
                 assert!(
-                    most >= self.plan.settings.task_max_failures,
+                    most >= limit || self.worst_gang() >= limit,
                     "{cause}, most failures {most}"
                 );
             }
@@ -482,10 +502,15 @@ impl Ledger {
     }
 
     fn see_launch(&mut self, executor: &ExecutorId, id: TaskAttemptId, plan: &AppPlan) {
-        assert!(
-            !self.succeeded.contains(&(id.stage.stage, id.partition)),
-            "{id} is done and launched again"
-        );
+        let stage = &plan.stages[id.stage.stage as usize];
+        let done = self.succeeded.contains(&(id.stage.stage, id.partition));
+        assert!(!done || stage.scheduling.gang, "{id} is done and launched again");
+        for &before in &stage.scheduling.with {
+            assert!(
+                self.succeeded.contains(&(before, id.partition)),
+                "{id} runs before its predecessor"
+            );
+        }
         let live = self.live.entry(executor.clone()).or_default();
         assert!(live.insert(id), "{id} is launched twice");
         let cores: u32 = live

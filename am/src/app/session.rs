@@ -123,6 +123,7 @@ impl App {
                 continue;
             };
             tracing::info!(%executor, node = %container.node, memory_mib = container.resource.memory_mb, "container granted");
+            self.roster.add(&executor, &container.node_http_address);
             grants.push(Grant {
                 executor: executor.clone(),
                 node: node_name(&container.node, self.include_port),

@@ -38,6 +38,7 @@ use crate::launcher::{Event as LauncherEvent, Rules};
 use crate::metrics::Metrics;
 use crate::notes::Notes;
 use crate::outputs::Outputs;
+use crate::roster::Roster;
 use crate::supervise::TaskGroup;
 use crate::verdict;
 use crate::vitals::Vitals;
@@ -239,6 +240,7 @@ impl Job {
             outbox: Vec::new(),
             granted_seq: yarn_rpc::session::GrantSeq::default(),
             containers: BTreeMap::new(),
+            roster: Roster::open(self.environment.log_dirs.as_deref()),
             include_port: self.include_port,
             node_label: self.launch.node_label.clone(),
             starter: self.starter,

@@ -10,7 +10,7 @@ use am::launch::{
 };
 use bytes::Bytes;
 use dfs::FileSystems;
-use dfs::staging::{self, LocalResource, ResourceKind, ResourceSpec, Staging, StagingError, hash_file};
+use dfs::staging::{self, LocalResource, ResourceKind, ResourceSpec, Staging, StagingError};
 
 use crate::error::CommandError;
 use crate::plan::{JobResource, Planned, Source};
@@ -51,10 +51,6 @@ impl Stager<'_> {
     /// The staging directory cannot be written, or a file cannot be read.
     pub(super) async fn stage(&self, planned: &Planned) -> Result<Staged, CommandError> {
         let binary = executable()?;
-        let build = hash_file(&binary)
-            .await
-            .map_err(|error| no_executable().caused_by(error))?
-            .0;
         let spec = ResourceSpec {
             alias: Some(BINARY_NAME.to_owned()),
             ..ResourceSpec::file(BINARY_NAME)

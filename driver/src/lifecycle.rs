@@ -144,10 +144,10 @@ impl Driver {
             return;
         }
         for partition in partitions {
-            if let Some(near) = self.predecessors_place(index, partition) {
-                if let Some(tasks) = &mut self.stages[index].tasks {
-                    tasks.unblock(partition, near, &self.executors);
-                }
+            if let Some(near) = self.predecessors_place(index, partition)
+                && let Some(tasks) = &mut self.stages[index].tasks
+            {
+                tasks.unblock(partition, near, &self.executors);
             }
         }
         if self.stages[index].is_running() {

@@ -8,7 +8,6 @@
 //! | [`FileSystems`] | from a Hadoop configuration and a location to the file system that holds it |
 //! | [`HdfsFileSystem`], [`LocalFileSystem`] | the two implementations |
 //! | [`glob`], [`is_pattern`] | Hadoop's file patterns |
-//! | [`input_files`] | the files that a job's input stands for |
 //! | [`split`], [`LineSplitReader`] | shares of input files, cut at line ends |
 //! | [`staging`] | files uploaded once per contents, and what YARN needs to localize them |
 //! | [`transfer`] | copies between file systems |
@@ -38,7 +37,6 @@ mod error;
 mod fs;
 mod glob;
 mod hdfs;
-mod inputs;
 mod lines;
 mod local;
 mod path;
@@ -54,7 +52,6 @@ pub use fs::{
 };
 pub use glob::{glob, is_pattern};
 pub use hdfs::HdfsFileSystem;
-pub use inputs::input_files;
 pub use lines::LineSplitReader;
 pub use local::LocalFileSystem;
 pub use path::{DEFAULT_NAMENODE_PORT, DfsPath, FILE_SCHEME, HDFS_SCHEME};

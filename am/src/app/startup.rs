@@ -218,6 +218,7 @@ struct Job {
 impl Job {
     fn into_app(self, session: SessionHandle, session_events: mpsc::Receiver<SessionEvent>) -> App {
         let application = self.environment.application();
+        let (pending, idle) = self.plan.settings.rm_heartbeat;
         let mut app = App {
             driver: Driver::new(self.plan.clone()),
             launcher: Launcher::new(rules(&self.plan, &self.launch)),
@@ -237,7 +238,7 @@ impl Job {
             },
             session,
             session_events,
-            outbox: Vec::new(),
+            outbox: vec![SessionCommand::SetIntervals { pending, idle }],
             granted_seq: yarn_rpc::session::GrantSeq::default(),
             containers: BTreeMap::new(),
             roster: Roster::open(self.environment.log_dirs.as_deref()),

@@ -90,8 +90,6 @@ impl Stand {
                 build: "ab12".into(),
                 staging: "file:///s".into(),
                 log_dirs: None,
-                log_dirs: None,
-                log_dirs: None,
             },
             driver: Driver::new(plan.clone()),
             launcher: Launcher::new(rules),

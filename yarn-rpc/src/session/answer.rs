@@ -18,7 +18,7 @@ impl SessionMachine {
     pub(super) fn allocated(
         &mut self,
         now: Duration,
-        response: pb::AllocateResponseProto,
+        response: &pb::AllocateResponseProto,
         effects: &mut Effects,
     ) {
         match response
@@ -40,12 +40,12 @@ impl SessionMachine {
             .nm_tokens
             .iter()
             .for_each(|token| store_token(token, effects));
-        self.recovered(&response, effects);
-        let ended = self.completed(&response, effects);
-        let granted = self.granted(&response, effects);
-        self.nodes(&response, effects);
-        preemption(&response, effects);
-        self.headroom(&response, effects);
+        self.recovered(response, effects);
+        let ended = self.completed(response, effects);
+        let granted = self.granted(response, effects);
+        self.nodes(response, effects);
+        preemption(response, effects);
+        self.headroom(response, effects);
         if !self.asks.has_dirty() {
             self.ask_limit = usize::MAX;
         }
@@ -145,10 +145,10 @@ impl SessionMachine {
                 self.forgotten(now);
             }
             RemoteKind::ApplicationAttemptNotFound | RemoteKind::InvalidToken => {
-                self.superseded(exception, effects)
+                self.superseded(exception, effects);
             }
             RemoteKind::InvalidApplicationMasterRequest => {
-                self.unfit(now, request, exception, error, effects)
+                self.unfit(now, request, exception, error, effects);
             }
             RemoteKind::InvalidResourceRequest => self.bad_ask(now, request, exception, effects),
             RemoteKind::InvalidBlacklistRequest => self.bad_blacklist(now, request, exception, effects),

@@ -38,9 +38,9 @@ pub enum SessionInput {
 #[derive(Debug)]
 pub enum SessionAnswer {
     /// To [`SessionCall::Register`].
-    Registered(pb::RegisterApplicationMasterResponseProto),
+    Registered(Box<pb::RegisterApplicationMasterResponseProto>),
     /// To [`SessionCall::Allocate`].
-    Allocated(pb::AllocateResponseProto),
+    Allocated(Box<pb::AllocateResponseProto>),
     /// To [`SessionCall::Finish`].
     Finished(pb::FinishApplicationMasterResponseProto),
     /// To any of them.
@@ -70,6 +70,8 @@ pub struct SessionMachine {
     pub(super) book: ContainerBook,
     pub(super) blacklist: Blacklist,
     pub(super) progress: f32,
+    /// What the ResourceManager has heard.
+    progress_told: f32,
     /// A URL the ResourceManager has not heard of.
     pub(super) new_tracking_url: Option<String>,
     pub(super) response_id: i32,
@@ -125,6 +127,7 @@ impl SessionMachine {
             book: ContainerBook::default(),
             blacklist: Blacklist::default(),
             progress: 0.0,
+            progress_told: 0.0,
             new_tracking_url: None,
             response_id: 0,
             request: None,
@@ -178,11 +181,12 @@ impl SessionMachine {
             }
             SessionCommand::Blacklist { add, remove } => self.blacklist.change(add, remove),
             SessionCommand::Progress(progress) => {
-                self.progress = if progress.is_finite() {
-                    progress.clamp(0.0, 1.0)
-                } else {
-                    self.progress
-                };
+                self.set_progress(progress);
+                false
+            }
+            SessionCommand::SetIntervals { pending, idle } => {
+                self.pacing.pending = pending;
+                self.pacing.idle = idle.max(pending);
                 false
             }
             SessionCommand::TrackingUrl(url) => {
@@ -210,6 +214,22 @@ impl SessionMachine {
         if urgent {
             self.hurry(now);
         }
+    }
+
+    /// Progress alone hurries nobody, but it should not be old news either.
+    fn set_progress(&mut self, progress: f32) {
+        if progress.is_finite() {
+            self.progress = progress.clamp(0.0, 1.0);
+        }
+        let waits = self.phase == Phase::Active && !self.in_flight && self.request.is_none();
+        if let Some(sent) = self.last_sent.filter(|_| waits && self.has_made_progress()) {
+            let soon = sent + self.pacing.progress;
+            self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
+        }
+    }
+
+    fn has_made_progress(&self) -> bool {
+        self.progress != self.progress_told
     }
 
     fn unregister(&mut self, now: Duration, verdict: Verdict) {
@@ -247,6 +267,7 @@ impl SessionMachine {
         effects.push(SessionEffect::Call(request.call.clone()));
         if matches!(request.call, SessionCall::Allocate(_)) {
             self.last_sent = Some(now);
+            self.progress_told = self.progress;
         }
         self.request = Some(request);
         self.in_flight = true;
@@ -265,7 +286,7 @@ impl SessionMachine {
             }
             SessionAnswer::Allocated(response) => {
                 self.contact(effects);
-                self.allocated(now, response, effects);
+                self.allocated(now, &response, effects);
             }
             SessionAnswer::Finished(response) => {
                 self.contact(effects);
@@ -346,6 +367,11 @@ impl SessionMachine {
             self.pacing.pending
         } else {
             self.pacing.interval(self.beats, outstanding)
+        };
+        let interval = if self.has_made_progress() {
+            interval.min(self.pacing.progress)
+        } else {
+            interval
         };
         self.due = Some(now.max(self.last_sent.unwrap_or(now) + interval));
     }

@@ -201,8 +201,14 @@ async fn answer_of(call: &mut Option<CallUnderWay>) -> SessionAnswer {
 
 async fn make(rm: ApplicationMasterClient, call: SessionCall) -> SessionAnswer {
     let answer = match call {
-        SessionCall::Register(request) => rm.register(&request).await.map(SessionAnswer::Registered),
-        SessionCall::Allocate(request) => rm.allocate(&request).await.map(SessionAnswer::Allocated),
+        SessionCall::Register(request) => rm
+            .register(&request)
+            .await
+            .map(|answer| SessionAnswer::Registered(Box::new(answer))),
+        SessionCall::Allocate(request) => rm
+            .allocate(&request)
+            .await
+            .map(|answer| SessionAnswer::Allocated(Box::new(answer))),
         SessionCall::Finish(request) => rm.finish(&request).await.map(SessionAnswer::Finished),
     };
     answer.unwrap_or_else(SessionAnswer::Failed)

@@ -79,6 +79,14 @@ fn thrown(class: &str, message: &str) -> SessionAnswer {
     )))
 }
 
+fn reg(response: pb::RegisterApplicationMasterResponseProto) -> SessionAnswer {
+    SessionAnswer::Registered(Box::new(response))
+}
+
+fn alloc(response: pb::AllocateResponseProto) -> SessionAnswer {
+    SessionAnswer::Allocated(Box::new(response))
+}
+
 fn broken() -> SessionAnswer {
     SessionAnswer::Failed(RpcError::Closed {
         address: "rm:8030".into(),
@@ -110,9 +118,7 @@ impl Session {
     fn registered() -> Self {
         let mut session = Self::new();
         assert!(matches!(session.next_call(), SessionCall::Register(_)));
-        session.answer(SessionAnswer::Registered(
-            pb::RegisterApplicationMasterResponseProto::default(),
-        ));
+        session.answer(reg(pb::RegisterApplicationMasterResponseProto::default()));
         session.events.clear();
         session
     }
@@ -164,7 +170,7 @@ impl Session {
     fn beat(&mut self, mut response: pb::AllocateResponseProto) -> pb::AllocateRequestProto {
         let request = self.next_heartbeat();
         response.response_id = Some(request.response_id() + 1);
-        self.answer(SessionAnswer::Allocated(response));
+        self.answer(alloc(response));
         request
     }
 
@@ -215,19 +221,17 @@ fn registers_first_and_tells_what_the_cluster_allows() {
         (request.host(), request.rpc_port(), request.tracking_url()),
         ("h", -1, "http://h:1")
     );
-    session.answer(SessionAnswer::Registered(
-        pb::RegisterApplicationMasterResponseProto {
-            maximum_capability: Some((&Resource::new(8192, 4)).into()),
-            queue: Some("root.default".into()),
-            containers_from_previous_attempts: vec![granted(9, "n1")],
-            nm_tokens_from_previous_attempts: vec![pb::NmTokenProto {
-                node_id: Some((&NodeId::new("n1", 1)).into()),
-                token: Some(token("nm")),
-            }],
-            scheduler_resource_types: vec![0, 1],
-            ..Default::default()
-        },
-    ));
+    session.answer(reg(pb::RegisterApplicationMasterResponseProto {
+        maximum_capability: Some((&Resource::new(8192, 4)).into()),
+        queue: Some("root.default".into()),
+        containers_from_previous_attempts: vec![granted(9, "n1")],
+        nm_tokens_from_previous_attempts: vec![pb::NmTokenProto {
+            node_id: Some((&NodeId::new("n1", 1)).into()),
+            token: Some(token("nm")),
+        }],
+        scheduler_resource_types: vec![0, 1],
+        ..Default::default()
+    }));
     assert!(
         matches!(session.others[0], SessionEffect::StoreNmToken(_)),
         "token before containers"
@@ -245,9 +249,7 @@ fn asks_given_before_registration_go_into_the_first_heartbeat_at_once() {
     let mut session = Session::new();
     session.command(set("*", 3, GrantSeq::default()));
     session.next_call();
-    session.answer(SessionAnswer::Registered(
-        pb::RegisterApplicationMasterResponseProto::default(),
-    ));
+    session.answer(reg(pb::RegisterApplicationMasterResponseProto::default()));
     let before = session.now;
     assert_eq!(counts(&session.quiet_beat()), [("*", 3)]);
     assert_eq!(session.now, before);
@@ -459,12 +461,10 @@ fn a_forgotten_session_registers_and_sends_everything_outstanding_again() {
         "AM should re-register.",
     ));
     assert!(matches!(session.next_call(), SessionCall::Register(_)));
-    session.answer(SessionAnswer::Registered(
-        pb::RegisterApplicationMasterResponseProto {
-            containers_from_previous_attempts: vec![granted(2, "n1"), granted(5, "n2")],
-            ..Default::default()
-        },
-    ));
+    session.answer(reg(pb::RegisterApplicationMasterResponseProto {
+        containers_from_previous_attempts: vec![granted(2, "n1"), granted(5, "n2")],
+        ..Default::default()
+    }));
     let events = session.take_events();
     let [
         SessionEvent::Resynced {
@@ -507,7 +507,7 @@ fn an_attempt_that_is_over_stops_without_a_word() {
     };
     let shut_down = || {
         let command = Some(pb::AmCommandProto::AmShutdown as i32);
-        SessionAnswer::Allocated(pb::AllocateResponseProto {
+        alloc(pb::AllocateResponseProto {
             a_m_command: command,
             ..Default::default()
         })
@@ -633,7 +633,7 @@ fn the_end_waits_for_the_heartbeat_under_way_and_loses_nothing_of_it() {
         completed_container_statuses: vec![completed(2, 0)],
         ..Default::default()
     };
-    session.answer(SessionAnswer::Allocated(response));
+    session.answer(alloc(response));
     assert!(matches!(&session.take_events()[..], [SessionEvent::Completed(_)]));
     assert!(matches!(session.next_call(), SessionCall::Finish(_)));
 }
@@ -654,9 +654,7 @@ fn a_forgotten_session_registers_once_more_to_end() {
     session.next_call();
     session.answer(thrown("ApplicationMasterNotRegisteredException", ""));
     assert!(matches!(session.next_call(), SessionCall::Register(_)));
-    session.answer(SessionAnswer::Registered(
-        pb::RegisterApplicationMasterResponseProto::default(),
-    ));
+    session.answer(reg(pb::RegisterApplicationMasterResponseProto::default()));
     assert!(matches!(session.next_call(), SessionCall::Finish(_)));
 }
 
@@ -665,9 +663,7 @@ fn an_end_before_registration_registers_first() {
     let mut session = Session::new();
     session.unregister();
     assert!(matches!(session.next_call(), SessionCall::Register(_)));
-    session.answer(SessionAnswer::Registered(
-        pb::RegisterApplicationMasterResponseProto::default(),
-    ));
+    session.answer(reg(pb::RegisterApplicationMasterResponseProto::default()));
     assert!(matches!(session.next_call(), SessionCall::Finish(_)));
 }
 
@@ -735,4 +731,23 @@ fn preemption_names_both_kinds() {
         negotiable: vec![cid(3)],
     };
     assert_eq!(session.take_events(), [expected]);
+}
+
+#[test]
+fn intervals_can_be_changed_and_progress_is_told_within_its_own() {
+    let mut session = Session::registered();
+    let gap = |session: &mut Session| {
+        let before = session.now;
+        let request = session.quiet_beat();
+        ((session.now - before).as_millis(), request.progress())
+    };
+    let (pending, idle) = (Duration::from_millis(50), Duration::from_secs(10));
+    session.command(SessionCommand::SetIntervals { pending, idle });
+    for _ in 0..8 {
+        gap(&mut session);
+    }
+    assert_eq!(gap(&mut session), (10_000, 0.0));
+    session.command(SessionCommand::Progress(0.5));
+    assert_eq!(gap(&mut session), (1000, 0.5));
+    assert_eq!(gap(&mut session), (10_000, 0.5));
 }

@@ -48,7 +48,7 @@ impl Rm {
                     ..Default::default()
                 };
                 let running = self.live.iter().map(|n| granted(*n, "n")).collect();
-                SessionAnswer::Registered(pb::RegisterApplicationMasterResponseProto {
+                reg(pb::RegisterApplicationMasterResponseProto {
                     containers_from_previous_attempts: running,
                     ..Default::default()
                 })
@@ -62,7 +62,7 @@ impl Rm {
     fn allocate(&mut self, request: &pb::AllocateRequestProto) -> SessionAnswer {
         let last = self.last.response_id();
         if request.response_id() == last - 1 {
-            return SessionAnswer::Allocated(self.last.clone());
+            return alloc(self.last.clone());
         }
         assert_eq!(
             request.response_id(),
@@ -86,7 +86,7 @@ impl Rm {
             completed_container_statuses: self.ended.drain(..).map(|n| completed(n, -100)).collect(),
             ..Default::default()
         };
-        SessionAnswer::Allocated(self.last.clone())
+        alloc(self.last.clone())
     }
 }
 

@@ -11,7 +11,6 @@
 
 use std::env::ArgsOs;
 use std::ffi::OsStr;
-use std::fs;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
@@ -19,6 +18,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
+use nix::sys::signal::SigSet;
 use rustix::process::{Signal, WaitOptions};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -35,9 +35,6 @@ pub(crate) const SESSION_VARIABLE: &str = "DRAWLOOM_EXECUTOR_SESSION";
 const ARENAS_VARIABLE: &str = "MALLOC_ARENA_MAX";
 const ARENAS_FOR_TASKS_VARIABLE: &str = "DRAWLOOM_MALLOC_ARENA_MAX";
 const ARENAS: &str = "1";
-
-/// Set when the guard has replaced itself once to get rid of inherited blocked signals.
-const UNBLOCKED_VARIABLE: &str = "DRAWLOOM_SIGNALS_UNBLOCKED";
 
 /// How long orphaned processes may take to die of SIGKILL before the guard gives up on them.
 const EXTINCTION_LIMIT: Duration = Duration::from_secs(8);
@@ -68,7 +65,6 @@ fn start_executor(stdin: Stdio) -> io::Result<i32> {
         .arg0(arguments.next().unwrap_or_else(|| program.into()))
         .args(arguments);
     command
-        .env_remove(UNBLOCKED_VARIABLE)
         .env(
             ARENAS_FOR_TASKS_VARIABLE,
             std::env::var_os(ARENAS_VARIABLE).unwrap_or_default(),
@@ -121,57 +117,18 @@ fn reap() -> Option<(i32, ExitStatus)> {
 }
 
 /// Children of a NodeManager inherit SIGQUIT blocked (the JVM blocks it in the threads that start processes), and
-/// then a dump cannot be asked for. The standard library passes a mask of signals on and has no way to change it;
-/// `env` of GNU coreutils 8.31 has. So the guard goes on as the same process, started through it; with an older
-/// `env` it stays as it is, deaf to SIGQUIT.
+/// then a dump cannot be asked for. The mask is passed on, so the executor and its tasks get rid of it here too.
 fn unblock_signals() {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    if !blocks(&status, SIGQUIT) || std::env::var_os(UNBLOCKED_VARIABLE).is_some() {
-        return;
-    }
-    let env = || {
-        let mut command = Command::new("env");
-        command.arg("--default-signal=QUIT");
-        command
-    };
-    // Without a program it prints variables, which costs least.
-    let mut probe = env();
-    probe
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    if probe.status().is_ok_and(|status| status.success()) {
-        let (program, arguments) = this_program();
-        let error = env()
-            .arg(program)
-            .args(arguments.skip(1))
-            .env(UNBLOCKED_VARIABLE, "1")
-            .exec();
+    let mut quit = SigSet::empty();
+    quit.add(nix::sys::signal::Signal::SIGQUIT);
+    if let Err(error) = quit.thread_unblock() {
         eprintln!("SIGQUIT stays blocked: {error}");
     }
-}
-
-/// Whether `/proc/PID/status` shows `signal` as blocked.
-fn blocks(status: &str, signal: i32) -> bool {
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
-    let mask = mask
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0);
-    mask >> (signal - 1) & 1 == 1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_blocked_signal_is_seen_in_the_status() {
-        let status =
-            "Name:\tx\nSigPnd:\t0000000000000000\nSigBlk:\t0000000000000004\nSigIgn:\t0000000000001000\n";
-        assert!(blocks(status, SIGQUIT));
-        assert!(!blocks(status, SIGTERM));
-        assert!(!blocks("", SIGQUIT));
-    }
 
     #[test]
     fn tasks_see_the_limit_of_heaps_that_the_container_was_given() {

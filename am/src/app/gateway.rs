@@ -131,6 +131,7 @@ impl App {
         let event = match message {
             ExecutorMessage::Heartbeat(heartbeat) => {
                 self.vitals.heard(&executor, &heartbeat);
+                self.answer(&executor, Vec::new());
                 DriverEvent::HeartbeatReceived {
                     executor,
                     running: heartbeat.running,
@@ -163,6 +164,11 @@ impl App {
             executor: executor.clone(),
             report,
         }));
+        self.answer(executor, sequences);
+    }
+
+    /// Acknowledges reports; without any it only says that we are alive, which an executor counts on.
+    fn answer(&mut self, executor: &ExecutorId, sequences: Vec<u64>) {
         let mut steps = VecDeque::new();
         self.tell(executor, GatewayMessage::Acknowledge { sequences }, &mut steps);
         steps.into_iter().for_each(|step| self.process(step));

@@ -117,6 +117,12 @@ pub enum PlanProblem {
         /// How many of them fit on all executors.
         offered: u64,
     },
+    /// Results that would have to be in two places, or lost as a whole.
+    #[error("stage {stage} keeps its result on executors: it can neither have an `output` nor be a gang")]
+    KeptOutput {
+        /// The stage.
+        stage: String,
+    },
     /// Bounds that exclude each other.
     #[error("executors: min {min} is above max {max}")]
     ElasticBounds {
@@ -218,6 +224,9 @@ fn check_size(plan: &AppPlan, stage: &StagePlan, problems: &mut Vec<PlanProblem>
             wanted,
             offered,
         });
+    }
+    if stage.scheduling.keeps_output && (stage.output.is_some() || stage.scheduling.gang) {
+        problems.push(PlanProblem::KeptOutput { stage: name() });
     }
     if stage.scheduling.gang {
         problems.extend(plan.gang_too_large(stage, stage.source.known_tasks()));

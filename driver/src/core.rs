@@ -143,6 +143,9 @@ impl Driver {
             Event::TaskStarted { executor, id } => self.on_task_started(&executor, id),
             Event::TaskFinished { executor, report } => self.on_task_finished(&executor, &report, effects),
             Event::CommitRequested { executor, id } => self.on_commit_requested(&executor, id, effects),
+            Event::OutputUnreadable { executor, id, source } => {
+                self.on_output_unreadable(&executor, id, &source, effects);
+            }
             Event::StagePlanned { stage, tasks } => self.on_stage_planned(stage, tasks, effects),
             Event::StageCommitted { stage, result } => self.on_stage_committed(stage, result, effects),
             Event::RackLearned { host, rack } => self.executors.hosts.set_rack(&host, &rack),

@@ -160,7 +160,8 @@ impl Driver {
         };
         let keep = self.demand.target.max(plan.min);
         let spare = self.executors.present().saturating_sub(keep) as usize;
-        let idle = self.idle_since(plan.idle_timeout);
+        let mut idle = self.idle_since(plan.idle_timeout);
+        idle.retain(|&index| !self.holds_output(index));
         let mut released: Vec<ExecutorId> = Vec::new();
         for index in idle.into_iter().take(spare) {
             released.push(self.executors[index].id.clone());

@@ -49,7 +49,7 @@ pub(crate) struct Executor {
     pub(crate) watched_at: Duration,
     pub(crate) attempts: Vec<AttemptIx>,
     /// Stages whose shared part it knows.
-    pub(crate) told: Vec<StageKey>,
+    pub(crate) told: BTreeSet<StageKey>,
     pub(crate) succeeded: u32,
     pub(crate) failed: u32,
     /// It leaves: no new tasks.
@@ -72,7 +72,7 @@ impl Executor {
             idle_since: now,
             watched_at: now,
             attempts: Vec::new(),
-            told: Vec::new(),
+            told: BTreeSet::new(),
             succeeded: 0,
             failed: 0,
             draining: false,
@@ -164,7 +164,7 @@ impl Executors {
     pub(crate) fn bury(&mut self, index: ExecutorIx, at: Duration, loss: ExecutorLoss) {
         let executor = &mut self.all[index];
         executor.liveness = Liveness::Gone { at, loss };
-        executor.told = Vec::new();
+        executor.told = BTreeSet::new();
         let host = executor.host;
         self.hosts.remove_executor(host);
         self.live -= 1;

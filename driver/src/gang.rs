@@ -57,7 +57,6 @@ impl Driver {
         if let Some(tasks) = &mut gang.tasks {
             tasks.restart();
         }
-        self.queue.set_pending(stage, true);
-        self.offers.everyone();
+        self.offer_stage(stage);
     }
 }

@@ -30,6 +30,7 @@ mod lifecycle;
 mod liveness;
 mod locality;
 mod outcome;
+mod outputs;
 mod places;
 mod pools;
 mod speculation;

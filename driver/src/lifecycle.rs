@@ -156,7 +156,7 @@ impl Driver {
     }
 
     /// Where the predecessors of a task ran; none unless all of them are done.
-    fn predecessors_place(&self, index: StageIx, partition: u32) -> Option<Option<ExecutorIx>> {
+    pub(crate) fn predecessors_place(&self, index: StageIx, partition: u32) -> Option<Option<ExecutorIx>> {
         let mut place = None;
         for &before in &self.stages[index].with {
             let task = self.stages[before].tasks.as_ref()?.get(partition)?;
@@ -172,11 +172,9 @@ impl Driver {
     }
 
     /// Lets a stage have free slots if it has a use for them.
-    fn offer_stage(&mut self, index: StageIx) {
-        let wants = self.stages[index]
-            .tasks
-            .as_ref()
-            .is_some_and(TaskSet::wants_slots);
+    pub(crate) fn offer_stage(&mut self, index: StageIx) {
+        let stage = &self.stages[index];
+        let wants = stage.waits_for == 0 && stage.tasks.as_ref().is_some_and(TaskSet::wants_slots);
         self.queue.set_pending(index, wants);
         if wants {
             self.offers.everyone();
@@ -190,7 +188,9 @@ impl Driver {
         self.queue.set_pending(index, false);
         self.timers.clear(Timer::Locality(index));
         self.strike_executors(index);
-        if let Some(tasks) = &mut self.stages[index].tasks {
+        let stage = &mut self.stages[index];
+        stage.failed_attempts = 0;
+        if let Some(tasks) = stage.tasks.as_mut().filter(|_| !stage.keeps_output) {
             tasks.shed();
         }
         self.demand.note_wishes();
@@ -248,7 +248,12 @@ impl Driver {
         for follower in self.stages[index].followers.clone() {
             self.stages[follower].waits_for -= 1;
             self.ready.push(follower);
+            if self.stages[follower].is_running() {
+                self.offer_stage(follower);
+            }
         }
+        self.shed_read_outputs(index);
+        self.tell_no_more(index);
     }
 
     pub(crate) fn stage_name(&self, index: StageIx) -> &str {

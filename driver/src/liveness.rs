@@ -201,6 +201,7 @@ impl Driver {
         }
         self.executors[index].attempts = Vec::new();
         self.exclusions.forget(index);
+        self.recover_outputs();
         self.revalidate_localities();
     }
 

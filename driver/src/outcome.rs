@@ -62,7 +62,7 @@ impl Driver {
             return;
         };
         self.executors[attempt.executor].succeeded += 1;
-        if attempt.stage_attempt != self.stages[attempt.stage].key.stage_attempt {
+        if !self.stages[attempt.stage].accepts(attempt.stage_attempt) {
             return;
         }
         let result = Completion {
@@ -76,19 +76,22 @@ impl Driver {
     /// A success of an attempt that was given up: good if the partition is still open.
     fn on_late_success(&mut self, executor: &ExecutorId, report: &TaskReport, effects: &mut Vec<Effect>) {
         let index = StageIx::from_number(report.id.stage.stage);
-        let known = self.stages.get(index).and_then(|stage| {
-            let issued = stage.tasks.as_ref()?.get(report.id.partition)?.next_attempt;
-            let same = stage.key.job == report.id.stage.job;
-            Some(
-                same && report.id.stage.stage_attempt <= stage.key.stage_attempt
-                    && report.id.attempt < issued,
-            )
+        let place = self.executors.find(executor);
+        let useful = self.stages.get(index).is_some_and(|stage| {
+            let task = stage
+                .tasks
+                .as_ref()
+                .and_then(|tasks| tasks.get(report.id.partition));
+            let issued = task.is_some_and(|task| report.id.attempt < task.next_attempt);
+            let there = place.is_some_and(|place| !self.executors[place].is_gone());
+            let same = stage.key.job == report.id.stage.job && stage.accepts(report.id.stage.stage_attempt);
+            issued && same && (there || !stage.keeps_output)
         });
-        if known != Some(true) {
+        if !useful {
             return;
         }
         let result = Completion {
-            place: self.executors.find(executor),
+            place,
             launched_at: self.now.saturating_sub(report.metrics.wall),
             took: report.metrics.wall,
         };
@@ -181,17 +184,17 @@ impl Driver {
     }
 
     /// Whether the result of an attempt is still wanted.
-    fn is_open(&self, attempt: &Attempt) -> bool {
+    pub(crate) fn is_open(&self, attempt: &Attempt) -> bool {
         let stage = &self.stages[attempt.stage];
         let task = stage
             .tasks
             .as_ref()
             .and_then(|tasks| tasks.get(attempt.partition));
         let open = task.is_some_and(|task| task.state != TaskState::Done);
-        stage.is_running() && open && attempt.stage_attempt == stage.key.stage_attempt
+        stage.is_running() && open && stage.accepts(attempt.stage_attempt)
     }
 
-    fn note_failure(&mut self, attempt: &Attempt, failure: &TaskFailure, counts: bool) {
+    pub(crate) fn note_failure(&mut self, attempt: &Attempt, failure: &TaskFailure, counts: bool) {
         let stage = &mut self.stages[attempt.stage];
         let job = stage.key.job;
         if let Some(tasks) = &mut stage.tasks {
@@ -224,7 +227,7 @@ impl Driver {
     }
 
     /// Has a task run again unless another attempt of it is alive.
-    fn run_again(&mut self, attempt: &Attempt, effects: &mut Vec<Effect>) {
+    pub(crate) fn run_again(&mut self, attempt: &Attempt, effects: &mut Vec<Effect>) {
         let stage = &mut self.stages[attempt.stage];
         if stage.gang {
             self.restart_gang(attempt.stage, effects);
@@ -238,8 +241,8 @@ impl Driver {
             .is_some_and(|task| task.live.is_none())
         {
             tasks.requeue(attempt.partition, &self.executors);
-            self.queue.set_pending(attempt.stage, true);
-            self.offers.everyone();
+            self.block_unready(attempt.stage, attempt.partition);
+            self.offer_stage(attempt.stage);
         }
     }
 

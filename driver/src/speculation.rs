@@ -98,8 +98,7 @@ impl Driver {
             .and_then(|task| attempts.get(task.live?))
             .map(|first| first.sibling);
         if copies == Some(None) && tasks.offer_copy(partition) {
-            self.queue.set_pending(stage, true);
-            self.offers.everyone();
+            self.offer_stage(stage);
         }
     }
 

@@ -42,7 +42,9 @@ pub(crate) struct Stage {
     pub(crate) with_followers: Vec<StageIx>,
     /// All of its tasks start together or none.
     pub(crate) gang: bool,
-    /// Attempts of the stage that a failure ended.
+    /// Its results stay on the executors that made them.
+    pub(crate) keeps_output: bool,
+    /// Attempts of the stage that a failure ended, in a row.
     pub(crate) failed_attempts: u32,
     pub(crate) tasks: Option<TaskSet>,
     /// Slots of each task.
@@ -81,6 +83,7 @@ impl Stage {
                 .collect(),
             with_followers: Vec::new(),
             gang: plan.scheduling.gang,
+            keeps_output: plan.scheduling.keeps_output,
             failed_attempts: 0,
             tasks: None,
             cores: plan.cores.max(1),
@@ -94,6 +97,15 @@ impl Stage {
     /// Whether its tasks may be launched.
     pub(crate) fn is_running(&self) -> bool {
         self.phase == Phase::Running
+    }
+
+    /// Whether the result of a task of one of its attempts is of use: all but gangs keep what earlier ones made.
+    pub(crate) fn accepts(&self, stage_attempt: u32) -> bool {
+        if self.gang {
+            stage_attempt == self.key.stage_attempt
+        } else {
+            stage_attempt <= self.key.stage_attempt
+        }
     }
 
     /// Whether its shell may have made something for it that is not final.

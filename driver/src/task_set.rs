@@ -365,6 +365,32 @@ impl TaskSet {
         self.revalidate(executors);
     }
 
+    /// Makes a finished task pending again because its result is gone.
+    pub(crate) fn reopen(&mut self, partition: u32, executors: &Executors) {
+        let task = &mut self.tasks[partition as usize];
+        if task.state == TaskState::Done {
+            task.state = TaskState::Running;
+            self.done -= 1;
+            self.requeue(partition, executors);
+        }
+    }
+
+    /// Holds a pending task back because its predecessor's result is gone.
+    pub(crate) fn block(&mut self, partition: u32) {
+        let task = &mut self.tasks[partition as usize];
+        if task.state == TaskState::Pending {
+            task.state = TaskState::Blocked;
+            self.pending -= 1;
+        }
+    }
+
+    /// Forgets that an executor has results.
+    pub(crate) fn forget_place(&mut self, executor: ExecutorIx) {
+        for task in self.tasks.iter_mut().filter(|task| task.place == Some(executor)) {
+            task.place = None;
+        }
+    }
+
     /// Marks a task as done; false when it was already.
     pub(crate) fn finish(&mut self, partition: u32, result: Completion) -> bool {
         let task = &mut self.tasks[partition as usize];

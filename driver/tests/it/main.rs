@@ -7,6 +7,7 @@ mod elastic;
 mod exclusion;
 mod failures;
 mod liveness;
+mod outputs;
 mod placement;
 mod pools;
 mod random;

@@ -20,13 +20,15 @@ struct Traits {
     width: u32,
     job: u32,
     gang: bool,
+    keeps: bool,
 }
 
 fn any_traits() -> impl Strategy<Value = Traits> {
     let edges = (any::<u8>(), prop_oneof![3 => Just(0u8), 1 => any::<u8>()]);
     let numbers = (0u32..7, 1u32..3, 0u32..2);
-    (numbers, any::<bool>(), edges, prop::bool::weighted(0.15)).prop_map(
-        |((tasks, width, job), output, (after, with), gang)| Traits {
+    let special = (prop::bool::weighted(0.15), prop::bool::weighted(0.3));
+    (numbers, any::<bool>(), edges, special).prop_map(
+        |((tasks, width, job), output, (after, with), (gang, keeps))| Traits {
             tasks,
             output,
             after,
@@ -34,6 +36,7 @@ fn any_traits() -> impl Strategy<Value = Traits> {
             width,
             job,
             gang,
+            keeps,
         },
     )
 }
@@ -122,6 +125,7 @@ fn any_stage(number: usize, traits: &[Traits], cores: u32, slots: u32) -> StageP
     };
     let room = slots / cores * (cores / made.cores);
     made.scheduling.gang = own.gang && own.tasks <= room && made.scheduling.with.is_empty();
+    made.scheduling.keeps_output = own.keeps && !own.output && !made.scheduling.gang;
     if own.output { with_output(made) } else { made }
 }
 

@@ -200,7 +200,7 @@ impl RpcClient {
         }
         state.connection = None;
         let count = self.shared.addresses.len();
-        let mut last = RpcError::NoAddress(self.shared.protocol.name.to_owned());
+        let mut told = RpcError::NoAddress(self.shared.protocol.name.to_owned());
         for turn in 0..count {
             let index = (state.next + turn) % count;
             match self.open(&self.shared.addresses[index]).await {
@@ -215,11 +215,14 @@ impl RpcClient {
                         error = error.chain(),
                         "not connected"
                     );
-                    last = error;
+                    // What one service says outweighs that another cannot be reached.
+                    if told.exception().is_none() || error.exception().is_some() {
+                        told = error;
+                    }
                 }
             }
         }
-        Err(last)
+        Err(told)
     }
 
     /// Connects to one address and authenticates, within one deadline.

@@ -223,6 +223,17 @@ async fn a_wrong_token_is_refused_with_the_servers_reason() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_not_hidden_by_an_address_that_nobody_listens_on() {
+    let fake = echoing().await;
+    let mut wrong = token(b"me");
+    wrong.password = b"guess".to_vec();
+    let client = client(vec![fake.address.clone(), dead_address().await], config());
+    client.set_identity(ClientIdentity::Token(wrong));
+    let error = client.call::<_, Echo>("echo", &echo("x")).await.unwrap_err();
+    assert_eq!(error.remote_kind(), Some(RemoteKind::Sasl), "{error}");
+}
+
+#[tokio::test]
 async fn a_web_server_on_the_port_is_recognised() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();

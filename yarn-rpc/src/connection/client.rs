@@ -6,8 +6,8 @@ use super::wrapping::Wrapping;
 use super::{Auth, CallId, ConnectionError, Protocol, ProtocolError, request};
 use crate::error::RemoteException;
 use crate::proto::common::{RpcResponseHeaderProto, RpcSaslProto, rpc_response_header_proto::RpcStatusProto};
+use bytes::Bytes;
 use hadoop::sasl::Qop;
-use prost::bytes::Bytes;
 use std::collections::{BTreeSet, VecDeque};
 
 /// Why a call has no response message.

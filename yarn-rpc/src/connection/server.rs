@@ -11,9 +11,9 @@ use crate::proto::common::{
     rpc_response_header_proto::{RpcErrorCodeProto, RpcStatusProto},
     rpc_sasl_proto::{SaslAuth, SaslState},
 };
+use bytes::Bytes;
 use hadoop::sasl::Qop;
 use hadoop::sasl::digest::Server;
-use prost::bytes::Bytes;
 use std::collections::VecDeque;
 
 /// Knows the passwords of tokens.

@@ -262,12 +262,14 @@ impl SessionMachine {
         }
         let request = match self.request.take() {
             Some(request) => request,
-            None => self.compose(),
+            None => {
+                self.progress_told = self.progress;
+                self.compose()
+            }
         };
         effects.push(SessionEffect::Call(request.call.clone()));
         if matches!(request.call, SessionCall::Allocate(_)) {
             self.last_sent = Some(now);
-            self.progress_told = self.progress;
         }
         self.request = Some(request);
         self.in_flight = true;

@@ -56,6 +56,12 @@ impl Stager<'_> {
             ..ResourceSpec::file(BINARY_NAME)
         };
         let binary = self.staging.cache_file(&binary, &spec).await.map_err(failed)?;
+        // The cache names a file by the hash of its contents, so the hash need not be computed twice.
+        let build = binary
+            .path
+            .parent()
+            .map(|hash| hash.name().to_owned())
+            .unwrap_or_default();
         let conf = self.write_json(CONF_FILE_NAME, &self.conf).await?;
         let mut executor_resources = vec![localized(binary), conf];
         for resource in &planned.files.0 {

@@ -55,7 +55,11 @@ impl Stager<'_> {
             alias: Some(BINARY_NAME.to_owned()),
             ..ResourceSpec::file(BINARY_NAME)
         };
-        let binary = self.staging.cache_file(&binary, &spec).await.map_err(failed)?;
+        let binary = self
+            .staging
+            .cache_file(&binary, &spec)
+            .await
+            .map_err(|error| failed(&error))?;
         // The cache names a file by the hash of its contents, so the hash need not be computed twice.
         let build = binary
             .path
@@ -102,7 +106,7 @@ impl Stager<'_> {
                 Staging::remote_file(self.file_systems, path, &spec).await
             }
         };
-        staged.map(localized).map_err(failed)
+        staged.map(localized).map_err(|error| failed(&error))
     }
 
     async fn write_json(&self, name: &str, value: &impl serde::Serialize) -> Result<Localized, CommandError> {
@@ -112,7 +116,7 @@ impl Stager<'_> {
             .staging
             .application_file(self.application, name, Bytes::from(text))
             .await;
-        staged.map(localized).map_err(failed)
+        staged.map(localized).map_err(|error| failed(&error))
     }
 
     fn launch_file(&self, resources: &[Localized]) -> LaunchFile {
@@ -166,7 +170,7 @@ fn localized(resource: LocalResource) -> Localized {
     }
 }
 
-fn failed(error: StagingError) -> CommandError {
+fn failed(error: &StagingError) -> CommandError {
     let help = error.help();
     let cause = error.cause().map(ToString::to_string);
     let staged = CommandError::refused(format!("{error}"));

@@ -5,6 +5,7 @@
 
 mod context;
 mod dry_run;
+pub(crate) mod leftovers;
 pub(crate) mod preflight;
 pub(crate) mod prepare;
 mod progress;
@@ -17,11 +18,11 @@ use std::time::{Duration, Instant, SystemTime};
 use dfs::FileSystems;
 use dfs::staging::Staging;
 use wire::security::ApplicationKeys;
-use yarn_rest::{AppReport, Client};
+use yarn_rest::Client;
 
 use crate::cli::{Run, Submit, SubmitOptions};
 use crate::cluster::Cluster;
-use crate::error::CommandError;
+use crate::error::{CommandError, Exit};
 use crate::job::JobFile;
 use crate::plan::Planned;
 use crate::settings::Resolved;
@@ -101,6 +102,9 @@ impl<'a> Submission<'a> {
         self.set_lifetime(&checked).await?;
         if self.options.detach {
             println!("{}", checked.application.application_id);
+        }
+        leftovers::sweep(&self.client, &staging, checked.application.application_id).await;
+        if self.options.detach {
             return Ok(());
         }
         self.wait(&checked, &staging).await
@@ -178,24 +182,19 @@ impl<'a> Submission<'a> {
             timeout: self.options.timeout.map(Into::into),
         };
         let ended = watch.run().await;
-        if let Ok(report) = &ended {
-            self.clean_up(report, checked, staging).await;
+        // The ApplicationMaster removes its files when it unregisters; one that could not has left them to us.
+        match &ended {
+            Ok(_) => self.unstage(checked, staging).await,
+            Err(error) if matches!(error.exit, Exit::Interrupted | Exit::TimedOut) => {
+                leftovers::remove_if_ended(&self.client, staging, watch.id).await;
+            }
+            Err(_) => {}
         }
         watch::conclude(self.since, &ended?)
     }
 
-    /// The ApplicationMaster removes its files when it unregisters; one that could not has left them to us.
-    async fn clean_up(&self, report: &AppReport, checked: &Checked, staging: &Staging) {
-        if report.is_final() {
-            self.unstage(checked, staging).await;
-        }
-    }
-
     async fn unstage(&self, checked: &Checked, staging: &Staging) {
-        let application = checked.application.application_id.to_string();
-        if let Err(error) = staging.remove_application(&application).await {
-            tracing::warn!(%error, "the staged files of {application} could not be removed");
-        }
+        leftovers::remove(staging, &checked.application.application_id.to_string()).await;
     }
 
     fn say(&self, what: &str, details: &str) {

@@ -4,16 +4,18 @@
 //! default file system. Nothing is asked of any file system yet.
 
 mod files;
+mod scheduling;
 
 use std::collections::BTreeMap;
 
 use dfs::DfsPath;
+use driver::check::PlanProblem;
 use driver::plan::{
     AppPlan, BodyPlan, ExecutorPlan, FeedPlan, OutputPlan, Settings, StagePlan, TaskSource, VERSION,
 };
 
 use crate::job::fields::Placed;
-use crate::job::problem::Problem;
+use crate::job::problem::{Place, Problem};
 use crate::job::{InvalidJob, JobFile, StageFile};
 use crate::settings::Resolved;
 pub use files::{JobFiles, JobResource, Source};
@@ -70,9 +72,9 @@ pub fn resolve(job: &JobFile, settings: &Resolved, home: &DfsPath) -> Result<Pla
         files: files.names(),
         stages,
         settings: driver_settings(settings),
-        scheduling: driver::policy::Scheduling::default(),
+        scheduling: scheduling::of_job(job, settings),
     };
-    too_many_cores(job, &plan)?;
+    impossible(job, &plan)?;
     Ok(Planned { plan, files })
 }
 
@@ -96,13 +98,7 @@ fn texts(env: &BTreeMap<String, Placed<String>>) -> BTreeMap<String, String> {
 }
 
 fn plan_stage(job: &JobFile, stage: &StageFile, home: &DfsPath, problems: &mut Vec<Problem>) -> StagePlan {
-    let index = |name: &Placed<String>| job.stages.iter().position(|stage| stage.name.value == name.value);
-    let after = stage
-        .after
-        .iter()
-        .filter_map(index)
-        .filter_map(|at| u32::try_from(at).ok())
-        .collect();
+    let after = indexes(job, &stage.after);
     let source = source(stage, home, problems);
     let no_input = !matches!(source, TaskSource::Inputs { .. });
     StagePlan {
@@ -124,8 +120,18 @@ fn plan_stage(job: &JobFile, stage: &StageFile, home: &DfsPath, problems: &mut V
         memory_mib: value(&stage.memory_mib),
         timeout: value(&stage.timeout),
         max_failures: value(&stage.retries).map(|retries| retries.saturating_add(1)),
-        scheduling: driver::policy::StageScheduling::default(),
+        scheduling: scheduling::of_stage(job, stage),
     }
+}
+
+/// Where the named stages stand in the job file.
+fn indexes(job: &JobFile, names: &[Placed<String>]) -> Vec<u32> {
+    let index = |name: &Placed<String>| job.stages.iter().position(|stage| stage.name.value == name.value);
+    names
+        .iter()
+        .filter_map(index)
+        .filter_map(|at| u32::try_from(at).ok())
+        .collect()
 }
 
 fn value<T: Clone>(field: &Option<Placed<T>>) -> Option<T> {
@@ -239,28 +245,24 @@ fn comes_after(stages: &[StagePlan], later: usize, earlier: usize) -> bool {
     false
 }
 
-/// A task that no executor has enough slots for would wait for ever.
-fn too_many_cores(job: &JobFile, plan: &AppPlan) -> Result<(), InvalidJob> {
-    let cores = plan.executors.cores;
-    let too_large = |(file, stage): (&StageFile, &StagePlan)| {
-        let text = format!(
-            "a task of stage {:?} wants {} cores, an executor has {cores}: raise executors.cores",
-            stage.name, stage.cores
-        );
-        let place = file.cores.as_ref().map_or(file.place, |cores| cores.place);
-        (stage.cores > cores).then(|| Problem::new(place, text))
-    };
-    let problems: Vec<Problem> = job
-        .stages
-        .iter()
-        .zip(&plan.stages)
-        .filter_map(too_large)
-        .collect();
+/// What no cluster could run: tasks larger than an executor, unknown pools, gangs without room.
+fn impossible(job: &JobFile, plan: &AppPlan) -> Result<(), InvalidJob> {
+    let place = Place { line: 1, column: 1 };
+    let problem =
+        |problem: PlanProblem| Problem::new(place_of(job, &problem).unwrap_or(place), problem.to_string());
+    let problems: Vec<Problem> = plan.problems().into_iter().map(problem).collect();
     if problems.is_empty() {
         return Ok(());
     }
     let path = job.path.clone();
     Err(InvalidJob { path, problems })
+}
+
+/// The stage that a problem is about, if it is about one.
+fn place_of(job: &JobFile, problem: &PlanProblem) -> Option<Place> {
+    let name = problem.stage()?;
+    let stage = job.stages.iter().find(|stage| stage.name.value == name)?;
+    Some(stage.place)
 }
 
 fn driver_settings(settings: &Resolved) -> Settings {
@@ -347,7 +349,32 @@ stages: [{ name: a, tasks: 1, shell: x }]
         assert!(
             planned(text)
                 .unwrap_err()
-                .contains("wants 4 cores, an executor has 1")
+                .contains("takes 4 cores, an executor has 1")
+        );
+    }
+
+    #[test]
+    fn pools_edges_and_gangs_reach_the_plan() {
+        let text = "\
+version: 1
+executors: { min: 1, max: 4, cores: 2 }
+conf: { scheduler.mode: fair, speculation.enabled: true }
+pools: [{ name: prod, mode: fair, weight: 2, min-share: 4 }]
+stages:
+  - { name: a, tasks: 2, shell: x, pool: prod }
+  - { name: b, tasks: 2, shell: x, with: a, barrier: true }
+";
+        let plan = planned(text).unwrap().plan;
+        insta::assert_json_snapshot!((plan.scheduling, &plan.stages[1].scheduling));
+    }
+
+    #[test]
+    fn a_pool_that_is_not_there_is_refused() {
+        let text = "version: 1\nstages: [{ name: a, tasks: 1, shell: x, pool: prod }]\n";
+        assert!(
+            planned(text)
+                .unwrap_err()
+                .contains("uses pool prod, which is not among `pools`")
         );
     }
 }

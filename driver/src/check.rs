@@ -133,6 +133,30 @@ pub enum PlanProblem {
     },
 }
 
+impl PlanProblem {
+    /// The stage that it is about, by name.
+    #[must_use]
+    pub fn stage(&self) -> Option<&str> {
+        match self {
+            Self::UnknownStage { stage, .. }
+            | Self::TooManyCores { stage, .. }
+            | Self::TooMuchMemory { stage, .. }
+            | Self::UnknownJob { stage, .. }
+            | Self::EdgeBetweenJobs { stage, .. }
+            | Self::GangTooLarge { stage, .. }
+            | Self::KeptOutput { stage } => Some(stage),
+            Self::Cycle { stages } => stages.first().map(String::as_str),
+            Self::Version { .. }
+            | Self::NoExecutors
+            | Self::UnknownPool { .. }
+            | Self::PoolTwice { .. }
+            | Self::PoolCycle { .. }
+            | Self::MinShareTooLarge { .. }
+            | Self::ElasticBounds { .. } => None,
+        }
+    }
+}
+
 impl AppPlan {
     /// Everything that makes the plan impossible to run; empty when it can.
     #[must_use]

@@ -153,7 +153,7 @@ fn edges(stages: &[StageFile], problems: &mut Vec<Problem>) -> bool {
     let before = problems.len();
     let names: Vec<&str> = stages.iter().map(|stage| stage.name.value.as_str()).collect();
     for stage in stages {
-        for Placed { value, place } in &stage.after {
+        for Placed { value, place } in stage.after.iter().chain(&stage.with) {
             if *value == stage.name.value {
                 problems.push(Problem::new(*place, "a stage cannot wait for itself"));
             } else if !names.contains(&value.as_str()) {
@@ -179,6 +179,7 @@ fn cycle(stages: &[StageFile], problems: &mut Vec<Problem>) {
             stage
                 .after
                 .iter()
+                .chain(&stage.with)
                 .filter_map(|name| index.get(name.value.as_str()).copied())
                 .collect()
         })

@@ -19,22 +19,32 @@ pub enum Kind {
     Duration,
     /// A number between 0 and 1.
     Ratio,
+    /// `true` or `false`.
+    Boolean,
+    /// A number of at least 1.
+    Factor,
+    /// One of these words.
+    Choice(&'static [&'static str]),
     /// `cluster` or `client`.
     DeployMode,
 }
 
 impl Kind {
     /// What a person may write.
-    pub fn expected(self) -> &'static str {
-        match self {
+    pub(crate) fn expected(self) -> String {
+        let fixed = match self {
             Self::Text => "text",
             Self::Words => "words, comma-separated",
             Self::Count | Self::Number => "number",
             Self::Size => "size",
             Self::Duration => "duration",
             Self::Ratio => "0 to 1",
+            Self::Boolean => "true or false",
+            Self::Factor => "number of at least 1",
+            Self::Choice(words) => return words.join(" or "),
             Self::DeployMode => "cluster",
-        }
+        };
+        fixed.to_owned()
     }
 }
 
@@ -67,6 +77,9 @@ impl Key {
             Kind::Size => value::mebibytes(text).map(drop),
             Kind::Duration => value::duration(text).map(drop),
             Kind::Ratio => value::ratio(text).map(drop),
+            Kind::Boolean => value::boolean(text).map(drop),
+            Kind::Factor => value::factor(text).map(drop),
+            Kind::Choice(words) => choice(text, words),
             Kind::DeployMode => deploy_mode(text),
         }
     }
@@ -84,6 +97,13 @@ fn deploy_mode(text: &str) -> Result<(), String> {
         "client" => Err("client mode is not part of this version: use cluster".to_owned()),
         other => Err(format!("{other:?} should be cluster")),
     }
+}
+
+fn choice(text: &str, words: &[&str]) -> Result<(), String> {
+    if words.contains(&text) {
+        return Ok(());
+    }
+    Err(format!("{text:?} should be one of {}", words.join(", ")))
 }
 
 const fn key(name: &'static str, default: &'static str, kind: Kind, doc: &'static str) -> Key {
@@ -278,6 +298,72 @@ pub(crate) const KEYS: &[Key] = &[
         "30s",
         Kind::Duration,
         "the longest such wait",
+    ),
+    key(
+        "executors.min",
+        "",
+        Kind::Number,
+        "elastic executors: never fewer; elastic when executors.max is set",
+    ),
+    key(
+        "executors.max",
+        "",
+        Kind::Number,
+        "elastic executors: never more; a fixed number of executors when empty",
+    ),
+    key(
+        "executors.idle-timeout",
+        "60s",
+        Kind::Duration,
+        "elastic executors: how long one may be without work",
+    ),
+    key(
+        "scheduler.mode",
+        "fifo",
+        Kind::Choice(&["fifo", "fair"]),
+        "the order between the pools of a job",
+    ),
+    key(
+        "scheduler.placement",
+        "spread",
+        Kind::Choice(&["spread", "pack"]),
+        "which of equally good executors gets a task",
+    ),
+    key(
+        "locality.wait",
+        "3s",
+        Kind::Duration,
+        "how long a task waits for a better place, at each level",
+    ),
+    key(
+        "exclude.enabled",
+        "true",
+        Kind::Boolean,
+        "executors and nodes where tasks fail get no more of them",
+    ),
+    key(
+        "exclude.timeout",
+        "10min",
+        Kind::Duration,
+        "how long that lasts for the whole application",
+    ),
+    key(
+        "speculation.enabled",
+        "false",
+        Kind::Boolean,
+        "second copies of tasks that run much longer than others",
+    ),
+    key(
+        "speculation.quantile",
+        "0.9",
+        Kind::Ratio,
+        "share of a stage's tasks that must be done before",
+    ),
+    key(
+        "speculation.multiplier",
+        "3",
+        Kind::Factor,
+        "how many times the median of finished tasks is too long",
     ),
     key(
         "staging.dir",

@@ -82,6 +82,17 @@ pub(crate) fn ratio(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A number of at least 1.
+///
+/// # Errors
+/// What is expected.
+pub(crate) fn factor(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(factor) if factor >= 1.0 && factor.is_finite() => Ok(factor),
+        _ => Err(format!("{text:?} should be a number of at least 1")),
+    }
+}
+
 /// `true` or `false`.
 ///
 /// # Errors

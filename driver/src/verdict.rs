@@ -123,7 +123,8 @@ impl Driver {
         let Some(reason) = self.hopeless.as_ref().filter(|_| self.executors.present() == 0) else {
             return;
         };
-        let cause = format!("no executor is left and no other can be had: {reason}");
+        // The cause first: YARN shows little more than the beginning.
+        let cause = format!("{reason}; no executor is left");
         for index in self.stages.indexes() {
             let stage = &self.stages[index];
             if stage.is_running() {

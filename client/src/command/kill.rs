@@ -31,7 +31,10 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &Kill) -> Result<(), C
     let report = watch::kill(&client, id, &command.reason).await?;
     eprintln!("{id} {}", verdict(&report).1);
     if report.user == cluster.user {
-        unstage(&cluster, &client, id).await?;
+        // The application is dead, which is what was asked for.
+        if let Err(error) = unstage(&cluster, &client, id).await {
+            tracing::warn!(%error, "what was staged for {id} could not be removed");
+        }
     }
     Ok(())
 }

@@ -55,6 +55,7 @@ pub fn resolve(job: &JobFile, settings: &Resolved, home: &DfsPath) -> Result<Pla
         .map(|stage| plan_stage(job, stage, home, &mut problems))
         .collect();
     unordered_reads(job, &stages, &mut problems);
+    shared_outputs(job, &stages, &mut problems);
     if !problems.is_empty() {
         problems.sort();
         let path = job.path.clone();
@@ -171,10 +172,12 @@ fn output_plan(
     problems: &mut Vec<Problem>,
 ) -> Option<OutputPlan> {
     let path = resolve_path(output, home, problems)?;
-    if path.parent().is_none() {
+    let uri = path.to_string();
+    // `overwrite` would remove everything in it.
+    if path.parent().is_none() || below(&home.to_string(), &uri) {
         problems.push(Problem::new(
             output.place,
-            "the output needs a directory of its own, not the root",
+            "the output needs a directory of its own, not the root, the home directory or one above that",
         ));
     }
     if output.value.contains(['*', '?', '[', '{']) {
@@ -184,7 +187,7 @@ fn output_plan(
         ));
     }
     Some(OutputPlan {
-        uri: path.to_string(),
+        uri,
         overwrite: value(&stage.overwrite).unwrap_or(false),
         directory: value(&stage.capture_directory).unwrap_or(false),
     })
@@ -220,6 +223,27 @@ fn unordered_reads(job: &JobFile, stages: &[StagePlan], problems: &mut Vec<Probl
                 };
                 problems.push(Problem::new(job.stages[reader].place, text));
             }
+        }
+    }
+}
+
+/// Two stages that write into one directory, in whatever words, or one into the other's.
+fn shared_outputs(job: &JobFile, stages: &[StagePlan], problems: &mut Vec<Problem>) {
+    let outputs = || {
+        stages
+            .iter()
+            .enumerate()
+            .filter_map(|(at, stage)| Some((at, stage.output.as_ref()?)))
+    };
+    for (later, output) in outputs() {
+        let meets = |other: &OutputPlan| below(&output.uri, &other.uri) || below(&other.uri, &output.uri);
+        if let Some((earlier, _)) = outputs().find(|(earlier, other)| *earlier < later && meets(other)) {
+            let text = format!(
+                "stage {:?} writes where stage {:?} writes: each output needs a directory of its own",
+                stages[later].name, stages[earlier].name
+            );
+            let place = job.stages[later].output.as_ref().map(|output| output.place);
+            problems.push(Problem::new(place.unwrap_or(job.stages[later].place), text));
         }
     }
 }
@@ -331,6 +355,54 @@ stages:
             problem,
             "/jobs/word-count.yaml:4:5: stage \"b\" reads the output of \"a\": add it to `after`"
         );
+    }
+
+    #[test]
+    fn archives_are_such_as_yarn_unpacks() {
+        let archive = |name: &str| {
+            planned(&format!(
+                "version: 1\narchives: [{name}]\nstages: [{{ name: a, tasks: 1, shell: x }}]\n"
+            ))
+        };
+        assert!(archive("'env.TAR.GZ#env'").is_ok());
+        for plain in ["env.tar.zst", "'data#data.zip'"] {
+            assert!(
+                archive(plain)
+                    .unwrap_err()
+                    .contains("no archive that YARN unpacks"),
+                "{plain}"
+            );
+        }
+    }
+
+    #[test]
+    fn outputs_are_directories_of_their_own() {
+        let two = |first: &str, second: &str| {
+            let stage = |name: &str, output: &str| {
+                format!("  - {{ name: {name}, tasks: 1, shell: x, output: {output} }}\n")
+            };
+            planned(&format!(
+                "version: 1\nstages:\n{}{}",
+                stage("a", first),
+                stage("b", second)
+            ))
+        };
+        for (first, second) in [
+            ("out", "/user/ada/out"),
+            ("out", "./out/deep"),
+            ("/x/y/z", "/x/y"),
+        ] {
+            let problem = two(first, second).unwrap_err();
+            assert!(
+                problem.contains("stage \"b\" writes where stage \"a\" writes"),
+                "{problem}"
+            );
+        }
+        assert!(two("out", "out2").is_ok());
+        for home in [".", "..", "/user/ada", "hdfs://nn:8020/user"] {
+            let problem = two(home, "/elsewhere").unwrap_err();
+            assert!(problem.contains("a directory of its own"), "{home}: {problem}");
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub enum Kind {
     Size,
     /// A duration with a unit; may be empty.
     Duration,
+    /// A duration of more than nothing; may be empty.
+    Interval,
     /// A number between 0 and 1.
     Ratio,
     /// `true` or `false`.
@@ -37,7 +39,7 @@ impl Kind {
             Self::Words => "words, comma-separated",
             Self::Count | Self::Number => "number",
             Self::Size => "size",
-            Self::Duration => "duration",
+            Self::Duration | Self::Interval => "duration",
             Self::Ratio => "0 to 1",
             Self::Boolean => "true or false",
             Self::Factor => "number of at least 1",
@@ -76,6 +78,7 @@ impl Key {
             Kind::Number => value::number(text).map(drop),
             Kind::Size => value::mebibytes(text).map(drop),
             Kind::Duration => value::duration(text).map(drop),
+            Kind::Interval => value::interval(text).map(drop),
             Kind::Ratio => value::ratio(text).map(drop),
             Kind::Boolean => value::boolean(text).map(drop),
             Kind::Factor => value::factor(text).map(drop),
@@ -157,7 +160,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "lifetime",
         "",
-        Kind::Duration,
+        Kind::Interval,
         "how long the application may run before YARN ends it",
     ),
     key(
@@ -224,25 +227,25 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "executor.heartbeat.interval",
         "3s",
-        Kind::Duration,
+        Kind::Interval,
         "how often an executor gives a sign of life",
     ),
     key(
         "executor.heartbeat.suspect",
         "15s",
-        Kind::Duration,
+        Kind::Interval,
         "silence after which an executor gets no new tasks",
     ),
     key(
         "executor.heartbeat.dead",
         "60s",
-        Kind::Duration,
+        Kind::Interval,
         "silence after which an executor is replaced",
     ),
     key(
         "executor.register.timeout",
         "120s",
-        Kind::Duration,
+        Kind::Interval,
         "from the start of a container to its registration",
     ),
     key(
@@ -278,13 +281,13 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "rm.heartbeat.pending",
         "200ms",
-        Kind::Duration,
+        Kind::Interval,
         "how often YARN is asked while containers are awaited; doubles",
     ),
     key(
         "rm.heartbeat.idle",
         "3s",
-        Kind::Duration,
+        Kind::Interval,
         "how often YARN is asked otherwise",
     ),
     key(
@@ -374,7 +377,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "client.poll-interval",
         "1s",
-        Kind::Duration,
+        Kind::Interval,
         "how often a waiting client asks how it goes",
     ),
 ];
@@ -382,6 +385,20 @@ pub(crate) const KEYS: &[Key] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_done_without_pause() {
+        let check = |name: &str| KEYS.iter().find(|key| key.name == name).unwrap().check("0s");
+        for endless in [
+            "rm.heartbeat.pending",
+            "executor.heartbeat.interval",
+            "client.poll-interval",
+            "lifetime",
+        ] {
+            assert!(check(endless).is_err(), "{endless}");
+        }
+        assert!(check("task.kill.grace").is_ok());
+    }
 
     #[test]
     fn names_are_unique_and_have_unique_variables() {

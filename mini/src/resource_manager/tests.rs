@@ -1,0 +1,1 @@
+//! The core alone, event by event.

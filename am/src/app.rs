@@ -49,6 +49,7 @@ use crate::launcher::core::Launcher;
 use crate::metrics::Metrics;
 use crate::notes::Notes;
 use crate::outputs::Outputs;
+use crate::roster::Roster;
 use crate::supervise::{Panicked, TaskGroup};
 use crate::vitals::Vitals;
 use crate::web::{self, Scene};
@@ -154,6 +155,8 @@ pub(crate) struct App {
     granted_seq: GrantSeq,
     /// What YARN gave us, as it gave it: needed to start and to stop.
     containers: BTreeMap<ExecutorId, Container>,
+    /// All containers so far, for whoever wants their logs later.
+    roster: Roster,
     include_port: bool,
     node_label: Option<String>,
     starter: Starter,

@@ -183,6 +183,7 @@ mod tests {
             user: "ada".into(),
             build: "ab12".into(),
             staging: "file:///s".into(),
+            log_dirs: None,
         };
         let launch = r#"{"version": 1, "user": "ada", "queue": "q", "submitted_unix_ms": 1, "resources": [
             {"name": "drawloom", "uri": "file:///bin/drawloom", "size": 9, "timestamp_ms": 7, "kind": "file",

@@ -34,6 +34,8 @@ pub struct Environment {
     pub build: String,
     /// The application's staging directory, as a URI.
     pub staging: String,
+    /// YARN's log directories of our container.
+    pub log_dirs: Option<String>,
 }
 
 impl Environment {
@@ -58,6 +60,7 @@ impl Environment {
             user: user.unwrap_or_else(|| "nobody".to_owned()),
             build: required(launch::env::BUILD)?,
             staging: required(launch::env::STAGING)?,
+            log_dirs: lookup("LOG_DIRS"),
             container,
         })
     }

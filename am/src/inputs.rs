@@ -17,13 +17,13 @@ const MOST_FILES: usize = 1_000_000;
 pub async fn plan_tasks(systems: &FileSystems, source: &TaskSource) -> Result<Vec<TaskInput>, String> {
     match source {
         TaskSource::Tasks(count) => Ok(vec![TaskInput::default(); *count as usize]),
-        TaskSource::Items(items) => Ok(items.iter().map(item).collect()),
+        TaskSource::Items(items) => Ok(items.iter().map(|text| item(text)).collect()),
         TaskSource::Inputs { paths, groups, split } => {
             let files = files(systems, paths).await?;
             Ok(match groups {
                 Some(groups) => grouped(files, *groups),
                 None => files
-                    .into_iter()
+                    .iter()
                     .flat_map(|file| cut(file, split.unwrap_or(u64::MAX)))
                     .collect(),
             })
@@ -31,9 +31,9 @@ pub async fn plan_tasks(systems: &FileSystems, source: &TaskSource) -> Result<Ve
     }
 }
 
-fn item(item: &String) -> TaskInput {
+fn item(item: &str) -> TaskInput {
     TaskInput {
-        item: Some(item.clone()),
+        item: Some(item.to_owned()),
         ..TaskInput::default()
     }
 }
@@ -56,8 +56,8 @@ fn grouped(files: Vec<InputFile>, groups: u32) -> Vec<TaskInput> {
 }
 
 /// One task a split.
-fn cut(file: InputFile, size: u64) -> Vec<TaskInput> {
-    let parts = split::by_size(std::slice::from_ref(&file), size);
+fn cut(file: &InputFile, size: u64) -> Vec<TaskInput> {
+    let parts = split::by_size(std::slice::from_ref(file), size);
     let cut_at_lines = parts.len() > 1;
     let task = |part: split::Split| {
         let (offset, length) = (part.offset, part.len);

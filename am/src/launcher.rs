@@ -27,6 +27,7 @@
 //! gives one container per node and heartbeat.
 
 pub mod asks;
+mod balance;
 pub mod budget;
 pub mod classify;
 pub mod core;

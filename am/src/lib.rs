@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod notes;
 pub mod outputs;
 mod process;
+pub mod roster;
 pub mod staged;
 pub mod summary;
 pub mod supervise;

@@ -147,16 +147,6 @@ impl Scene<'_> {
         self.clock.unix_ms(at)
     }
 
-    /// What is known of an executor's container, ended ones included as long as they are remembered.
-    fn record(&self, executor: &wire::id::ExecutorId) -> Option<&Record> {
-        let ended = || {
-            self.launcher
-                .history()
-                .find(|record| record.executor == *executor)
-        };
-        self.launcher.record(executor).or_else(ended)
-    }
-
     /// Where YARN shows a file of an executor's log directory.
     fn log_url(&self, record: &Record, file: &str) -> Option<String> {
         let http = Some(&record.node_http).filter(|http| !http.is_empty())?;

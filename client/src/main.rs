@@ -8,7 +8,7 @@ use drawloom::cli::Cli;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    // The roles come before the command line is parsed: they start in the time that counts.
+    // The roles come before anything else: they start in the time that counts.
     match std::env::args().nth(1).as_deref() {
         Some("am") => {
             log_to_stderr("info");
@@ -17,13 +17,12 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             });
         }
-        Some("executor") => {
-            log_to_stderr("info");
-            executor::run_from_env().apply();
-        }
+        Some("executor") => executor::run_from_env().apply(),
         _ => {}
     }
     let cli = Cli::parse();
+    // Whoever speaks HTTPS in this process uses this provider; a second call would be the only way to fail.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     log_to_stderr(match cli.verbose {
         0 => "error",
         1 => "info",

@@ -15,6 +15,8 @@ use crate::glob::glob;
 use crate::path::DfsPath;
 
 pub mod faults;
+#[cfg(test)]
+mod tests;
 
 /// Runs all checks below `base`, which is made and removed again.
 ///

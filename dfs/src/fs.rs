@@ -207,7 +207,8 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
 
     /// Takes a file away from its writer and closes it. `true` when it is closed and all flushed bytes can be
     /// read; `false` when recovery runs: call again. The old writer gets [`DfsError::Fenced`] from its next flush.
-    /// Local files have no leases: always `true`, and nobody is fenced.
+    /// It takes some seconds as a rule, minutes after the loss of a node, and may never end when a DataNode was stopped
+    /// in the middle of a write: set a limit. Local files have no leases: always `true`, and nobody is fenced.
     async fn recover_lease(&self, path: &DfsPath) -> Result<bool, DfsError>;
 
     /// Sizes and quotas of everything below `path`.
@@ -233,7 +234,7 @@ pub trait FileReader: fmt::Debug + Send + Sync {
 }
 
 /// An open file for writing. Dropping it without [`FileWriter::close`] leaves an unfinished file: on HDFS its lease
-/// must be recovered, or runs out after minutes.
+/// must be recovered, or runs out minutes after the same client has closed its last file.
 #[async_trait]
 pub trait FileWriter: fmt::Debug + Send {
     /// The file's location.

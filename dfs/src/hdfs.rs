@@ -2,7 +2,7 @@
 //!
 //! | trap of the crate | what holds it here |
 //! |---|---|
-//! | a flush hangs for ever when a DataNode dies while it waits | a deadline on every flush; the writer is lost afterwards and says so |
+//! | a flush hangs for ever when a DataNode dies while it waits | a deadline on every flush; the writer is lost afterwards and says so, and the crate keeps its connection until the process ends |
 //! | an open file reads as empty, reading past the end panics | lengths are clamped, panics become errors; recover the lease before reading a file somebody had open |
 //! | a DataNode known to be dead is not avoided for a new block | not curable from outside: a create or first write may fail or run into its deadline until the NameNode notices; try again, with another file |
 //! | no deadline on NameNode calls | a deadline on every call; after one has passed the next call dials anew, the next NameNode of the name service first |

@@ -80,16 +80,18 @@ fn measure(case: &Case) {
     let before = HELD.load(Ordering::Relaxed);
     let mut run = Run::new(case);
     let pending = HELD.load(Ordering::Relaxed) - before;
+    run.register(case.executors);
+    let executors = HELD.load(Ordering::Relaxed) - before - pending;
     #[expect(
         clippy::disallowed_methods,
         reason = "a benchmark measures time; the core does not"
     )]
     let start = std::time::Instant::now();
-    let transitions = run.to_the_end();
+    let transitions = run.run_all();
     let took = start.elapsed();
     run.effects = Vec::new();
     run.running = Vec::new();
-    let done = HELD.load(Ordering::Relaxed) - before;
+    let done = (HELD.load(Ordering::Relaxed) - before).saturating_sub(executors);
     let tasks = case.tasks as usize;
     println!(
         "{{\"order\":\"{}\",\"stages\":{},\"tasks\":{tasks},\"executors\":{},\"transitions\":{transitions},\
@@ -135,7 +137,6 @@ impl Run {
             });
         }
         run.effects = Vec::new();
-        run.register(case.executors);
         run
     }
 
@@ -158,7 +159,7 @@ impl Run {
     }
 
     /// Runs every task; the number of transitions that took.
-    fn to_the_end(&mut self) -> u32 {
+    fn run_all(&mut self) -> u32 {
         let mut transitions = 0;
         while !self.driver.is_finished() {
             self.collect_launches();
@@ -202,7 +203,7 @@ fn plan(case: &Case) -> AppPlan {
         name: format!("job-{number}"),
         pool: Some(format!("pool-{}", number % 10)),
     };
-    let pool = |number| PoolPlan {
+    let pool = |number: u32| PoolPlan {
         name: format!("pool-{number}"),
         mode: PoolMode::Fair,
         weight: number + 1,

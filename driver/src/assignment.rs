@@ -1,14 +1,17 @@
 //! Which task goes to which executor.
 //!
 //! A round takes executors with free slots and goes through the task sets in the order of their pools. A task set
-//! sweeps over the executors and takes at most one place of each in a sweep, until a sweep finds nothing: this
-//! spreads tasks. After each task the order of the task sets is looked at anew, so shares are kept while slots are
-//! given away.
+//! sweeps over the executors, at the nearest locality level first, and takes at most one place of each in a sweep,
+//! until a sweep finds nothing: this spreads tasks. After each task the order of the task sets is looked at anew, so
+//! shares are kept while slots are given away.
 
 use crate::attempts::{Attempt, CommitState};
 use crate::core::Driver;
 use crate::event::Effect;
 use crate::index::{AttemptIx, ExecutorIx, StageIx};
+use crate::locality::{Level, RoundResult};
+use crate::task_set::{Task, Terms};
+use crate::timers::Timer;
 
 /// The executors whose slots are to be given away.
 #[derive(Debug, Default)]
@@ -36,75 +39,81 @@ impl Offers {
 }
 
 /// How far a round has come with a task set.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Sweep {
     round: u64,
+    level: Level,
     next: usize,
     launched: bool,
     exhausted: bool,
+    /// The best level of what was launched in the round.
+    best: Option<Level>,
+    /// Whether an offer was turned down while tasks were pending.
+    rejected: bool,
 }
 
 impl Sweep {
+    pub(crate) fn new() -> Self {
+        Self::begin(0, Level::Any)
+    }
+
+    fn begin(round: u64, level: Level) -> Self {
+        Self {
+            round,
+            level,
+            next: 0,
+            launched: false,
+            exhausted: false,
+            best: None,
+            rejected: false,
+        }
+    }
+
+    /// Ends the round for its task set.
+    pub(crate) fn exhaust(&mut self) {
+        self.exhausted = true;
+    }
+
     fn is_exhausted(&self, round: u64) -> bool {
         self.round == round && self.exhausted
     }
 
-    fn begin(&mut self, round: u64) {
-        if self.round != round {
-            *self = Self {
-                round,
-                ..Self::default()
-            };
-        }
-    }
-
-    /// The next offer to look at; none when a whole sweep found nothing.
-    fn advance(&mut self, offers: usize) -> Option<usize> {
-        if self.next == offers {
-            if !self.launched {
-                self.exhausted = true;
-                return None;
-            }
-            self.next = 0;
-            self.launched = false;
-        }
-        self.next += 1;
-        Some(self.next - 1)
+    fn note_launch(&mut self, level: Level) {
+        self.launched = true;
+        self.best = Some(self.best.map_or(level, |best| best.min(level)));
     }
 }
 
 /// One round of offers.
-struct Round {
+pub(crate) struct Round {
     number: u64,
-    offers: Vec<ExecutorIx>,
+    pub(crate) offers: Vec<ExecutorIx>,
     /// Slots that are still free.
     free: u32,
+    /// Whether all free slots are on offer.
+    complete: bool,
+    /// Task sets that were offered something.
+    touched: Vec<StageIx>,
 }
 
 impl Driver {
     /// Gives free slots to pending tasks.
     pub(crate) fn assign(&mut self, effects: &mut Vec<Effect>) {
-        if self.offers.is_empty() || !self.gate.is_open() {
+        if !self.gate.is_open() {
             return;
         }
-        let mut round = self.begin_round();
-        while round.free > 0 {
-            let (number, stages) = (round.number, &self.stages);
-            let Some(stage) = self
-                .queue
-                .first(|index| !stages[index].sweep.is_exhausted(number))
-            else {
-                break;
-            };
-            self.place_one(stage, &mut round);
+        while !self.offers.is_empty() {
+            let mut round = self.begin_round();
+            self.run_round(&mut round);
+            self.end_round(round);
         }
-        self.end_round(round);
         self.send_launches(effects);
     }
 
     fn begin_round(&mut self) -> Round {
+        let complete = self.offers.all || self.gangs_wait();
         let mut offers = std::mem::take(&mut self.offers.some);
-        if self.offers.all {
+        if complete {
             offers.clear();
             self.executors
                 .free
@@ -116,26 +125,102 @@ impl Driver {
             number: self.queue.next_round(),
             free: free.fold(0, u32::saturating_add),
             offers,
+            complete,
+            touched: Vec::new(),
+        }
+    }
+
+    fn run_round(&mut self, round: &mut Round) {
+        while round.free > 0 {
+            let (number, stages) = (round.number, &self.stages);
+            let Some(stage) = self
+                .queue
+                .first(|index| !stages[index].sweep.is_exhausted(number))
+            else {
+                return;
+            };
+            if self.stages[stage].sweep.round != round.number {
+                let level = self.stages[stage]
+                    .tasks
+                    .as_ref()
+                    .map_or(Level::Any, |tasks| tasks.first_level());
+                self.stages[stage].sweep = Sweep::begin(round.number, level);
+                round.touched.push(stage);
+            }
+            if !self.stages[stage].gang {
+                self.place_one(stage, round);
+            } else if !self.place_gang(stage, round) {
+                return;
+            }
         }
     }
 
     fn end_round(&mut self, mut round: Round) {
+        let result = |sweep: &Sweep| RoundResult {
+            launched: sweep.best,
+            rejected: sweep.rejected,
+            complete: round.complete,
+        };
+        for &stage in &round.touched {
+            let result = result(&self.stages[stage].sweep);
+            self.end_sweeps(stage, result);
+        }
         round.offers.clear();
-        self.offers.some = round.offers;
+        if self.offers.some.is_empty() {
+            self.offers.some = round.offers;
+        }
+    }
+
+    /// Moves the waits of a stage's locality, and sets the time to look again.
+    fn end_sweeps(&mut self, stage: StageIx, result: RoundResult) {
+        let Some(tasks) = self.stages[stage].tasks.as_mut() else {
+            return;
+        };
+        let (pending, now) = (tasks.pending() > 0, self.now);
+        if let Some(locality) = tasks.locality() {
+            locality.end_round(now, result);
+            let change = locality.changes_at(&self.plan.scheduling.locality);
+            match change.filter(|_| pending) {
+                Some(at) => self.timers.set(Timer::Locality(stage), at.max(now)),
+                None => self.timers.clear(Timer::Locality(stage)),
+            }
+        }
+        if result.rejected {
+            self.waive_exclusions(stage, None);
+        }
+    }
+
+    /// The next offer to look at; none when a whole sweep at the last level found nothing.
+    fn advance(&mut self, stage: StageIx, offers: usize) -> Option<usize> {
+        let stage = &mut self.stages[stage];
+        let sweep = &mut stage.sweep;
+        if sweep.next == offers {
+            if !sweep.launched {
+                let next = stage
+                    .tasks
+                    .as_ref()
+                    .and_then(|tasks| tasks.next_level(sweep.level));
+                sweep.exhausted = next.is_none();
+                sweep.level = next?;
+            }
+            sweep.next = 0;
+            sweep.launched = false;
+        }
+        sweep.next += 1;
+        Some(sweep.next - 1)
     }
 
     /// Launches one task of a task set, or finds that none can be.
-    fn place_one(&mut self, stage: StageIx, round: &mut Round) {
-        self.stages[stage].sweep.begin(round.number);
-        while let Some(next) = self.stages[stage].sweep.advance(round.offers.len()) {
+    pub(crate) fn place_one(&mut self, stage: StageIx, round: &mut Round) {
+        while let Some(next) = self.advance(stage, round.offers.len()) {
             let executor = round.offers[next];
             let cores = self.stages[stage].cores;
             if self.executors.free.of(executor) < cores {
                 continue;
             }
-            if let Some(partition) = self.take_task(stage, executor) {
+            if let Some((partition, level)) = self.take_task(stage, executor) {
                 self.launch(stage, partition, executor);
-                self.stages[stage].sweep.launched = true;
+                self.stages[stage].sweep.note_launch(level);
                 round.free -= cores.min(round.free);
                 return;
             }
@@ -143,14 +228,29 @@ impl Driver {
     }
 
     /// The next task of a stage for an executor.
-    fn take_task(&mut self, index: StageIx, _executor: ExecutorIx) -> Option<u32> {
+    fn take_task(&mut self, index: StageIx, executor: ExecutorIx) -> Option<(u32, Level)> {
+        let offer = self.executors.offer(executor);
+        let (attempts, executors) = (&self.attempts, &self.executors);
+        let tried = |task: &Task| {
+            let live = std::iter::successors(task.live, |&index| attempts.get(index)?.sibling);
+            let hosts = live.filter_map(|index| Some(executors[attempts.get(index)?.executor].host));
+            hosts.collect()
+        };
+        let terms = Terms {
+            now: self.now,
+            scheduling: &self.plan.scheduling,
+            tried: &tried,
+        };
         let stage = &mut self.stages[index];
         let tasks = stage.tasks.as_mut()?;
-        let partition = tasks.take()?;
-        if tasks.pending() == 0 {
-            self.queue.set_pending(index, stage.key, false);
+        let taken = tasks.take(&offer, stage.sweep.level, &terms);
+        if taken.is_none() && stage.sweep.level == Level::Any {
+            stage.sweep.rejected |= tasks.pending() > 0;
         }
-        Some(partition)
+        if !tasks.wants_slots() {
+            self.queue.set_pending(index, false);
+        }
+        taken
     }
 
     fn launch(&mut self, index: StageIx, partition: u32, executor: ExecutorIx) {
@@ -168,6 +268,8 @@ impl Driver {
                 task.next_attempt += 1;
             }
         }
+        self.queue.note_launch(index);
+        self.watch_for_slow_tasks();
         self.enqueue_launch(executor, id);
     }
 
@@ -184,7 +286,6 @@ impl Driver {
             launched_at: self.now,
             seen_at: self.now,
             started: false,
-            speculative: task.is_some_and(|task| task.live.is_some()),
             commit: CommitState::NotAsked,
             cancelled: None,
             progress: 0.0,
@@ -204,6 +305,7 @@ impl Driver {
         self.executors.return_slots(attempt.executor, attempt.cores);
         self.offers.one(attempt.executor);
         self.unlink(index, &attempt);
+        self.queue.note_end(attempt.stage);
         Some(attempt)
     }
 

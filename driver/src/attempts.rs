@@ -33,7 +33,6 @@ pub(crate) struct Attempt {
     /// When its executor last said that it has it.
     pub(crate) seen_at: Duration,
     pub(crate) started: bool,
-    pub(crate) speculative: bool,
     pub(crate) commit: CommitState,
     pub(crate) cancelled: Option<KillReason>,
     pub(crate) progress: f32,

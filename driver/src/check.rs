@@ -107,15 +107,21 @@ pub enum PlanProblem {
     },
     /// A gang that will never start.
     #[error(
-        "stage {stage} is a gang of {wanted} slots, all executors together have {offered}: a gang starts whole or not at all"
+        "stage {stage} is a gang of {wanted} tasks, all executors together have room for {offered}: a gang starts whole or not at all"
     )]
     GangTooLarge {
         /// The stage.
         stage: String,
-        /// Slots of all its tasks.
+        /// Its tasks.
         wanted: u64,
-        /// All slots.
+        /// How many of them fit on all executors.
         offered: u64,
+    },
+    /// Results that would have to be in two places, or lost as a whole.
+    #[error("stage {stage} keeps its result on executors: it can neither have an `output` nor be a gang")]
+    KeptOutput {
+        /// The stage.
+        stage: String,
     },
     /// Bounds that exclude each other.
     #[error("executors: min {min} is above max {max}")]
@@ -151,6 +157,17 @@ impl AppPlan {
         self.scheduling
             .elastic
             .map_or(self.executors.instances, |elastic| elastic.max)
+    }
+
+    /// Whether a gang of so many tasks can never start.
+    pub(crate) fn gang_too_large(&self, stage: &StagePlan, tasks: u64) -> Option<PlanProblem> {
+        let each = self.executors.cores / stage.cores.max(1);
+        let offered = u64::from(self.most_executors()) * u64::from(each);
+        (tasks > offered).then(|| PlanProblem::GangTooLarge {
+            stage: stage.name.clone(),
+            wanted: tasks,
+            offered,
+        })
     }
 
     fn all_slots(&self) -> u64 {
@@ -208,17 +225,11 @@ fn check_size(plan: &AppPlan, stage: &StagePlan, problems: &mut Vec<PlanProblem>
             offered,
         });
     }
-    let (wanted, offered) = (
-        stage.source.known_tasks() * u64::from(stage.cores.max(1)),
-        plan.all_slots(),
-    );
-    if stage.scheduling.gang && wanted > offered {
-        let stage = name();
-        problems.push(PlanProblem::GangTooLarge {
-            stage,
-            wanted,
-            offered,
-        });
+    if stage.scheduling.keeps_output && (stage.output.is_some() || stage.scheduling.gang) {
+        problems.push(PlanProblem::KeptOutput { stage: name() });
+    }
+    if stage.scheduling.gang {
+        problems.extend(plan.gang_too_large(stage, stage.source.known_tasks()));
     }
 }
 

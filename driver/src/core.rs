@@ -12,7 +12,9 @@ use std::time::Duration;
 use crate::assignment::Offers;
 use crate::attempts::Attempts;
 use crate::commit::Commits;
+use crate::demand::Demand;
 use crate::event::{Effect, Event};
+use crate::exclusion::Exclusions;
 use crate::executors::Executors;
 use crate::failures::FailureLog;
 use crate::gate::Gate;
@@ -23,6 +25,7 @@ use crate::liveness::Watch;
 use crate::plan::AppPlan;
 use crate::pools::Queue;
 use crate::stage::Stage;
+use crate::timers::{Timer, Timers};
 
 /// How far the application is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +49,11 @@ pub struct Driver {
     pub(crate) executors: Executors,
     pub(crate) attempts: Attempts,
     pub(crate) watch: Watch,
+    pub(crate) timers: Timers,
+    pub(crate) exclusions: Exclusions,
+    pub(crate) demand: Demand,
+    /// Stages of the plan that are gangs.
+    pub(crate) gangs: usize,
     pub(crate) gate: Gate,
     pub(crate) offers: Offers,
     pub(crate) outbox: Outbox,
@@ -76,11 +84,15 @@ impl Driver {
             life: Life::New,
             jobs: crate::job::of_plan(&usable),
             ready: Vec::new(),
-            queue: Queue::new(),
+            queue: Queue::new(&usable),
             stages: Table::new(stages),
             executors: Executors::new(),
             attempts: Slab::new(),
             watch: Watch::default(),
+            timers: Timers::default(),
+            exclusions: Exclusions::default(),
+            demand: Demand::default(),
+            gangs: usable.stages.iter().filter(|stage| stage.scheduling.gang).count(),
             gate: Gate::new(&plan),
             offers: Offers::default(),
             outbox: Outbox::default(),
@@ -111,7 +123,7 @@ impl Driver {
         if self.life != Life::Running {
             return None;
         }
-        let deadlines = [self.watch.next(), self.gate.deadline()];
+        let deadlines = [self.watch.next(), self.gate.deadline(), self.timers.next()];
         deadlines.into_iter().flatten().min()
     }
 
@@ -131,8 +143,12 @@ impl Driver {
             Event::TaskStarted { executor, id } => self.on_task_started(&executor, id),
             Event::TaskFinished { executor, report } => self.on_task_finished(&executor, &report, effects),
             Event::CommitRequested { executor, id } => self.on_commit_requested(&executor, id, effects),
+            Event::OutputUnreadable { executor, id, source } => {
+                self.on_output_unreadable(&executor, id, &source, effects);
+            }
             Event::StagePlanned { stage, tasks } => self.on_stage_planned(stage, tasks, effects),
             Event::StageCommitted { stage, result } => self.on_stage_committed(stage, result, effects),
+            Event::RackLearned { host, rack } => self.executors.hosts.set_rack(&host, &rack),
             Event::ResourceManagerHeard => self.on_resource_manager_heard(effects),
             Event::LauncherGaveUp { reason } => self.hopeless = Some(reason),
             Event::KillRequested { by } => self.on_kill_requested(&by, effects),
@@ -142,9 +158,26 @@ impl Driver {
 
     fn settle(&mut self, effects: &mut Vec<Effect>) {
         self.watch_executors(effects);
+        self.run_timers(effects);
         self.open_gate();
         self.begin_ready_stages(effects);
         self.assign(effects);
+        self.check_places(effects);
         self.conclude(effects);
+        if self.life == Life::Running {
+            self.update_demand(effects);
+        }
+    }
+
+    fn run_timers(&mut self, effects: &mut Vec<Effect>) {
+        while let Some(timer) = self.timers.pop_due(self.now) {
+            match timer {
+                Timer::Locality(_) => self.offers.everyone(),
+                Timer::Exclusion => self.end_exclusions(),
+                Timer::Speculation => self.speculate(),
+                Timer::Backlog => self.add_executors(),
+                Timer::Idle => self.release_idle(effects),
+            }
+        }
     }
 }

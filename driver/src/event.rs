@@ -53,6 +53,15 @@ pub enum Event {
         /// Which.
         id: TaskAttemptId,
     },
+    /// A task attempt could not read what another stage had left on an executor; the attempt is over.
+    OutputUnreadable {
+        /// Where the attempt ran.
+        executor: ExecutorId,
+        /// The attempt.
+        id: TaskAttemptId,
+        /// The executor that was to have the output.
+        source: ExecutorId,
+    },
     /// The answer to [`Effect::PlanStage`]: one entry a task, or why that cannot be.
     StagePlanned {
         /// Which.
@@ -66,6 +75,13 @@ pub enum Event {
         stage: StageKey,
         /// Why it failed, if it did.
         result: Result<(), String>,
+    },
+    /// A node's rack became known; best told before stages that prefer the node are planned.
+    RackLearned {
+        /// The node.
+        host: String,
+        /// Its rack, as `/default-rack`.
+        rack: String,
     },
     /// The ResourceManager answered.
     ResourceManagerHeard,

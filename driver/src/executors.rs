@@ -11,7 +11,9 @@ use wire::id::{BootNonce, ExecutorId, StageKey};
 
 use crate::event::Registration;
 use crate::free::FreeSlots;
-use crate::index::{AttemptIx, ExecutorIx, HostIx, Ix, Table};
+use crate::hosts::Hosts;
+use crate::index::{AttemptIx, ExecutorIx, HostIx, Table};
+use crate::locality::Offer;
 
 /// Whether an executor can be relied on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +49,7 @@ pub(crate) struct Executor {
     pub(crate) watched_at: Duration,
     pub(crate) attempts: Vec<AttemptIx>,
     /// Stages whose shared part it knows.
-    pub(crate) told: Vec<StageKey>,
+    pub(crate) told: BTreeSet<StageKey>,
     pub(crate) succeeded: u32,
     pub(crate) failed: u32,
     /// It leaves: no new tasks.
@@ -70,7 +72,7 @@ impl Executor {
             idle_since: now,
             watched_at: now,
             attempts: Vec::new(),
-            told: Vec::new(),
+            told: BTreeSet::new(),
             succeeded: 0,
             failed: 0,
             draining: false,
@@ -106,7 +108,7 @@ impl Executors {
         Self {
             all: Table::new(Vec::new()),
             by_id: BTreeMap::new(),
-            hosts: Hosts::default(),
+            hosts: Hosts::new(),
             free: FreeSlots::default(),
             stillborn: BTreeSet::new(),
             live: 0,
@@ -153,6 +155,7 @@ impl Executors {
         let index = self.all.push(Executor::new(registration, host, now));
         self.by_id.insert(id, index);
         self.live += 1;
+        self.hosts.add_executor(host);
         self.refresh(index);
         index
     }
@@ -161,7 +164,9 @@ impl Executors {
     pub(crate) fn bury(&mut self, index: ExecutorIx, at: Duration, loss: ExecutorLoss) {
         let executor = &mut self.all[index];
         executor.liveness = Liveness::Gone { at, loss };
-        executor.told = Vec::new();
+        executor.told = BTreeSet::new();
+        let host = executor.host;
+        self.hosts.remove_executor(host);
         self.live -= 1;
         self.refresh(index);
     }
@@ -169,6 +174,15 @@ impl Executors {
     pub(crate) fn set_liveness(&mut self, index: ExecutorIx, liveness: Liveness) {
         self.all[index].liveness = liveness;
         self.refresh(index);
+    }
+
+    pub(crate) fn offer(&self, executor: ExecutorIx) -> Offer {
+        let host = self.all[executor].host;
+        Offer {
+            executor,
+            host,
+            rack: self.hosts.rack(host),
+        }
     }
 
     pub(crate) fn take_slots(&mut self, index: ExecutorIx, slots: u32) {
@@ -199,28 +213,5 @@ impl std::ops::Index<ExecutorIx> for Executors {
 impl std::ops::IndexMut<ExecutorIx> for Executors {
     fn index_mut(&mut self, index: ExecutorIx) -> &mut Executor {
         &mut self.all[index]
-    }
-}
-
-/// The names of nodes.
-#[derive(Debug, Default)]
-pub(crate) struct Hosts {
-    names: Vec<String>,
-    numbers: BTreeMap<String, HostIx>,
-}
-
-impl Hosts {
-    pub(crate) fn intern(&mut self, name: &str) -> HostIx {
-        if let Some(&index) = self.numbers.get(name) {
-            return index;
-        }
-        let index = HostIx::new(self.names.len());
-        self.names.push(name.to_owned());
-        self.numbers.insert(name.to_owned(), index);
-        index
-    }
-
-    pub(crate) fn name(&self, index: HostIx) -> &str {
-        &self.names[index.get()]
     }
 }

@@ -40,6 +40,14 @@ index!(
     AttemptIx
 );
 index!(
+    /// A rack that was named.
+    RackIx
+);
+index!(
+    /// A pool; the root is the first.
+    PoolIx
+);
+index!(
     /// A stage of the plan.
     StageIx
 );

@@ -58,10 +58,7 @@ impl Driver {
     pub(crate) fn enqueue_launch(&mut self, index: ExecutorIx, id: TaskAttemptId) {
         let stage = StageIx::from_number(id.stage.stage);
         let told = &mut self.executors[index].told;
-        let unknown = !told.contains(&id.stage);
-        if unknown {
-            told.push(id.stage);
-        }
+        let unknown = told.insert(id.stage);
         let Some(tasks) = &self.stages[stage].tasks else {
             return;
         };
@@ -74,6 +71,15 @@ impl Driver {
         if unknown {
             let spec = stage_spec(&self.plan, id.stage, tasks.total());
             packet.stages.push(spec);
+        }
+    }
+
+    /// Forgets who knows a stage that is over.
+    pub(crate) fn tell_no_more(&mut self, stage: StageIx) {
+        let key = self.stages[stage].key;
+        let present: Vec<_> = self.executors.iter_present().map(|(index, _)| index).collect();
+        for index in present {
+            self.executors[index].told.remove(&key);
         }
     }
 

@@ -1,14 +1,15 @@
 //! How stages begin and end.
 
 use wire::id::StageKey;
-use wire::launcher::ExecutorTarget;
 
 use crate::core::{Driver, Life};
 use crate::event::{Effect, TaskInput};
-use crate::index::StageIx;
+use crate::index::{ExecutorIx, StageIx};
 use crate::job::JobState;
+use crate::locality::Locality;
 use crate::stage::Phase;
-use crate::task_set::TaskSet;
+use crate::task_set::{TaskSet, TaskState};
+use crate::timers::Timer;
 
 impl Driver {
     pub(crate) fn on_started(&mut self, effects: &mut Vec<Effect>) {
@@ -23,18 +24,9 @@ impl Driver {
             }
             return;
         }
-        let target = ExecutorTarget {
-            executors: self.wanted_executors(),
-            ..ExecutorTarget::default()
-        };
-        effects.push(Effect::SetTarget(target));
+        self.update_demand(effects);
         self.ready.extend(self.stages.indexes());
         self.finish_empty_jobs();
-    }
-
-    /// How many executors are wanted.
-    pub(crate) fn wanted_executors(&self) -> u32 {
-        self.plan.executors.instances
     }
 
     fn finish_empty_jobs(&mut self) {
@@ -45,13 +37,20 @@ impl Driver {
     /// Begins those of the stages in `ready` that wait for nothing.
     pub(crate) fn begin_ready_stages(&mut self, effects: &mut Vec<Effect>) {
         for index in std::mem::take(&mut self.ready) {
-            let stage = &mut self.stages[index];
-            if stage.phase == Phase::Waiting && stage.waits_for == 0 {
-                stage.phase = Phase::Planning;
-                stage.times.submitted = Some(self.now);
-                effects.push(Effect::PlanStage { stage: stage.key });
+            if !self.is_ready(index) {
+                continue;
             }
+            let stage = &mut self.stages[index];
+            stage.phase = Phase::Planning;
+            stage.times.submitted = Some(self.now);
+            effects.push(Effect::PlanStage { stage: stage.key });
         }
+    }
+
+    fn is_ready(&self, index: StageIx) -> bool {
+        let stage = &self.stages[index];
+        let planned = |&before: &StageIx| self.stages[before].tasks.is_some();
+        stage.phase == Phase::Waiting && stage.waits_for == 0 && stage.with.iter().all(planned)
     }
 
     /// The stage of a key, if the key is that of its present attempt and it is in this phase.
@@ -80,25 +79,121 @@ impl Driver {
     }
 
     fn begin_tasks(&mut self, index: StageIx, tasks: &[TaskInput], effects: &mut Vec<Effect>) {
-        let stage = &mut self.stages[index];
-        stage.tasks = Some(TaskSet::new(tasks));
-        stage.phase = Phase::Running;
-        if tasks.is_empty() {
-            self.complete_stage(index, effects);
+        if let Some(cause) = self.impossible(index, tasks.len()) {
+            self.fail_job(self.stages[index].key.job, cause, effects);
             return;
         }
-        self.queue.set_pending(index, stage.key, true);
-        self.offers.everyone();
+        let set = self.new_task_set(index, tasks);
+        let stage = &mut self.stages[index];
+        stage.tasks = Some(set);
+        stage.phase = Phase::Running;
+        self.ready.extend(&stage.with_followers);
+        self.unblock_ready(index, (0..).take(tasks.len()));
+        self.demand.note_wishes();
+        if tasks.is_empty() {
+            self.complete_stage(index, effects);
+        } else {
+            self.offer_stage(index);
+        }
+    }
+
+    fn new_task_set(&mut self, index: StageIx, tasks: &[TaskInput]) -> TaskSet {
+        let stage = &self.stages[index];
+        let follows = !stage.with.is_empty();
+        let mut set = TaskSet::new(tasks, follows);
+        if !stage.gang {
+            let hosts = &mut self.executors.hosts;
+            if let Some(locality) = Locality::new(tasks, hosts, follows, self.now) {
+                set.place_by(locality, &self.executors);
+            }
+        }
+        if self.plan.scheduling.speculation.enabled {
+            set.keep_durations();
+        }
+        set
+    }
+
+    /// Why a stage of so many tasks can never run.
+    fn impossible(&self, index: StageIx, tasks: usize) -> Option<String> {
+        let plan = &self.plan.stages[index.number() as usize];
+        let gang = plan
+            .scheduling
+            .gang
+            .then(|| self.plan.gang_too_large(plan, tasks as u64));
+        let too_large = gang.flatten().map(|problem| problem.to_string());
+        too_large.or_else(|| self.unequal_partner(index, tasks))
+    }
+
+    /// What is wrong with one-to-one edges between stages of different size.
+    fn unequal_partner(&self, index: StageIx, tasks: usize) -> Option<String> {
+        let partners = self.stages[index]
+            .with
+            .iter()
+            .map(|&before| (before, &self.stages[before]));
+        let sized = partners.filter_map(|(before, stage)| Some((before, stage.tasks.as_ref()?.total())));
+        let (before, total) = sized.into_iter().find(|&(_, total)| total as usize != tasks)?;
+        let (name, other) = (self.stage_name(index), self.stage_name(before));
+        Some(format!(
+            "stage {name} has {tasks} tasks and goes with stage {other}, which has {total}: both need the same number"
+        ))
+    }
+
+    /// Frees tasks whose predecessors are all done.
+    pub(crate) fn unblock_ready(&mut self, index: StageIx, partitions: impl Iterator<Item = u32>) {
+        if self.stages[index].with.is_empty() {
+            return;
+        }
+        for partition in partitions {
+            if let Some(near) = self.predecessors_place(index, partition)
+                && let Some(tasks) = &mut self.stages[index].tasks
+            {
+                tasks.unblock(partition, near, &self.executors);
+            }
+        }
+        if self.stages[index].is_running() {
+            self.offer_stage(index);
+        }
+    }
+
+    /// Where the predecessors of a task ran; none unless all of them are done.
+    pub(crate) fn predecessors_place(&self, index: StageIx, partition: u32) -> Option<Option<ExecutorIx>> {
+        let mut place = None;
+        for &before in &self.stages[index].with {
+            let task = self.stages[before].tasks.as_ref()?.get(partition)?;
+            if task.state != TaskState::Done {
+                return None;
+            }
+            place = task
+                .place
+                .filter(|&executor| !self.executors[executor].is_gone())
+                .or(place);
+        }
+        Some(place)
+    }
+
+    /// Lets a stage have free slots if it has a use for them.
+    pub(crate) fn offer_stage(&mut self, index: StageIx) {
+        let stage = &self.stages[index];
+        let wants = stage.waits_for == 0 && stage.tasks.as_ref().is_some_and(TaskSet::wants_slots);
+        self.queue.set_pending(index, wants);
+        if wants {
+            self.offers.everyone();
+        }
     }
 
     /// All tasks of a stage are done: its output is next.
     pub(crate) fn complete_stage(&mut self, index: StageIx, effects: &mut Vec<Effect>) {
         let stage = &mut self.stages[index];
         stage.phase = Phase::Complete;
-        self.queue.set_pending(index, stage.key, false);
-        if let Some(tasks) = &mut stage.tasks {
+        self.queue.set_pending(index, false);
+        self.timers.clear(Timer::Locality(index));
+        self.strike_executors(index);
+        let stage = &mut self.stages[index];
+        stage.failed_attempts = 0;
+        if let Some(tasks) = stage.tasks.as_mut().filter(|_| !stage.keeps_output) {
             tasks.shed();
         }
+        self.demand.note_wishes();
         if self.plan.stages[index.number() as usize].output.is_none() {
             self.finish_stage(index);
         } else {
@@ -153,7 +248,12 @@ impl Driver {
         for follower in self.stages[index].followers.clone() {
             self.stages[follower].waits_for -= 1;
             self.ready.push(follower);
+            if self.stages[follower].is_running() {
+                self.offer_stage(follower);
+            }
         }
+        self.shed_read_outputs(index);
+        self.tell_no_more(index);
     }
 
     pub(crate) fn stage_name(&self, index: StageIx) -> &str {

@@ -17,6 +17,7 @@ use crate::event::{Effect, Registration};
 use crate::executors::{Executor, Liveness};
 use crate::index::ExecutorIx;
 use crate::plan::Settings;
+use crate::stage::Phase;
 
 /// When the silence of each executor is looked at next.
 #[derive(Debug, Default)]
@@ -73,8 +74,10 @@ impl Driver {
         let strangers = registration.running.clone();
         let executor = registration.executor.clone();
         let index = self.executors.admit(registration, self.now);
+        self.apply_exclusion(index);
         self.watch_from(index);
         self.offers.one(index);
+        self.revalidate_localities();
         for id in strangers {
             cancel_stranger(&executor, id, effects);
         }
@@ -197,6 +200,19 @@ impl Driver {
             self.end_attempt(attempt, &failure, effects);
         }
         self.executors[index].attempts = Vec::new();
+        self.exclusions.forget(index);
+        self.recover_outputs();
+        self.revalidate_localities();
+    }
+
+    /// Tells the stages that place by preference that executors have come or gone.
+    fn revalidate_localities(&mut self) {
+        for index in self.stages.indexes() {
+            let stage = &mut self.stages[index];
+            if let Some(tasks) = stage.tasks.as_mut().filter(|_| stage.phase == Phase::Running) {
+                tasks.revalidate(&self.executors);
+            }
+        }
     }
 
     /// Looks at every executor whose time has come.

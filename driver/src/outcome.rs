@@ -62,6 +62,9 @@ impl Driver {
             return;
         };
         self.executors[attempt.executor].succeeded += 1;
+        if !self.stages[attempt.stage].accepts(attempt.stage_attempt) {
+            return;
+        }
         let result = Completion {
             place: Some(attempt.executor),
             launched_at: attempt.launched_at,
@@ -73,19 +76,22 @@ impl Driver {
     /// A success of an attempt that was given up: good if the partition is still open.
     fn on_late_success(&mut self, executor: &ExecutorId, report: &TaskReport, effects: &mut Vec<Effect>) {
         let index = StageIx::from_number(report.id.stage.stage);
-        let known = self.stages.get(index).and_then(|stage| {
-            let issued = stage.tasks.as_ref()?.get(report.id.partition)?.next_attempt;
-            let same = stage.key.job == report.id.stage.job;
-            Some(
-                same && report.id.stage.stage_attempt <= stage.key.stage_attempt
-                    && report.id.attempt < issued,
-            )
+        let place = self.executors.find(executor);
+        let useful = self.stages.get(index).is_some_and(|stage| {
+            let task = stage
+                .tasks
+                .as_ref()
+                .and_then(|tasks| tasks.get(report.id.partition));
+            let issued = task.is_some_and(|task| report.id.attempt < task.next_attempt);
+            let there = place.is_some_and(|place| !self.executors[place].is_gone());
+            let same = stage.key.job == report.id.stage.job && stage.accepts(report.id.stage.stage_attempt);
+            issued && same && (there || !stage.keeps_output)
         });
-        if known != Some(true) {
+        if !useful {
             return;
         }
         let result = Completion {
-            place: self.executors.find(executor),
+            place,
             launched_at: self.now.saturating_sub(report.metrics.wall),
             took: report.metrics.wall,
         };
@@ -110,13 +116,16 @@ impl Driver {
         if !tasks.finish(partition, result) {
             return;
         }
-        let (complete, exhausted) = (tasks.is_complete(), tasks.pending() == 0);
+        let (complete, exhausted) = (tasks.is_complete(), !tasks.wants_slots());
         let others = tasks.get(partition).and_then(|task| task.live);
         stage.add_metrics(metrics);
         if exhausted {
-            self.queue.set_pending(index, stage.key, false);
+            self.queue.set_pending(index, false);
         }
         self.cancel_attempts(others, KillReason::OtherAttemptWon, effects);
+        for follower in self.stages[index].with_followers.clone() {
+            self.unblock_ready(follower, std::iter::once(partition));
+        }
         if complete {
             self.complete_stage(index, effects);
         }
@@ -158,33 +167,47 @@ impl Driver {
         let Some(attempt) = self.retire(index) else {
             return;
         };
-        let stage = &mut self.stages[attempt.stage];
-        let Some(tasks) = stage.tasks.as_mut() else {
-            return;
-        };
-        let counts = failure.counts_for_task();
-        let job = stage.key.job;
-        let open = stage.phase == crate::stage::Phase::Running
-            && tasks
-                .get(attempt.partition)
-                .is_some_and(|task| task.state != TaskState::Done);
-        if !open || attempt.cancelled.is_some() && !counts {
-            self.requeue_if_open(&attempt, open);
+        if !self.is_open(&attempt) {
+            self.offer_gang(attempt.stage);
             return;
         }
-        tasks.failed += 1;
-        self.failures
-            .record(FailureRecord::new(self.now, &attempt, job, counts, failure));
+        let counts = failure.counts_for_task();
+        if attempt.cancelled.is_none() || counts {
+            self.note_failure(&attempt, failure, counts);
+        }
         if counts {
-            self.executors[attempt.executor].failed += 1;
             self.count_failure(&attempt, failure, effects);
         }
-        let open = self.stages[attempt.stage].is_running();
-        self.requeue_if_open(&attempt, open);
+        if self.stages[attempt.stage].is_running() {
+            self.run_again(&attempt, effects);
+        }
+    }
+
+    /// Whether the result of an attempt is still wanted.
+    pub(crate) fn is_open(&self, attempt: &Attempt) -> bool {
+        let stage = &self.stages[attempt.stage];
+        let task = stage
+            .tasks
+            .as_ref()
+            .and_then(|tasks| tasks.get(attempt.partition));
+        let open = task.is_some_and(|task| task.state != TaskState::Done);
+        stage.is_running() && open && stage.accepts(attempt.stage_attempt)
+    }
+
+    pub(crate) fn note_failure(&mut self, attempt: &Attempt, failure: &TaskFailure, counts: bool) {
+        let stage = &mut self.stages[attempt.stage];
+        let job = stage.key.job;
+        if let Some(tasks) = &mut stage.tasks {
+            tasks.failed += 1;
+        }
+        self.failures
+            .record(FailureRecord::new(self.now, attempt, job, counts, failure));
     }
 
     /// Raises the count of a task, and ends its job when that was one too many.
     fn count_failure(&mut self, attempt: &Attempt, failure: &TaskFailure, effects: &mut Vec<Effect>) {
+        self.executors[attempt.executor].failed += 1;
+        self.strike(attempt);
         let stage = &mut self.stages[attempt.stage];
         let (job, limit) = (stage.key.job, stage.max_failures);
         let Some(task) = stage
@@ -196,24 +219,36 @@ impl Driver {
         };
         task.failures = task.failures.saturating_add(1);
         let failures = u32::from(task.failures);
-        if failures >= limit {
+        stage.failed_attempts += u32::from(stage.gang);
+        if failures >= limit || stage.gang && stage.failed_attempts >= self.plan.settings.stage_max_attempts {
             let cause = self.decisive_cause(attempt, failures, failure);
             self.fail_job(job, cause, effects);
         }
     }
 
     /// Has a task run again unless another attempt of it is alive.
-    fn requeue_if_open(&mut self, attempt: &Attempt, open: bool) {
+    pub(crate) fn run_again(&mut self, attempt: &Attempt, effects: &mut Vec<Effect>) {
         let stage = &mut self.stages[attempt.stage];
-        let Some(tasks) = stage.tasks.as_mut().filter(|_| open) else {
+        if stage.gang {
+            self.restart_gang(attempt.stage, effects);
+            return;
+        }
+        let Some(tasks) = &mut stage.tasks else {
             return;
         };
         if tasks
             .get(attempt.partition)
             .is_some_and(|task| task.live.is_none())
         {
-            tasks.requeue(attempt.partition);
-            self.queue.set_pending(attempt.stage, stage.key, true);
+            tasks.requeue(attempt.partition, &self.executors);
+            self.block_unready(attempt.stage, attempt.partition);
+            self.offer_stage(attempt.stage);
+        }
+    }
+
+    /// A gang may be able to start once the last of its cancelled tasks is over.
+    fn offer_gang(&mut self, stage: StageIx) {
+        if self.stages[stage].gang {
             self.offers.everyone();
         }
     }

@@ -147,8 +147,6 @@ pub struct ExclusionPlan {
     pub app_per_executor: u32,
     /// Excluded executors of one node that exclude the node for the application.
     pub app_per_node: u32,
-    /// How long a task may have no executor left that it may run on before its job fails.
-    pub unschedulable_wait: Duration,
 }
 
 impl Default for ExclusionPlan {
@@ -162,7 +160,6 @@ impl Default for ExclusionPlan {
             stage_per_node: 2,
             app_per_executor: 2,
             app_per_node: 2,
-            unschedulable_wait: Duration::from_secs(120),
         }
     }
 }

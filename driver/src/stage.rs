@@ -5,6 +5,7 @@ use std::time::Duration;
 use wire::id::StageKey;
 use wire::task::TaskMetrics;
 
+use crate::assignment::Sweep;
 use crate::index::StageIx;
 use crate::plan::{AppPlan, StagePlan, TaskSource};
 use crate::task_set::TaskSet;
@@ -36,6 +37,15 @@ pub(crate) struct Stage {
     pub(crate) followers: Vec<StageIx>,
     /// How many stages it still waits for.
     pub(crate) waits_for: u32,
+    /// Stages whose partitions precede those of this one, and those whose partitions follow.
+    pub(crate) with: Vec<StageIx>,
+    pub(crate) with_followers: Vec<StageIx>,
+    /// All of its tasks start together or none.
+    pub(crate) gang: bool,
+    /// Its results stay on the executors that made them.
+    pub(crate) keeps_output: bool,
+    /// Attempts of the stage that a failure ended, in a row.
+    pub(crate) failed_attempts: u32,
     pub(crate) tasks: Option<TaskSet>,
     /// Slots of each task.
     pub(crate) cores: u32,
@@ -43,7 +53,7 @@ pub(crate) struct Stage {
     pub(crate) times: StageTimes,
     pub(crate) totals: TaskMetrics,
     /// How far the current round of offers has come with it.
-    pub(crate) sweep: crate::assignment::Sweep,
+    pub(crate) sweep: Sweep,
 }
 
 /// When a stage came to each phase.
@@ -65,18 +75,37 @@ impl Stage {
             phase: Phase::Waiting,
             followers: Vec::new(),
             waits_for: 0,
+            with: plan
+                .scheduling
+                .with
+                .iter()
+                .map(|&before| StageIx::from_number(before))
+                .collect(),
+            with_followers: Vec::new(),
+            gang: plan.scheduling.gang,
+            keeps_output: plan.scheduling.keeps_output,
+            failed_attempts: 0,
             tasks: None,
             cores: plan.cores.max(1),
             max_failures: plan.max_failures.unwrap_or(default_failures).max(1),
             times: StageTimes::default(),
             totals: TaskMetrics::default(),
-            sweep: crate::assignment::Sweep::default(),
+            sweep: Sweep::new(),
         }
     }
 
     /// Whether its tasks may be launched.
     pub(crate) fn is_running(&self) -> bool {
         self.phase == Phase::Running
+    }
+
+    /// Whether the result of a task of one of its attempts is of use: all but gangs keep what earlier ones made.
+    pub(crate) fn accepts(&self, stage_attempt: u32) -> bool {
+        if self.gang {
+            stage_attempt == self.key.stage_attempt
+        } else {
+            stage_attempt <= self.key.stage_attempt
+        }
     }
 
     /// Whether its shell may have made something for it that is not final.
@@ -107,7 +136,7 @@ impl Stage {
     }
 }
 
-/// The stages of a plan, each knowing who waits for it.
+/// The stages of a plan without problems, each knowing who waits for it.
 pub(crate) fn of_plan(plan: &AppPlan) -> Vec<Stage> {
     let failures = plan.settings.task_max_failures;
     let numbered = (0..).map(StageIx::from_number).zip(&plan.stages);
@@ -116,11 +145,11 @@ pub(crate) fn of_plan(plan: &AppPlan) -> Vec<Stage> {
         .collect();
     for (index, stage) in (0..).map(StageIx::from_number).zip(&plan.stages) {
         for &before in &stage.after {
-            let Some(before) = stages.get_mut(before as usize) else {
-                continue;
-            };
-            before.followers.push(index);
+            stages[before as usize].followers.push(index);
             stages[index.number() as usize].waits_for += 1;
+        }
+        for &before in &stage.scheduling.with {
+            stages[before as usize].with_followers.push(index);
         }
     }
     stages

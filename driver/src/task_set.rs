@@ -1,17 +1,26 @@
 //! The tasks of one stage: which are pending, running and done.
 //!
 //! A task costs 32 bytes. Tasks that never ran are a range and not a list; one that has to run again lies on top
-//! of them, so that a failure that repeats is seen early.
+//! of them, so that a failure that repeats is seen early. A task that waits for its own predecessor is blocked, and
+//! comes after all others once it is free.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::event::TaskInput;
-use crate::index::{AttemptIx, ExecutorIx};
+use crate::exclusion::StageExclusion;
+use crate::executors::Executors;
+use crate::index::{AttemptIx, ExecutorIx, HostIx};
 use crate::inputs::TaskInputs;
+use crate::locality::{Fitness, Level, Locality, Offer, take_last};
+use crate::policy::Scheduling;
+use crate::speculation::Median;
 
 /// What a task is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TaskState {
+    /// Its predecessor is not done.
+    Blocked,
     Pending,
     Running,
     Done,
@@ -55,27 +64,100 @@ pub(crate) struct TaskSet {
     fresh: u32,
     /// Tasks to run again, the next one last; entries may be out of date.
     again: Vec<u32>,
+    /// Tasks whose predecessor is done, the next one first; entries may be out of date.
+    unblocked: VecDeque<u32>,
+    /// Slow tasks that may get a copy; entries may be out of date.
+    copies: Vec<u32>,
     pending: u32,
     done: u32,
     /// Live attempts.
     pub(crate) running: u32,
     /// Failed attempts, whether they count or not.
     pub(crate) failed: u32,
+    locality: Option<Box<Locality>>,
+    pub(crate) exclusion: StageExclusion,
+    /// How long successful tasks took, if anybody wants to know.
+    durations: Option<Box<Median>>,
+}
+
+/// What decides about a task and an offer besides the task set.
+pub(crate) struct Terms<'a> {
+    pub(crate) now: Duration,
+    pub(crate) scheduling: &'a Scheduling,
+    /// The nodes that already try a task.
+    pub(crate) tried: &'a dyn Fn(&Task) -> Vec<HostIx>,
 }
 
 impl TaskSet {
-    pub(crate) fn new(tasks: &[TaskInput]) -> Self {
+    pub(crate) fn new(tasks: &[TaskInput], blocked: bool) -> Self {
         let total = u32::try_from(tasks.len()).expect("a stage has fewer than 2^32 tasks");
+        let state = if blocked {
+            TaskState::Blocked
+        } else {
+            TaskState::Pending
+        };
         Self {
-            tasks: vec![Task::NEW; tasks.len()],
+            tasks: vec![Task { state, ..Task::NEW }; tasks.len()],
             inputs: TaskInputs::new(tasks),
             fresh: 0,
             again: Vec::new(),
-            pending: total,
+            unblocked: VecDeque::new(),
+            copies: Vec::new(),
+            pending: if blocked { 0 } else { total },
             done: 0,
             running: 0,
             failed: 0,
+            locality: None,
+            exclusion: StageExclusion::default(),
+            durations: None,
         }
+    }
+
+    /// Has it keep what speculation needs.
+    pub(crate) fn keep_durations(&mut self) {
+        self.durations = Some(Box::default());
+    }
+
+    /// Has it place tasks by preference.
+    pub(crate) fn place_by(&mut self, locality: Locality, executors: &Executors) {
+        self.locality = Some(Box::new(locality));
+        for partition in (0..self.total()).rev() {
+            if self.tasks[partition as usize].state == TaskState::Pending {
+                self.enqueue_local(partition, executors);
+            }
+        }
+        self.revalidate(executors);
+    }
+
+    /// Takes in that executors have come or gone.
+    pub(crate) fn revalidate(&mut self, executors: &Executors) {
+        if let Some(locality) = &mut self.locality {
+            locality.revalidate(&executors.hosts, |executor| !executors[executor].is_gone());
+        }
+    }
+
+    fn enqueue_local(&mut self, partition: u32, executors: &Executors) {
+        if let Some(locality) = &mut self.locality {
+            locality.enqueue(partition, &executors.hosts, |executor| executors[executor].host);
+        }
+    }
+
+    pub(crate) fn locality(&mut self) -> Option<&mut Locality> {
+        self.locality.as_deref_mut()
+    }
+
+    /// How many open tasks would like each node.
+    pub(crate) fn wishes(&self) -> impl Iterator<Item = HostIx> {
+        let numbered = (0..)
+            .zip(&self.tasks)
+            .filter(|(_, task)| task.state != TaskState::Done);
+        let locality = self.locality.as_deref();
+        numbered.flat_map(move |(partition, _)| {
+            locality
+                .map_or(&[][..], |locality| locality.preferred(partition))
+                .iter()
+                .copied()
+        })
     }
 
     pub(crate) fn inputs(&self) -> &TaskInputs {
@@ -110,27 +192,112 @@ impl TaskSet {
         self.done == self.total()
     }
 
-    /// Takes the next pending task; it counts as running from here on.
-    pub(crate) fn take(&mut self) -> Option<u32> {
-        let partition = self.take_again().or_else(|| self.take_fresh())?;
-        self.tasks[partition as usize].state = TaskState::Running;
-        self.pending -= 1;
-        Some(partition)
+    /// Tasks that wait and have failed somewhere.
+    pub(crate) fn pending_after_failure(&self) -> Vec<u32> {
+        let waits = |&partition: &u32| self.tasks[partition as usize].state == TaskState::Pending;
+        self.exclusion.struck_tasks().filter(waits).collect()
     }
 
-    fn take_again(&mut self) -> Option<u32> {
-        while let Some(partition) = self.again.pop() {
-            if self.tasks[partition as usize].state == TaskState::Pending {
-                return Some(partition);
-            }
+    /// Tasks that run or wait, copies included.
+    pub(crate) fn wanted_places(&self) -> u32 {
+        let copies = u32::try_from(self.copies.len()).unwrap_or(u32::MAX);
+        self.pending + self.running + copies
+    }
+
+    /// Whether an executor could be of use.
+    pub(crate) fn wants_slots(&self) -> bool {
+        self.pending > 0 || !self.copies.is_empty()
+    }
+
+    pub(crate) fn median(&self) -> Option<Duration> {
+        self.durations.as_ref()?.get()
+    }
+
+    /// The first level at which a round looks for places.
+    pub(crate) fn first_level(&self) -> Level {
+        self.locality
+            .as_ref()
+            .map_or(Level::Any, |locality| locality.first_level())
+    }
+
+    pub(crate) fn next_level(&self, level: Level) -> Option<Level> {
+        self.locality
+            .as_ref()
+            .and_then(|locality| locality.next_level(level))
+    }
+
+    /// Takes the next task for an offer, at a level up to `limit`; it counts as running from here on.
+    pub(crate) fn take(&mut self, offer: &Offer, limit: Level, terms: &Terms<'_>) -> Option<(u32, Level)> {
+        let allowed = self.allowed(limit, terms);
+        let mut taken = self.take_local(offer, allowed, terms);
+        if taken.is_none() && allowed == Level::Any {
+            let partition = self.take_anywhere(offer, terms);
+            taken = partition.map(|partition| (partition, Level::Any));
         }
-        None
+        if let Some((partition, _)) = taken {
+            self.tasks[partition as usize].state = TaskState::Running;
+            self.pending -= 1;
+        } else if limit == Level::Any {
+            let copy = self.take_copy(offer, terms);
+            taken = copy.map(|partition| (partition, Level::Any));
+        }
+        taken
+    }
+
+    /// The level up to which tasks may go, which the time spent waiting decides.
+    fn allowed(&mut self, limit: Level, terms: &Terms<'_>) -> Level {
+        let tasks = &self.tasks;
+        match &mut self.locality {
+            Some(locality) if limit != Level::NoPreference => {
+                let pending = |partition: u32| tasks[partition as usize].state == TaskState::Pending;
+                limit.min(locality.allowed(terms.now, &terms.scheduling.locality, pending))
+            }
+            Some(_) | None => limit,
+        }
+    }
+
+    fn take_local(&mut self, offer: &Offer, allowed: Level, terms: &Terms<'_>) -> Option<(u32, Level)> {
+        let Self {
+            tasks,
+            exclusion,
+            locality,
+            ..
+        } = self;
+        let judge = |partition| judge(tasks, exclusion, offer, terms, partition);
+        locality.as_mut()?.take(offer, allowed, judge)
+    }
+
+    fn take_anywhere(&mut self, offer: &Offer, terms: &Terms<'_>) -> Option<u32> {
+        let Self {
+            tasks,
+            exclusion,
+            again,
+            ..
+        } = self;
+        let judge = |partition| judge(tasks, exclusion, offer, terms, partition);
+        if let Some(partition) = take_last(again, judge) {
+            return Some(partition);
+        }
+        if self.exclusion.keeps_all(offer.executor, offer.host) {
+            return None;
+        }
+        self.take_fresh().or_else(|| self.take_unblocked())
     }
 
     fn take_fresh(&mut self) -> Option<u32> {
         while (self.fresh as usize) < self.tasks.len() {
             let partition = self.fresh;
             self.fresh += 1;
+            let task = &self.tasks[partition as usize];
+            if task.state == TaskState::Pending && task.next_attempt == 0 {
+                return Some(partition);
+            }
+        }
+        None
+    }
+
+    fn take_unblocked(&mut self) -> Option<u32> {
+        while let Some(partition) = self.unblocked.pop_front() {
             if self.tasks[partition as usize].state == TaskState::Pending {
                 return Some(partition);
             }
@@ -138,13 +305,89 @@ impl TaskSet {
         None
     }
 
+    fn take_copy(&mut self, offer: &Offer, terms: &Terms<'_>) -> Option<u32> {
+        let Self {
+            tasks,
+            exclusion,
+            copies,
+            ..
+        } = self;
+        let plan = &terms.scheduling.exclusion;
+        let judge = |partition: u32| {
+            let task = &tasks[partition as usize];
+            let tried = (terms.tried)(task);
+            if task.state != TaskState::Running || tried.len() != 1 {
+                Fitness::Stale
+            } else if tried.contains(&offer.host)
+                || exclusion.keeps(plan, partition, offer.executor, offer.host)
+            {
+                Fitness::Excluded
+            } else {
+                Fitness::Fits
+            }
+        };
+        take_last(copies, judge)
+    }
+
+    /// Lets a running task have a copy; false if that was known.
+    pub(crate) fn offer_copy(&mut self, partition: u32) -> bool {
+        let new = !self.copies.contains(&partition);
+        if new {
+            self.copies.push(partition);
+        }
+        new
+    }
+
     /// Puts a task that was running on top of the pending ones.
-    pub(crate) fn requeue(&mut self, partition: u32) {
+    pub(crate) fn requeue(&mut self, partition: u32, executors: &Executors) {
         let task = &mut self.tasks[partition as usize];
         if task.state == TaskState::Running {
             task.state = TaskState::Pending;
             self.pending += 1;
             self.again.push(partition);
+            self.enqueue_local(partition, executors);
+        }
+    }
+
+    /// Lets a task run whose predecessor is done, near where that ran.
+    pub(crate) fn unblock(&mut self, partition: u32, near: Option<ExecutorIx>, executors: &Executors) {
+        let task = &mut self.tasks[partition as usize];
+        if task.state != TaskState::Blocked {
+            return;
+        }
+        task.state = TaskState::Pending;
+        self.pending += 1;
+        self.unblocked.push_back(partition);
+        if let (Some(locality), Some(near)) = (&mut self.locality, near) {
+            locality.prefer(partition, near);
+        }
+        self.enqueue_local(partition, executors);
+        self.revalidate(executors);
+    }
+
+    /// Makes a finished task pending again because its result is gone.
+    pub(crate) fn reopen(&mut self, partition: u32, executors: &Executors) {
+        let task = &mut self.tasks[partition as usize];
+        if task.state == TaskState::Done {
+            task.state = TaskState::Running;
+            self.done -= 1;
+            self.requeue(partition, executors);
+        }
+    }
+
+    /// Holds a pending task back because its predecessor's result is gone.
+    pub(crate) fn block(&mut self, partition: u32) {
+        let task = &mut self.tasks[partition as usize];
+        if task.state == TaskState::Pending {
+            task.state = TaskState::Blocked;
+            self.pending -= 1;
+        }
+    }
+
+    /// Forgets that an executor has results.
+    pub(crate) fn forget_place(&mut self, executor: ExecutorIx) {
+        for task in self.tasks.iter_mut().filter(|task| task.place == Some(executor)) {
+            task.place = None;
         }
     }
 
@@ -154,7 +397,7 @@ impl TaskSet {
         match task.state {
             TaskState::Done => return false,
             TaskState::Pending => self.pending -= 1,
-            TaskState::Running => {}
+            TaskState::Running | TaskState::Blocked => {}
         }
         task.state = TaskState::Done;
         task.failures = 0;
@@ -162,14 +405,51 @@ impl TaskSet {
         task.launched_ms = milliseconds(result.launched_at);
         task.took_ms = milliseconds(result.took);
         self.done += 1;
+        self.exclusion.forgive(partition);
+        if let Some(durations) = &mut self.durations {
+            durations.add(result.took);
+        }
         true
+    }
+
+    /// Makes every task pending as if none had run; only the numbers of attempts and failures go on.
+    pub(crate) fn restart(&mut self) {
+        for task in &mut self.tasks {
+            task.state = TaskState::Pending;
+        }
+        self.again = (0..self.total()).rev().collect();
+        self.pending = self.total();
+        self.done = 0;
+        self.copies.clear();
     }
 
     /// Lets go of what only pending tasks need.
     pub(crate) fn shed(&mut self) {
         self.inputs = TaskInputs::default();
         self.again = Vec::new();
+        self.unblocked = VecDeque::new();
+        self.copies = Vec::new();
         self.fresh = self.total();
+        self.locality = None;
+        self.durations = None;
+        self.exclusion = StageExclusion::default();
+    }
+}
+
+/// Whether a task in a list of pending ones can go to an offer.
+fn judge(
+    tasks: &[Task],
+    exclusion: &StageExclusion,
+    offer: &Offer,
+    terms: &Terms<'_>,
+    partition: u32,
+) -> Fitness {
+    if tasks[partition as usize].state != TaskState::Pending {
+        Fitness::Stale
+    } else if exclusion.keeps(&terms.scheduling.exclusion, partition, offer.executor, offer.host) {
+        Fitness::Excluded
+    } else {
+        Fitness::Fits
     }
 }
 
@@ -188,9 +468,30 @@ fn milliseconds(time: Duration) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::Ix;
 
     fn set(tasks: usize) -> TaskSet {
-        TaskSet::new(&vec![TaskInput::default(); tasks])
+        TaskSet::new(&vec![TaskInput::default(); tasks], false)
+    }
+
+    fn take(set: &mut TaskSet) -> Option<u32> {
+        let offer = Offer {
+            executor: ExecutorIx::new(0),
+            host: HostIx::new(0),
+            rack: None,
+        };
+        let terms = Terms {
+            now: Duration::ZERO,
+            scheduling: &Scheduling::default(),
+            tried: &|_| Vec::new(),
+        };
+        set.take(&offer, Level::Any, &terms)
+            .map(|(partition, _)| partition)
+    }
+
+    fn requeue(set: &mut TaskSet, partition: u32) {
+        set.get_mut(partition).unwrap().next_attempt = 1;
+        set.requeue(partition, &Executors::new());
     }
 
     const DONE: Completion = Completion {
@@ -202,28 +503,38 @@ mod tests {
     #[test]
     fn tasks_go_in_order_and_a_failed_one_goes_next() {
         let mut set = set(4);
-        assert_eq!((set.take(), set.take()), (Some(0), Some(1)));
-        set.requeue(0);
+        assert_eq!((take(&mut set), take(&mut set)), (Some(0), Some(1)));
+        requeue(&mut set, 0);
         assert_eq!(set.pending(), 3);
-        assert_eq!(
-            (set.take(), set.take(), set.take(), set.take()),
-            (Some(0), Some(2), Some(3), None)
-        );
-        assert_eq!(set.pending(), 0);
+        let rest: Vec<_> = std::iter::from_fn(|| take(&mut set)).collect();
+        assert_eq!((rest, set.pending()), (vec![0, 2, 3], 0));
     }
 
     #[test]
     fn a_task_is_done_once_and_a_done_task_is_not_taken() {
         let mut set = set(2);
-        set.take();
-        set.requeue(0);
+        take(&mut set);
+        requeue(&mut set, 0);
         assert!(set.finish(0, DONE));
         assert!(!set.finish(0, DONE));
-        set.requeue(0);
+        requeue(&mut set, 0);
         assert_eq!((set.pending(), set.done()), (1, 1));
-        assert_eq!((set.take(), set.take()), (Some(1), None));
+        assert_eq!((take(&mut set), take(&mut set)), (Some(1), None));
         assert!(set.finish(1, DONE));
         assert!(set.is_complete());
+    }
+
+    #[test]
+    fn a_blocked_task_runs_once_it_is_free() {
+        let mut set = TaskSet::new(&vec![TaskInput::default(); 2], true);
+        assert_eq!((take(&mut set), set.pending()), (None, 0));
+        let executors = Executors::new();
+        set.unblock(1, None, &executors);
+        set.unblock(1, None, &executors);
+        assert_eq!(
+            (set.pending(), take(&mut set), take(&mut set)),
+            (1, Some(1), None)
+        );
     }
 
     #[test]

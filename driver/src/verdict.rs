@@ -8,6 +8,7 @@ use crate::event::{Effect, Verdict};
 use crate::index::StageIx;
 use crate::job::JobState;
 use crate::stage::Phase;
+use crate::timers::Timer;
 
 /// Lines of a task's standard error that the decisive cause quotes.
 const QUOTED_LINES: usize = 10;
@@ -59,7 +60,8 @@ impl Driver {
         if has_output && stage.is_begun() {
             effects.push(Effect::AbandonStage { stage: stage.key });
         }
-        self.queue.set_pending(index, stage.key, false);
+        self.queue.set_pending(index, false);
+        self.timers.clear(Timer::Locality(index));
         stage.phase = Phase::Abandoned;
         stage.times.completed = stage.times.submitted.and(Some(self.now));
         if let Some(tasks) = &mut stage.tasks {

@@ -316,7 +316,7 @@ impl Driver {
             resident: 0,
         };
         match task.state {
-            TaskState::Pending => {}
+            TaskState::Blocked | TaskState::Pending => {}
             TaskState::Running => self.show_attempt(task, &mut view),
             TaskState::Done => self.show_result(task, &mut view),
         }

@@ -4,17 +4,17 @@
 //! must then find its way to the one that waits for it: [`Children`] owns that table. Starting a process and
 //! waiting for one exclude each other, so no status arrives before its process is in the table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::WaitOptions;
+use rustix::process::{Signal, WaitOptions};
 use tokio::sync::oneshot;
 
-use crate::process_table::{Process, extinguish, ticks};
+use crate::process_table::{Process, ProcessTable, extinguish, own_pid, send_signal, ticks};
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +41,8 @@ pub(crate) struct Child {
 #[derive(Debug, Default)]
 struct Table {
     waiting: BTreeMap<i32, oneshot::Sender<Exit>>,
+    /// Children whose tasks are not settled: they, or processes they left behind, may run.
+    unsettled: BTreeSet<i32>,
     closed: bool,
 }
 
@@ -71,6 +73,7 @@ impl Children {
         let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
         let (sender, exit) = oneshot::channel();
         table.waiting.insert(pid, sender);
+        table.unsettled.insert(pid);
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         Ok(Child {
             pid,
@@ -103,6 +106,19 @@ impl Children {
             });
         }
         true
+    }
+
+    /// All that is known to belong to the task of this child is gone. When that is so for every task, whatever still
+    /// descends from this process belongs to none and is killed.
+    pub(crate) fn settle(&self, pid: i32) {
+        let mut table = self.table();
+        table.unsettled.remove(&pid);
+        if table.unsettled.is_empty() {
+            let strays = ProcessTable::scan().descendants(own_pid());
+            strays
+                .iter()
+                .for_each(|process| send_signal(process.pid, Signal::KILL));
+        }
     }
 
     /// Starts nothing more and kills everything that descends from this process.

@@ -10,7 +10,7 @@
 //! connection, no memory to speak of. The executor is in a session of its own.
 
 use std::env::ArgsOs;
-use std::fs;
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
@@ -18,18 +18,23 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
+use nix::sys::signal::SigSet;
 use rustix::process::{Signal, WaitOptions};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::ending::Ending;
 use crate::process_table::{extinguish, send_signal};
+use crate::settings::Environment;
 
 /// Set in the environment of the executor proper, and taken out of that of its tasks.
 pub(crate) const SESSION_VARIABLE: &str = "DRAWLOOM_EXECUTOR_SESSION";
 
-/// Set when the guard has replaced itself once to get rid of inherited blocked signals.
-const UNBLOCKED_VARIABLE: &str = "DRAWLOOM_SIGNALS_UNBLOCKED";
+/// How many heaps the C library may make, and what the container said about it, which is what tasks get to see.
+/// Each heap takes 64 MiB of addresses for a start, and YARN may count those (`yarn.nodemanager.vmem-check-enabled`).
+const ARENAS_VARIABLE: &str = "MALLOC_ARENA_MAX";
+const ARENAS_FOR_TASKS_VARIABLE: &str = "DRAWLOOM_MALLOC_ARENA_MAX";
+const ARENAS: &str = "1";
 
 /// How long orphaned processes may take to die of SIGKILL before the guard gives up on them.
 const EXTINCTION_LIMIT: Duration = Duration::from_secs(8);
@@ -60,11 +65,23 @@ fn start_executor(stdin: Stdio) -> io::Result<i32> {
         .arg0(arguments.next().unwrap_or_else(|| program.into()))
         .args(arguments);
     command
-        .env_remove(UNBLOCKED_VARIABLE)
+        .env(
+            ARENAS_FOR_TASKS_VARIABLE,
+            std::env::var_os(ARENAS_VARIABLE).unwrap_or_default(),
+        )
+        .env(ARENAS_VARIABLE, ARENAS)
         .env(SESSION_VARIABLE, "1")
         .stdin(stdin);
     let child = command.spawn()?;
     i32::try_from(child.id()).map_err(io::Error::other)
+}
+
+/// Gives tasks what the container was given, not what was set for the executor alone.
+pub(crate) fn restore_for_tasks(environment: &mut Environment) {
+    if let Some(value) = environment.remove(OsStr::new(ARENAS_FOR_TASKS_VARIABLE)) {
+        environment.insert(ARENAS_VARIABLE.into(), value);
+    }
+    environment.retain(|name, value| name != ARENAS_VARIABLE || !value.is_empty());
 }
 
 /// This executable and the arguments it was started with. The file may have been replaced meanwhile; the link in
@@ -100,43 +117,13 @@ fn reap() -> Option<(i32, ExitStatus)> {
 }
 
 /// Children of a NodeManager inherit SIGQUIT blocked (the JVM blocks it in the threads that start processes), and
-/// then a dump cannot be asked for. The standard library passes a mask of signals on and has no way to change it;
-/// `env` of GNU coreutils 8.31 has. So the guard goes on as the same process, started through it; with an older
-/// `env` it stays as it is, deaf to SIGQUIT.
+/// then a dump cannot be asked for. The mask is passed on, so the executor and its tasks get rid of it here too.
 fn unblock_signals() {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    if !blocks(&status, SIGQUIT) || std::env::var_os(UNBLOCKED_VARIABLE).is_some() {
-        return;
-    }
-    let env = || {
-        let mut command = Command::new("env");
-        command.arg("--default-signal=QUIT");
-        command
-    };
-    let mut probe = env();
-    probe
-        .arg("true")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    if probe.status().is_ok_and(|status| status.success()) {
-        let (program, arguments) = this_program();
-        let error = env()
-            .arg(program)
-            .args(arguments.skip(1))
-            .env(UNBLOCKED_VARIABLE, "1")
-            .exec();
+    let mut quit = SigSet::empty();
+    quit.add(nix::sys::signal::Signal::SIGQUIT);
+    if let Err(error) = quit.thread_unblock() {
         eprintln!("SIGQUIT stays blocked: {error}");
     }
-}
-
-/// Whether `/proc/PID/status` shows `signal` as blocked.
-fn blocks(status: &str, signal: i32) -> bool {
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
-    let mask = mask
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0);
-    mask >> (signal - 1) & 1 == 1
 }
 
 #[cfg(test)]
@@ -144,11 +131,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_blocked_signal_is_seen_in_the_status() {
-        let status =
-            "Name:\tx\nSigPnd:\t0000000000000000\nSigBlk:\t0000000000000004\nSigIgn:\t0000000000001000\n";
-        assert!(blocks(status, SIGQUIT));
-        assert!(!blocks(status, SIGTERM));
-        assert!(!blocks("", SIGQUIT));
+    fn tasks_see_the_limit_of_heaps_that_the_container_was_given() {
+        let seen = |container: &str| {
+            let mut environment: Environment = [
+                (ARENAS_VARIABLE.into(), ARENAS.into()),
+                (ARENAS_FOR_TASKS_VARIABLE.into(), container.into()),
+            ]
+            .into();
+            restore_for_tasks(&mut environment);
+            environment.into_values().collect::<Vec<_>>()
+        };
+        assert_eq!(seen("4"), ["4"]);
+        assert_eq!(seen(""), [""; 0]);
     }
 }

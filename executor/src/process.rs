@@ -20,6 +20,9 @@ use sha2::{Digest, Sha256};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::mpsc;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 use wire::id::BootNonce;
 use wire::message::Hello;
 use wire::version::PROTOCOL;
@@ -28,6 +31,7 @@ use crate::board::Board;
 use crate::children::Children;
 use crate::ending::Ending;
 use crate::gateway::FixedAddress;
+use crate::guard::restore_for_tasks;
 use crate::link::Link;
 use crate::process_table::own_pid;
 use crate::session::{Event, Session};
@@ -88,17 +92,22 @@ fn become_reaper() -> anyhow::Result<()> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).context("cannot become a subreaper")
 }
 
-/// To standard error, which the launcher sends into the container's log directory.
+/// To standard error, which the launcher sends into the container's log directory. What the HDFS client complains
+/// about reaches us as errors, so its own lines are left out.
 fn begin_logging() {
-    let subscriber = tracing_subscriber::fmt()
+    let wanted = Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_target("hdfs_native", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(false);
     // A program that has set up its own logging keeps it.
-    drop(subscriber.with_max_level(tracing::Level::INFO).try_init());
+    drop(tracing_subscriber::registry().with(lines).with(wanted).try_init());
 }
 
 fn read_settings() -> anyhow::Result<Settings> {
-    let environment: BTreeMap<_, _> = std::env::vars_os().collect();
+    let mut environment: BTreeMap<_, _> = std::env::vars_os().collect();
+    restore_for_tasks(&mut environment);
     let directory = std::env::current_dir().context("the working directory is gone")?;
     Ok(Settings::read(environment, &directory)?)
 }

@@ -16,84 +16,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wire::failure::{FailureCause, KillReason, TaskFailure};
 use wire::id::{BootNonce, Epoch, StageKey, TaskAttemptId};
 use wire::message::{Envelope, ExecutorMessage, GatewayMessage, Hello, Refusal, TaskReport, Welcome};
-use wire::task::{StageSpec, TaskMetrics, TaskSpec};
+use wire::task::StageSpec;
 
 use crate::backoff::dial_delay;
 use crate::ending::Ending;
+
+mod event;
+mod leaving;
+mod tasks;
+
+pub(crate) use event::{Effect, Event};
 
 /// How long an executor that was never welcomed goes on trying.
 const REGISTER_LIMIT: Duration = Duration::from_secs(120);
 /// How long the gateway may take to answer a hello.
 const GREETING_LIMIT: Duration = Duration::from_secs(10);
-/// SIGTERM is followed by SIGKILL after 250 ms: by then everything must be over.
-const STOP_LIMIT: Duration = Duration::from_millis(150);
-/// The part of [`STOP_LIMIT`] that tasks get before they are killed.
-const STOP_GRACE: Duration = Duration::from_millis(80);
 /// How long tasks get when the executor leaves because nobody wants it.
 const LEAVE_GRACE: Duration = Duration::from_secs(1);
-/// Added to a grace period, for the reports of the tasks that ended in it.
-const REPORT_TIME: Duration = Duration::from_secs(1);
-
-/// What happened.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// The connection that was asked for stands.
-    Connected,
-    /// It could not be made, or is gone.
-    ConnectionLost(String),
-    /// A frame arrived.
-    Received(Envelope<GatewayMessage>),
-    /// An attempt's command runs.
-    TaskStarted { id: TaskAttemptId, pid: u32 },
-    /// An attempt's result is complete.
-    CommitWanted { id: TaskAttemptId },
-    /// An attempt is over, its processes are gone.
-    TaskEnded {
-        id: TaskAttemptId,
-        metrics: TaskMetrics,
-        outcome: Result<(), TaskFailure>,
-    },
-    /// The process was told to end by this signal.
-    Stopped { signal: i32 },
-    /// A deadline passed.
-    Tick,
-}
-
-/// What to do.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Effect {
-    /// Make a connection; the number of the try, from 0, chooses among several addresses.
-    Dial { attempt: u32 },
-    /// Send a frame.
-    Send(Envelope<ExecutorMessage>),
-    /// Send a heartbeat about these attempts; the shell knows what they use.
-    SendHeartbeat {
-        epoch: Epoch,
-        sequence: u64,
-        running: Vec<TaskAttemptId>,
-    },
-    /// Drop the connection.
-    Disconnect,
-    /// Run an attempt.
-    Launch {
-        epoch: Epoch,
-        stage: Arc<StageSpec>,
-        task: TaskSpec,
-    },
-    /// End an attempt.
-    Cancel {
-        id: TaskAttemptId,
-        reason: KillReason,
-        grace: Duration,
-    },
-    /// Pass on the answer to a request to commit.
-    DecideCommit { id: TaskAttemptId, granted: bool },
-    /// Flush what is to be sent and end the process.
-    Leave(Ending),
-}
+/// Heartbeats never come faster than this.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
 
 /// Where the conversation is.
 #[derive(Debug)]
@@ -271,7 +214,7 @@ impl Session {
             State::Leaving { connected, .. } => *connected = false,
             State::Gone => {}
             State::Dialing { .. } | State::Greeting { .. } | State::Serving { .. } => {
-                self.redial(now, reason)
+                self.redial(now, reason);
             }
         }
     }
@@ -362,7 +305,7 @@ impl Session {
         self.epoch = envelope.epoch;
         match (&mut self.state, envelope.message) {
             (State::Greeting { .. }, GatewayMessage::Welcome(welcome)) => {
-                self.welcomed(now, welcome, effects)
+                self.welcomed(now, welcome, effects);
             }
             (State::Greeting { .. }, GatewayMessage::Refused { reason, message }) => {
                 self.refused(now, reason, &message, effects);
@@ -373,7 +316,7 @@ impl Session {
                 self.obey(now, message, effects);
             }
             (State::Leaving { .. }, GatewayMessage::Acknowledge { sequences }) => {
-                self.acknowledged(&sequences)
+                self.acknowledged(&sequences);
             }
             (State::Dialing { .. } | State::Leaving { .. } | State::Gone, _) => self.stale_frames += 1,
         }
@@ -388,6 +331,7 @@ impl Session {
     }
 
     fn welcomed(&mut self, now: Instant, welcome: Welcome, effects: &mut Vec<Effect>) {
+        let welcome = within_reason(welcome);
         self.state = State::Serving {
             heard: now,
             heartbeat_at: now + welcome.heartbeat,
@@ -452,152 +396,15 @@ impl Session {
             self.unacknowledged.remove(sequence);
         }
     }
+}
 
-    // Tasks.
-
-    fn launch(&mut self, stages: Vec<StageSpec>, tasks: Vec<TaskSpec>, effects: &mut Vec<Effect>) {
-        self.stages
-            .extend(stages.into_iter().map(|stage| (stage.key, Arc::new(stage))));
-        for task in tasks {
-            if self.is_held(task.id) {
-                tracing::debug!(id = %task.id, "ordered again");
-                continue;
-            }
-            self.running.insert(task.id, None);
-            match self.stages.get(&task.id.stage).cloned() {
-                Some(stage) => effects.push(Effect::Launch {
-                    epoch: self.epoch,
-                    stage,
-                    task,
-                }),
-                None => self.refuse_launch(task.id, effects),
-            }
-        }
-    }
-
-    fn is_held(&self, id: TaskAttemptId) -> bool {
-        self.running.contains_key(&id) || self.unacknowledged.values().any(|report| report.id == id)
-    }
-
-    fn refuse_launch(&mut self, id: TaskAttemptId, effects: &mut Vec<Effect>) {
-        let message = format!("the ApplicationMaster did not describe stage {}", id.stage);
-        let failure = TaskFailure::new(FailureCause::StartFailed(message));
-        self.task_ended(id, TaskMetrics::default(), Err(failure), effects);
-    }
-
-    fn cancel(&self, id: TaskAttemptId, reason: KillReason, grace: Duration, effects: &mut Vec<Effect>) {
-        if self.running.contains_key(&id) {
-            effects.push(Effect::Cancel { id, reason, grace });
-        }
-    }
-
-    fn task_started(&mut self, id: TaskAttemptId, pid: u32, effects: &mut Vec<Effect>) {
-        let Some(known) = self.running.get_mut(&id) else {
-            return;
-        };
-        *known = Some(pid);
-        if self.is_heard() {
-            self.send(ExecutorMessage::TaskStarted { id, pid }, effects);
-        }
-    }
-
-    fn commit_wanted(&mut self, id: TaskAttemptId, effects: &mut Vec<Effect>) {
-        if !self.running.contains_key(&id) {
-            return;
-        }
-        self.awaiting_commit.insert(id);
-        if self.is_heard() {
-            self.send(ExecutorMessage::CommitRequest { id }, effects);
-        }
-    }
-
-    fn task_ended(
-        &mut self,
-        id: TaskAttemptId,
-        metrics: TaskMetrics,
-        outcome: Result<(), TaskFailure>,
-        effects: &mut Vec<Effect>,
-    ) {
-        if self.running.remove(&id).is_none() {
-            return;
-        }
-        self.awaiting_commit.remove(&id);
-        self.reports += 1;
-        let report = TaskReport {
-            sequence: self.reports,
-            id,
-            metrics,
-            outcome,
-        };
-        self.unacknowledged.insert(report.sequence, report.clone());
-        if self.is_heard() {
-            self.send(ExecutorMessage::TaskFinished(report), effects);
-        }
-        self.leave_when_empty(effects);
-    }
-
-    // The end.
-
-    fn stopped(&mut self, now: Instant, signal: i32, effects: &mut Vec<Effect>) {
-        let connected = self.is_heard();
-        if connected {
-            let reason = format!("ended by signal {signal}");
-            self.send(ExecutorMessage::Goodbye { reason }, effects);
-        }
-        self.begin_leaving(
-            Ending::Signal(signal),
-            connected,
-            STOP_GRACE,
-            now + STOP_LIMIT,
-            effects,
-        );
-    }
-
-    fn leave(
-        &mut self,
-        now: Instant,
-        ending: Ending,
-        grace: Duration,
-        connected: bool,
-        effects: &mut Vec<Effect>,
-    ) {
-        if !matches!(self.state, State::Leaving { .. } | State::Gone) {
-            self.begin_leaving(ending, connected, grace, now + grace + REPORT_TIME, effects);
-        }
-    }
-
-    fn begin_leaving(
-        &mut self,
-        ending: Ending,
-        connected: bool,
-        grace: Duration,
-        deadline: Instant,
-        effects: &mut Vec<Effect>,
-    ) {
-        if matches!(self.state, State::Gone) {
-            return;
-        }
-        self.state = State::Leaving {
-            deadline,
-            ending,
-            connected,
-        };
-        let reason = KillReason::ExecutorStopping;
-        effects.extend(self.running.keys().map(|id| Effect::Cancel {
-            id: *id,
-            reason,
-            grace,
-        }));
-        self.leave_when_empty(effects);
-    }
-
-    fn leave_when_empty(&mut self, effects: &mut Vec<Effect>) {
-        if let State::Leaving { ending, .. } = self.state
-            && self.running.is_empty()
-        {
-            effects.push(Effect::Leave(ending));
-            self.state = State::Gone;
-        }
+/// A gateway's wishes, kept from turning us into a busy loop.
+fn within_reason(welcome: Welcome) -> Welcome {
+    let heartbeat = welcome.heartbeat.max(SHORTEST_HEARTBEAT);
+    Welcome {
+        heartbeat,
+        silence: welcome.silence.max(heartbeat * 2),
+        ..welcome
     }
 }
 

@@ -4,6 +4,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`attempt`] | the life of one attempt from its directory to its outcome |
+//! | [`running`] | its command while it runs |
 //! | [`pool`] | owns all attempts; starts, cancels and watches over them |
 //! | [`directory`] | the attempt's private directory and its names |
 //! | [`command`] | program, arguments and environment |
@@ -20,6 +21,7 @@ pub(crate) mod directory;
 pub(crate) mod feed;
 pub(crate) mod log;
 pub(crate) mod pool;
+pub(crate) mod running;
 pub(crate) mod stream;
 pub(crate) mod tree;
 

@@ -157,14 +157,39 @@ impl Hadoop {
         self.webhdfs(path, &format!("SETOWNER&owner={owner}"))
     }
 
-    fn webhdfs(&self, path: &str, operation: &str) -> anyhow::Result<()> {
+    /// Names of what is in an HDFS directory, as the superuser sees it; none when there is no such directory.
+    ///
+    /// # Errors
+    /// Fails without HDFS or when the NameNode refuses.
+    pub fn hdfs_list(&self, path: &str) -> anyhow::Result<Option<Vec<String>>> {
+        let response = self.webhdfs_request("GET", path, "LISTSTATUS")?;
+        if response.status == 404 {
+            return Ok(None);
+        }
+        let words = String::from_utf8_lossy(&response.body);
+        ensure!(
+            response.status == 200,
+            "listing of {path} answered {}: {words}",
+            response.status
+        );
+        let answer: serde_json::Value = serde_json::from_str(&words)?;
+        let entries = answer["FileStatuses"]["FileStatus"].as_array().cloned();
+        let name = |entry: &serde_json::Value| entry["pathSuffix"].as_str().unwrap_or_default().to_owned();
+        Ok(Some(entries.unwrap_or_default().iter().map(name).collect()))
+    }
+
+    fn webhdfs_request(&self, method: &str, path: &str, operation: &str) -> anyhow::Result<http::Response> {
         let ports = self
             .layout
             .namenode
             .as_ref()
             .context("this cluster has no HDFS")?;
         let request = format!("/webhdfs/v1{path}?op={operation}&user.name={}", superuser()?);
-        let response = http::request(ports.web.addr(), "PUT", &request, "", Duration::from_secs(20))?;
+        http::request(ports.web.addr(), method, &request, "", Duration::from_secs(20))
+    }
+
+    fn webhdfs(&self, path: &str, operation: &str) -> anyhow::Result<()> {
+        let response = self.webhdfs_request("PUT", path, operation)?;
         let words = String::from_utf8_lossy(&response.body);
         ensure!(
             response.status == 200,

@@ -16,9 +16,12 @@
 //! Everything the harness starts carries [`processes::MARKER`] in its environment, so that it can be found and ended
 //! without a list of process ids: by `Drop`, by `cargo xtask hadoop down`, and by the watchdog when a test is killed.
 
+pub mod application;
 pub mod hadoop;
 pub mod http;
 pub mod process;
 pub mod processes;
+pub mod text;
+pub mod user;
 pub mod wait;
 pub mod workspace;

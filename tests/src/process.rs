@@ -51,6 +51,20 @@ impl fmt::Display for Output {
     }
 }
 
+impl Output {
+    /// Requires this exit code, and all of `words` on standard error.
+    ///
+    /// # Panics
+    /// When it is otherwise, with all that the command said.
+    #[track_caller]
+    pub fn must_end(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self}");
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?} in: {self}");
+        }
+    }
+}
+
 impl Drawloom {
     /// The binary under test ([`workspace::drawloom`]) with the cluster's `HADOOP_CONF_DIR` and none of the caller's
     /// `HADOOP_*`, `YARN_*` or `DRAWLOOM_*` variables.

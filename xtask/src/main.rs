@@ -1,5 +1,6 @@
 //! The one command surface of the repository; CI runs the same steps through it.
 
+mod bench;
 mod ci;
 mod cluster;
 mod codegen;
@@ -21,6 +22,9 @@ enum Task {
     Test(suites::Args),
     /// A real Hadoop on this machine, to try things on
     Hadoop(cluster::Cluster),
+    /// Measures start-up, memory, size and the scheduler core
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Generates the protobuf code that is committed
     Codegen {
         /// Only says whether the committed code is what would be generated
@@ -48,6 +52,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Ci => ci::run(),
         Task::Test(args) => suites::run(&args),
         Task::Hadoop(cluster) => cluster.run(),
+        Task::Bench(bench) => bench.run(),
         Task::Codegen { check: true } => codegen::check(),
         Task::Codegen { check: false } => codegen::run(),
         Task::Deny => deny::run(),

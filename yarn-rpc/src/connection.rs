@@ -34,6 +34,7 @@
 mod client;
 mod frame;
 mod negotiation;
+mod refusal;
 mod request;
 mod server;
 mod wrapping;

@@ -1,9 +1,10 @@
 //! Replays exchanges with live daemons: same settings, same calls, so the client must send the same bytes.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use bytes::{Buf, Bytes};
 use hadoop::sasl::Qop;
 use hadoop::sasl::digest::Credentials;
 use prost::Message;
-use prost::bytes::{Buf, Bytes};
 use yarn_rpc::connection::{Auth, CallError, ClientConnection, ClientEvent, Protocol};
 use yarn_rpc::proto::common::{RequestHeaderProto, RpcRequestHeaderProto, RpcResponseHeaderProto};
 

@@ -1,6 +1,7 @@
 //! What the cores want done, done.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use driver::event::{Effect as DriverEffect, Event as DriverEvent};
 use driver::plan::OutputPlan;
@@ -48,7 +49,7 @@ impl App {
                 self.tell(&executor, GatewayMessage::CommitDecision { id, granted }, steps);
             }
             DriverEffect::SetTarget(target) => {
-                steps.push_back(Step::Launcher(LauncherEvent::TargetSet(target)))
+                steps.push_back(Step::Launcher(LauncherEvent::TargetSet(target)));
             }
             DriverEffect::StopExecutor { executor, loss } => {
                 steps.push_back(Step::Launcher(LauncherEvent::StopRequested { executor, loss }));
@@ -158,7 +159,11 @@ impl App {
     }
 
     fn ask(&mut self, name: &str, count: u32) {
-        tracing::info!(at = name, count, "asking for containers");
+        if name == AskKey::ANY {
+            tracing::info!(count, "asking for containers");
+        } else {
+            tracing::debug!(at = name, count, "asking for containers");
+        }
         let executors = &self.plan.executors;
         let ask = Ask {
             key: AskKey::named(PRIORITY, AllocationRequestId(EXECUTORS), name),
@@ -234,11 +239,7 @@ impl App {
         detail: &str,
         steps: &mut VecDeque<Step>,
     ) {
-        let host = self
-            .launcher
-            .record(&executor)
-            .map(|record| record.node.to_string())
-            .unwrap_or_default();
+        let host = self.node_of(&executor);
         let cause = if detail.is_empty() {
             loss.to_string()
         } else {
@@ -249,9 +250,18 @@ impl App {
             self.note("executor", executor.to_string(), host, cause);
         }
         self.metrics.executor_exited(loss);
+        let (reason, grace) = (loss.to_string(), Duration::ZERO);
+        self.links
+            .send(&executor, GatewayMessage::Shutdown { reason, grace });
         self.links.forget(&executor);
         self.vitals.forget(&executor);
         steps.push_back(Step::Driver(DriverEvent::ExecutorLost { executor, loss }));
+    }
+
+    /// The node of an executor that is or was; empty when it was forgotten.
+    pub(super) fn node_of(&self, executor: &ExecutorId) -> String {
+        let record = self.launcher.remembered(executor);
+        record.map(|record| record.node.to_string()).unwrap_or_default()
     }
 
     pub(super) fn note(&mut self, kind: &str, subject: String, host: String, cause: String) {

@@ -7,6 +7,8 @@ use tokio::sync::oneshot;
 use wire::id::{BootNonce, Epoch, ExecutorId};
 use wire::message::{ExecutorMessage, GatewayMessage, Hello, TaskReport, Welcome};
 
+use yarn_rpc::session::SessionCommand;
+
 use super::{App, Exit, Step};
 use crate::gateway::admission::{Denial, Known};
 use crate::gateway::{Admission, ConnectionId, GatewayEvent};
@@ -41,6 +43,8 @@ impl App {
             } => {
                 if self.links.closed(&executor, connection) {
                     tracing::info!(%executor, reason, "executor disconnected");
+                    // The ResourceManager may know why, and tells with its next answer.
+                    self.outbox.push(SessionCommand::Nudge);
                     self.process(Step::Driver(DriverEvent::ExecutorDisconnected { executor }));
                 }
             }
@@ -79,10 +83,9 @@ impl App {
     }
 
     fn known(&self, executor: &ExecutorId) -> Known {
-        match self.launcher.record(executor) {
+        match self.launcher.remembered(executor) {
             Some(record) if record.phase.is_live() => Known::Live(self.links.boot(executor)),
             Some(_) => Known::GivenUp,
-            None if self.launcher.history().any(|record| record.executor == *executor) => Known::GivenUp,
             None => Known::Unknown,
         }
     }
@@ -128,6 +131,7 @@ impl App {
         let event = match message {
             ExecutorMessage::Heartbeat(heartbeat) => {
                 self.vitals.heard(&executor, &heartbeat);
+                self.answer(&executor, Vec::new());
                 DriverEvent::HeartbeatReceived {
                     executor,
                     running: heartbeat.running,
@@ -135,7 +139,7 @@ impl App {
             }
             ExecutorMessage::TaskStarted { id, .. } => DriverEvent::TaskStarted { executor, id },
             ExecutorMessage::CommitRequest { id } => DriverEvent::CommitRequested { executor, id },
-            ExecutorMessage::TaskFinished(report) => return self.on_report(executor, report),
+            ExecutorMessage::TaskFinished(report) => return self.on_report(&executor, report),
             ExecutorMessage::Goodbye { reason } => {
                 tracing::info!(%executor, reason, "executor leaves");
                 return;
@@ -149,19 +153,24 @@ impl App {
     }
 
     /// A report is acknowledged once the driver has it.
-    fn on_report(&mut self, executor: ExecutorId, report: TaskReport) {
+    fn on_report(&mut self, executor: &ExecutorId, report: TaskReport) {
         self.metrics
             .task_finished(&report, self.stage_name(report.id.stage.stage));
         if let Err(failure) = &report.outcome {
-            self.note_task_failure(&executor, &report, &failure.to_string());
+            self.note_task_failure(executor, &report, &failure.to_string());
         }
         let sequences = vec![report.sequence];
         self.process(Step::Driver(DriverEvent::TaskFinished {
             executor: executor.clone(),
             report,
         }));
+        self.answer(executor, sequences);
+    }
+
+    /// Acknowledges reports; without any it only says that we are alive, which an executor counts on.
+    fn answer(&mut self, executor: &ExecutorId, sequences: Vec<u64>) {
         let mut steps = VecDeque::new();
-        self.tell(&executor, GatewayMessage::Acknowledge { sequences }, &mut steps);
+        self.tell(executor, GatewayMessage::Acknowledge { sequences }, &mut steps);
         steps.into_iter().for_each(|step| self.process(step));
     }
 
@@ -171,11 +180,7 @@ impl App {
             "stage {stage}, task {}, attempt {}",
             report.id.partition, report.id.attempt
         );
-        let host = self
-            .launcher
-            .record(executor)
-            .map(|record| record.node.to_string())
-            .unwrap_or_default();
+        let host = self.node_of(executor);
         tracing::warn!(subject, host, %executor, cause, "task attempt failed");
         self.note("task", subject, host, cause.to_owned());
     }

@@ -40,7 +40,7 @@ impl App {
             }
             SessionEvent::Recovered(containers) => self.release_unknown(&containers),
             SessionEvent::Completed(statuses) => {
-                statuses.into_iter().for_each(|status| self.on_completed(status))
+                statuses.into_iter().for_each(|status| self.on_completed(status));
             }
             SessionEvent::Allocated { containers, seq } => {
                 self.granted_seq = seq;
@@ -123,6 +123,7 @@ impl App {
                 continue;
             };
             tracing::info!(%executor, node = %container.node, memory_mib = container.resource.memory_mb, "container granted");
+            self.roster.add(&executor, &container.node_http_address);
             grants.push(Grant {
                 executor: executor.clone(),
                 node: node_name(&container.node, self.include_port),

@@ -38,6 +38,7 @@ use crate::launcher::{Event as LauncherEvent, Rules};
 use crate::metrics::Metrics;
 use crate::notes::Notes;
 use crate::outputs::Outputs;
+use crate::roster::Roster;
 use crate::supervise::TaskGroup;
 use crate::verdict;
 use crate::vitals::Vitals;
@@ -217,6 +218,7 @@ struct Job {
 impl Job {
     fn into_app(self, session: SessionHandle, session_events: mpsc::Receiver<SessionEvent>) -> App {
         let application = self.environment.application();
+        let (pending, idle) = self.plan.settings.rm_heartbeat;
         let mut app = App {
             driver: Driver::new(self.plan.clone()),
             launcher: Launcher::new(rules(&self.plan, &self.launch)),
@@ -236,9 +238,10 @@ impl Job {
             },
             session,
             session_events,
-            outbox: Vec::new(),
+            outbox: vec![SessionCommand::SetIntervals { pending, idle }],
             granted_seq: yarn_rpc::session::GrantSeq::default(),
             containers: BTreeMap::new(),
+            roster: Roster::open(self.environment.log_dirs.as_deref()),
             include_port: self.include_port,
             node_label: self.launch.node_label.clone(),
             starter: self.starter,

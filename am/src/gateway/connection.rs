@@ -1,5 +1,6 @@
 //! One executor's connection: bytes to frames and back, each step with its deadline.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ enum Ended {
     Late(&'static str, Duration),
     #[error("closed by the other side")]
     Closed,
+    #[error("the connection broke off")]
+    Lost,
     #[error("the first frame was no hello")]
     NoHello,
     #[error("a frame of another life")]
@@ -133,8 +136,12 @@ impl<'a> FrameLink<'a> {
             }
             let buffer = self.decoder.buffer();
             buffer.reserve(READ_CHUNK);
-            if self.stream.read_buf(buffer).await? == 0 {
-                return Err(Ended::Closed);
+            match self.stream.read_buf(buffer).await {
+                Ok(0) => return Err(Ended::Closed),
+                Ok(_) => {}
+                // A process that dies says no goodbye in TLS either.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(Ended::Lost),
+                Err(error) => return Err(error.into()),
             }
         }
     }

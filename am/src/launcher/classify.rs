@@ -113,10 +113,10 @@ fn stderr_tail(diagnostics: &str) -> Option<String> {
 }
 
 fn innermost_cause(diagnostics: &str) -> Option<String> {
-    let causes = diagnostics
+    let mut causes = diagnostics
         .lines()
         .filter_map(|line| line.trim().strip_prefix("Caused by: "));
-    causes.last().map(str::to_owned)
+    causes.next_back().map(str::to_owned)
 }
 
 /// The first line that is neither blank nor a frame of a stack trace nor only a time.

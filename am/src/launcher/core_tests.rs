@@ -1,4 +1,5 @@
 use super::*;
+use crate::launcher::asks;
 use crate::launcher::nodes::{NodeFacts, NodeState};
 use proptest::prelude::*;
 use std::collections::BTreeSet;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use wire::id::ExecutorId;
+
 use super::core::{Launcher, Totals};
 use super::nodes::NodeName;
 use super::record::Record;
@@ -51,6 +53,13 @@ impl Launcher {
     /// The latest ended containers, oldest first.
     pub fn history(&self) -> impl Iterator<Item = &Record> {
         self.history.iter()
+    }
+
+    /// The record of a container, of an ended one as long as it is remembered.
+    #[must_use]
+    pub fn remembered(&self, executor: &ExecutorId) -> Option<&Record> {
+        let ended = || self.history.iter().find(|record| record.executor == *executor);
+        self.records.get(executor).or_else(ended)
     }
 
     /// What was counted since the start.

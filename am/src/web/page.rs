@@ -190,7 +190,8 @@ fn executor_row(scene: &Scene<'_>, executor: &ExecutorView) -> Vec<Cell> {
         .of(&executor.id)
         .map_or(0, |vital| (vital.resident + vital.tasks_resident) >> 20);
     let log = scene
-        .record(&executor.id)
+        .launcher
+        .remembered(&executor.id)
         .and_then(|record| scene.log_url(record, "stderr"));
     vec![
         Cell::Text(executor.id.to_string()),

@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, interval_at, timeout};
 
 use super::proxy::{Access, Proxy};
 use super::{Answer, Query, Request};
@@ -71,12 +71,15 @@ impl WebServer {
     pub async fn serve(self, proxy: Proxy, queries: mpsc::Sender<Query>) {
         let shared = Arc::new(Shared { proxy, queries });
         let mut connections = JoinSet::new();
-        let mut refresh = interval(REFRESH);
-        refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        shared.proxy.refresh().await;
+        let mut refresh = interval_at(Instant::now() + REFRESH, REFRESH);
         loop {
             tokio::select! {
                 biased;
-                _ = refresh.tick() => shared.proxy.refresh().await,
+                _ = refresh.tick() => {
+                    let shared = shared.clone();
+                    connections.spawn(async move { shared.proxy.refresh().await });
+                }
                 accepted = self.listener.accept() => match accepted {
                     Ok((tcp, peer)) if connections.len() < MOST_CONNECTIONS => {
                         connections.spawn(connection(tcp, peer.ip(), shared.clone()));
@@ -218,6 +221,68 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// Sends a request in plain text to a server whose loop answers with the path, and gives what came back.
+    async fn exchange(web_address: &str, request: &str) -> String {
+        let conf = hadoop::conf::Configuration::builder().defaults();
+        let conf = conf
+            .set("yarn.resourcemanager.webapp.address", web_address, "test")
+            .build(&|_| None);
+        let server = WebServer::bind().await.unwrap();
+        let port = server.address().unwrap().port();
+        let (sender, mut queries) = mpsc::channel(4);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(server.serve(Proxy::new(&conf, "/proxy/application_1_0001").unwrap(), sender));
+        tasks.spawn(async move {
+            while let Some(Query { request, reply }) = queries.recv().await {
+                reply
+                    .send(Answer::text(
+                        200,
+                        &format!("{} {:?}", request.path, request.query),
+                    ))
+                    .unwrap();
+            }
+        });
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+        stream
+            .write_all(format!("{request} HTTP/1.1\r\nConnection: close\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn the_proxy_gets_answers_and_others_are_sent_to_it() {
+        let answer = exchange("127.0.0.1:8088", "GET /a%20b?x=1+2").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.ends_with("/a b [(\"x\", \"1 2\")]\n"), "{answer}");
+        let answer = exchange("10.9.8.7:8088", "GET /tasks?stage=1").await;
+        assert!(answer.starts_with("HTTP/1.1 302"), "{answer}");
+        let location = "location: http://10.9.8.7:8088/proxy/redirect/application_1_0001/tasks?stage=1\r\n";
+        assert!(answer.contains(location), "{answer}");
+        assert!(
+            exchange("10.9.8.7:8088", "GET /healthz")
+                .await
+                .starts_with("HTTP/1.1 200")
+        );
+    }
+
+    #[tokio::test]
+    async fn only_reading_is_answered() {
+        let head = exchange("127.0.0.1:8088", "HEAD /x").await;
+        assert!(
+            head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"),
+            "{head}"
+        );
+        for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+            let answer = exchange("127.0.0.1:8088", &format!("{method} /x")).await;
+            assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+            assert!(answer.contains("allow: GET, HEAD"), "{answer}");
+        }
+    }
 
     #[test]
     fn encodings_are_undone_and_nonsense_stays() {

@@ -16,8 +16,24 @@ const ROWS: u32 = 20;
 /// The most rows of a task list.
 const MOST_ROWS: u32 = 1000;
 
-/// The answer to the path below `/api/v1`; nothing when there is no such thing.
+/// The answer to the path below `/api/v1`; nothing when there is no such thing. Spark leaves out what it does not
+/// know, and so does this.
 pub(super) fn answer(scene: &Scene<'_>, path: &[&str], request: &Request) -> Option<Value> {
+    found_at(scene, path, request).map(without_nulls)
+}
+
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let known = fields.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Object(known.map(|(name, value)| (name, without_nulls(value))).collect())
+        }
+        Value::Array(values) => values.into_iter().map(without_nulls).collect(),
+        value => value,
+    }
+}
+
+fn found_at(scene: &Scene<'_>, path: &[&str], request: &Request) -> Option<Value> {
     match path {
         ["version"] => Some(json!({ "spark": concat!("drawloom ", env!("CARGO_PKG_VERSION")) })),
         ["applications"] => Some(json!([application(scene)])),
@@ -287,7 +303,7 @@ fn removal(status: ExecutorStatus) -> Option<String> {
 }
 
 fn logs(scene: &Scene<'_>, view: &ExecutorView) -> Value {
-    let record = scene.record(&view.id);
+    let record = scene.launcher.remembered(&view.id);
     let url = |file: &str| Some((file.to_owned(), Value::from(scene.log_url(record?, file)?)));
     ["stderr", "stdout"]
         .into_iter()

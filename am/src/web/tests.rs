@@ -89,6 +89,7 @@ impl Stand {
                 user: "ada".into(),
                 build: "ab12".into(),
                 staging: "file:///s".into(),
+                log_dirs: None,
             },
             driver: Driver::new(plan.clone()),
             launcher: Launcher::new(rules),

@@ -1,12 +1,14 @@
 //! `drawloom logs`: the log files of an application's containers, from wherever they still can be had.
 //!
-//! Running containers are asked of their NodeManagers. Of an application that has ended, nodes keep logs for a while,
-//! or a log server has them; the list of containers is then what the nodes' own lists and the attempts' masters give.
+//! NodeManagers serve the logs of running containers, and of finished ones until they are deleted or aggregated. Which
+//! containers there were is known to the ResourceManager only while they run; afterwards from the list that each
+//! ApplicationMaster keeps beside its own logs (`am::roster`).
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
+use am::roster;
 use hadoop::ids::{ApplicationId, ContainerId};
 use yarn_rest::request::LogRange;
 use yarn_rest::{Client, NodeClient};
@@ -19,7 +21,8 @@ use crate::settings::value;
 use crate::submit::preflight::rest_failed;
 
 /// Files that YARN writes for itself; shown only where nothing else is.
-const LAUNCH_FILES: [&str; 4] = [
+const LAUNCH_FILES: [&str; 5] = [
+    roster::FILE_NAME,
     "launch_container.sh",
     "directory.info",
     "prelaunch.out",
@@ -62,15 +65,16 @@ fn range(command: &Logs) -> Result<LogRange, CommandError> {
     Ok(LogRange::Last(bytes))
 }
 
-/// Containers and their nodes' web addresses: what the ResourceManager lists, and what every node still knows.
+/// Containers and their nodes' web addresses: what the ResourceManager lists, what each attempt's ApplicationMaster has
+/// written down, and what the nodes still know.
 async fn containers(
     client: &Client,
     id: ApplicationId,
 ) -> Result<BTreeMap<ContainerId, String>, CommandError> {
     let mut found = BTreeMap::new();
-    let attempts = client.attempts(id).await.map_err(rest_failed)?;
-    for attempt in &attempts {
+    for attempt in &client.attempts(id).await.map_err(rest_failed)? {
         if let (Some(container), Some(node)) = (attempt.am_container, &attempt.node_http_address) {
+            found.extend(written_down(client, container, node).await);
             found.insert(container, node.clone());
         }
         for container in client.containers(attempt.id).await.unwrap_or_default() {
@@ -79,20 +83,24 @@ async fn containers(
             }
         }
     }
-    for node in client.nodes(&[]).await.unwrap_or_default() {
-        let Some(address) = node.node_http_address else {
-            continue;
-        };
-        let Ok(node) = client.node(&address) else { continue };
-        let listed = node.containers().await.unwrap_or_default();
-        for container in listed
-            .iter()
-            .filter(|container| container.id.attempt.application == id)
-        {
-            found.entry(container.id).or_insert_with(|| address.clone());
-        }
-    }
     Ok(found)
+}
+
+/// The list that the ApplicationMaster keeps beside its logs.
+async fn written_down(client: &Client, am: ContainerId, node: &str) -> Vec<(ContainerId, String)> {
+    let Ok(node) = client.node(node) else {
+        return Vec::new();
+    };
+    let Ok(log) = node.log(am, roster::FILE_NAME, LogRange::All).await else {
+        return Vec::new();
+    };
+    let text = log.read_to_end().await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines = roster::parse(&text).filter_map(|(container, node)| {
+        let container = container.parse().ok()?;
+        Some((container, node.to_owned()))
+    });
+    lines.collect()
 }
 
 async fn print_container(
@@ -122,11 +130,19 @@ async fn print_container(
     printed
 }
 
-/// Task logs are named after their stage and task; see `executor`.
-fn of_task(name: &str, command: &Logs) -> bool {
-    let Some(task) = &command.task else { return true };
-    let wanted = task.replace('/', "-");
-    name.starts_with(&format!("task-{wanted}-")) || name.starts_with(&format!("task-{wanted}."))
+/// Whether a file is of the wanted task. The executor names them `task-JOB.STAGE.ATTEMPT-TASK.ATTEMPT-NAME.STREAM`.
+fn of_task(file: &str, command: &Logs) -> bool {
+    let Some(wanted) = &command.task else { return true };
+    let Some((stage, task)) = wanted.split_once('/') else {
+        return false;
+    };
+    let parts = || {
+        let mut parts = file.strip_prefix("task-")?.splitn(3, '-');
+        let (_, attempt) = (parts.next()?, parts.next()?);
+        let (name, _) = parts.next()?.rsplit_once('.')?;
+        Some((name, attempt.split_once('.')?.0))
+    };
+    parts() == Some((stage, task))
 }
 
 async fn print_file(
@@ -144,4 +160,24 @@ async fn print_file(
     }
     writeln!(out)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_of_a_task_are_told_by_stage_and_number() {
+        let task = |task: &str| Logs {
+            app: String::new(),
+            executor: None,
+            task: Some(task.to_owned()),
+            tail: None,
+        };
+        let file = "task-0.1.0-17.2-count-words.stdout";
+        assert!(of_task(file, &task("count-words/17")));
+        assert!(!of_task(file, &task("count-words/1")));
+        assert!(!of_task(file, &task("count/17")));
+        assert!(!of_task("stderr", &task("count-words/17")));
+    }
 }

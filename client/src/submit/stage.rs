@@ -10,7 +10,7 @@ use am::launch::{
 };
 use bytes::Bytes;
 use dfs::FileSystems;
-use dfs::staging::{self, LocalResource, ResourceKind, ResourceSpec, Staging, StagingError, hash_file};
+use dfs::staging::{self, LocalResource, ResourceKind, ResourceSpec, Staging, StagingError};
 
 use crate::error::CommandError;
 use crate::plan::{JobResource, Planned, Source};
@@ -51,15 +51,21 @@ impl Stager<'_> {
     /// The staging directory cannot be written, or a file cannot be read.
     pub(super) async fn stage(&self, planned: &Planned) -> Result<Staged, CommandError> {
         let binary = executable()?;
-        let build = hash_file(&binary)
-            .await
-            .map_err(|error| no_executable().caused_by(error))?
-            .0;
         let spec = ResourceSpec {
             alias: Some(BINARY_NAME.to_owned()),
             ..ResourceSpec::file(BINARY_NAME)
         };
-        let binary = self.staging.cache_file(&binary, &spec).await.map_err(failed)?;
+        let binary = self
+            .staging
+            .cache_file(&binary, &spec)
+            .await
+            .map_err(|error| failed(&error))?;
+        // The cache names a file by the hash of its contents, so the hash need not be computed twice.
+        let build = binary
+            .path
+            .parent()
+            .map(|hash| hash.name().to_owned())
+            .unwrap_or_default();
         let conf = self.write_json(CONF_FILE_NAME, &self.conf).await?;
         let mut executor_resources = vec![localized(binary), conf];
         for resource in &planned.files.0 {
@@ -100,7 +106,7 @@ impl Stager<'_> {
                 Staging::remote_file(self.file_systems, path, &spec).await
             }
         };
-        staged.map(localized).map_err(failed)
+        staged.map(localized).map_err(|error| failed(&error))
     }
 
     async fn write_json(&self, name: &str, value: &impl serde::Serialize) -> Result<Localized, CommandError> {
@@ -110,7 +116,7 @@ impl Stager<'_> {
             .staging
             .application_file(self.application, name, Bytes::from(text))
             .await;
-        staged.map(localized).map_err(failed)
+        staged.map(localized).map_err(|error| failed(&error))
     }
 
     fn launch_file(&self, resources: &[Localized]) -> LaunchFile {
@@ -164,7 +170,7 @@ fn localized(resource: LocalResource) -> Localized {
     }
 }
 
-fn failed(error: StagingError) -> CommandError {
+fn failed(error: &StagingError) -> CommandError {
     let help = error.help();
     let cause = error.cause().map(ToString::to_string);
     let staged = CommandError::refused(format!("{error}"));

@@ -65,12 +65,21 @@ impl ClientSettings {
     /// A client for `root`. Of a name service the NameNode number `first` (counted round) is called first.
     pub(super) fn build(&self, root: &DfsPath, first: usize) -> Result<Client, HdfsError> {
         let (authority, properties) = self.for_authority(root.authority(), first);
-        ClientBuilder::new()
+        let builder = ClientBuilder::new()
             .with_config_dir(NO_CONF_DIR)
             .with_config(properties)
-            .with_url(format!("{}://{authority}", root.scheme()))
-            .with_user(&self.user)
-            .build()
+            .with_url(format!("{}://{authority}", root.scheme()));
+        if self.is_secure() {
+            // Who acts follows from the ticket or token; naming a user would ask for impersonation.
+            return builder.build();
+        }
+        builder.with_user(&self.user).build()
+    }
+
+    fn is_secure(&self) -> bool {
+        self.properties
+            .get("hadoop.security.authentication")
+            .is_some_and(|kind| kind != "simple")
     }
 
     /// The authority to dial and the properties for it.

@@ -1,9 +1,17 @@
 //! The driver through its public face: behaviours one by one, and whole runs in random order.
 
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 mod commit;
+mod elastic;
+mod exclusion;
 mod failures;
 mod liveness;
+mod outputs;
+mod placement;
+mod pools;
 mod random;
 mod rig;
+mod special;
 mod stages;
 mod world;

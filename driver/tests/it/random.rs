@@ -1,26 +1,132 @@
 //! Whole runs in random order: the invariants hold after every step and every run has a verdict.
 
-use driver::plan::AppPlan;
+use driver::plan::{AppPlan, StagePlan};
+use driver::policy::{
+    ElasticPlan, ExclusionPlan, JobPlan, Placement, PoolMode, PoolPlan, Scheduling, SpeculationPlan,
+    StageScheduling,
+};
 use proptest::prelude::*;
 
 use crate::rig::{after, plan, stage, with_output};
 use crate::world::World;
 
+/// What a stage of a random plan is made of.
+#[derive(Debug, Clone)]
+struct Traits {
+    tasks: u32,
+    output: bool,
+    after: u8,
+    with: u8,
+    width: u32,
+    job: u32,
+    gang: bool,
+    keeps: bool,
+}
+
+fn any_traits() -> impl Strategy<Value = Traits> {
+    let edges = (any::<u8>(), prop_oneof![3 => Just(0u8), 1 => any::<u8>()]);
+    let numbers = (0u32..7, 1u32..3, 0u32..2);
+    let special = (prop::bool::weighted(0.15), prop::bool::weighted(0.3));
+    (numbers, any::<bool>(), edges, special).prop_map(
+        |((tasks, width, job), output, (after, with), (gang, keeps))| Traits {
+            tasks,
+            output,
+            after,
+            with,
+            width,
+            job,
+            gang,
+            keeps,
+        },
+    )
+}
+
+fn any_scheduling() -> impl Strategy<Value = Scheduling> {
+    let speculation = prop::bool::ANY.prop_map(|enabled| SpeculationPlan {
+        enabled,
+        quantile: 0.3,
+        multiplier: 1.0,
+        ..SpeculationPlan::default()
+    });
+    let elastic = prop::option::weighted(0.3, (0u32..3, 0u32..3));
+    let elastic = elastic.prop_map(|bounds| {
+        bounds.map(|(min, more)| ElasticPlan {
+            min,
+            max: (min + more).max(2),
+            ..ElasticPlan::default()
+        })
+    });
+    (any::<bool>(), any::<bool>(), speculation, elastic, any::<bool>()).prop_map(
+        |(fair, pack, speculation, elastic, exclude)| Scheduling {
+            mode: if fair { PoolMode::Fair } else { PoolMode::Fifo },
+            pools: pools(),
+            jobs: vec![job("p"), job("q")],
+            placement: if pack { Placement::Pack } else { Placement::Spread },
+            speculation,
+            elastic,
+            exclusion: ExclusionPlan {
+                enabled: exclude,
+                ..ExclusionPlan::default()
+            },
+            ..Scheduling::default()
+        },
+    )
+}
+
+fn pools() -> Vec<PoolPlan> {
+    let pool = |name: &str, parent: Option<&str>, weight, min_share| PoolPlan {
+        name: name.to_owned(),
+        parent: parent.map(str::to_owned),
+        mode: PoolMode::Fair,
+        weight,
+        min_share,
+    };
+    vec![
+        pool("p", None, 1, 1),
+        pool("q", Some("r"), 3, 0),
+        pool("r", None, 2, 0),
+    ]
+}
+
+fn job(pool: &str) -> JobPlan {
+    JobPlan {
+        name: format!("job-in-{pool}"),
+        pool: Some(pool.to_owned()),
+    }
+}
+
 fn any_plan() -> impl Strategy<Value = AppPlan> {
-    let stages = prop::collection::vec((0u32..7, any::<bool>(), any::<u8>(), 1u32..3), 1..5);
-    (1u32..4, 2u32..4, stages).prop_map(|(instances, cores, stages)| {
-        let stages = (0u32..)
-            .zip(stages)
-            .map(|(number, (tasks, output, edges, width))| {
-                let edges: Vec<_> = (0..number).filter(|bit| edges >> bit & 1 == 1).collect();
-                let mut made = after(stage(&format!("s{number}"), tasks), &edges);
-                made.cores = width;
-                if output { with_output(made) } else { made }
-            });
+    let stages = prop::collection::vec(any_traits(), 1..6);
+    (1u32..4, 2u32..4, stages, any_scheduling()).prop_map(|(instances, cores, traits, scheduling)| {
+        let slots = cores * scheduling.elastic.map_or(instances, |elastic| elastic.max);
+        let stages = (0..traits.len()).map(|number| any_stage(number, &traits, cores, slots));
         let mut plan = plan(instances, cores, stages.collect());
         plan.settings.min_registered_ratio = 0.8;
+        plan.scheduling = scheduling;
         plan
     })
+}
+
+fn any_stage(number: usize, traits: &[Traits], cores: u32, slots: u32) -> StagePlan {
+    let own = &traits[number];
+    let earlier =
+        |bits: u8| (0..number).filter(move |&other| bits >> other & 1 == 1 && traits[other].job == own.job);
+    let after_edges: Vec<_> = earlier(own.after)
+        .map(|other| u32::try_from(other).unwrap())
+        .collect();
+    let with = earlier(own.with & !own.after)
+        .filter(|&other| traits[other].tasks == own.tasks && !traits[other].gang);
+    let mut made = after(stage(&format!("s{number}"), own.tasks), &after_edges);
+    made.cores = own.width.min(cores);
+    made.scheduling = StageScheduling {
+        job: own.job,
+        with: with.map(|other| u32::try_from(other).unwrap()).collect(),
+        ..StageScheduling::default()
+    };
+    let room = slots / cores * (cores / made.cores);
+    made.scheduling.gang = own.gang && own.tasks <= room && made.scheduling.with.is_empty();
+    made.scheduling.keeps_output = own.keeps && !own.output && !made.scheduling.gang;
+    if own.output { with_output(made) } else { made }
 }
 
 fn run(plan: AppPlan, faults: u32, tape: &[u32]) {

@@ -104,7 +104,8 @@ pub(crate) struct Rig {
     /// Answer requests to plan and commit stages at once.
     pub(crate) obliging: bool,
     pub(crate) verdict: Option<Verdict>,
-    hosts: Vec<Vec<String>>,
+    /// Preferred nodes by partition, of every stage.
+    pub(crate) hosts: Vec<Vec<String>>,
 }
 
 impl Rig {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use driver::core::Driver;
 use driver::event::{Effect, Event, Registration, TaskInput, Verdict};
 use driver::plan::AppPlan;
+use driver::view::StageStatus;
 use wire::failure::{ExecutorLoss, FailureCause, TaskFailure};
 use wire::id::{BootNonce, ExecutorId, StageKey, TaskAttemptId};
 use wire::message::{RunningTask, TaskReport};
@@ -56,6 +57,8 @@ struct Ledger {
     counted: BTreeMap<(u32, u32), u32>,
     stopped: BTreeSet<ExecutorId>,
     started: BTreeSet<TaskAttemptId>,
+    /// By stage: how often an attempt could not read its input.
+    unread: BTreeMap<u32, u32>,
     committed: BTreeSet<u32>,
     verdict: Option<Verdict>,
 }
@@ -103,7 +106,7 @@ impl World {
     /// A fair world until the verdict.
     pub(crate) fn settle(&mut self) {
         self.faults = 0;
-        for _ in 0..20_000 {
+        for _ in 0..2_000 {
             if self.verdict().is_some() {
                 return;
             }
@@ -248,6 +251,7 @@ impl World {
         let Some((executor, id, stage)) = all.get(which.checked_rem(all.len()).unwrap_or(0)).cloned() else {
             return;
         };
+        let unreadable = self.faults > 0 && which.is_multiple_of(11) && self.reads_kept(id);
         let model = self.executors.get_mut(&executor).unwrap();
         match stage {
             Stage::Launched => {
@@ -258,6 +262,13 @@ impl World {
                 self.faults -= 1;
                 self.report(&executor, id, Err(TaskFailure::new(FailureCause::ExitCode(1))));
             }
+            Stage::Running if unreadable => {
+                self.faults -= 1;
+                model.attempts.remove(&id);
+                let source = self.nth(which / 11).unwrap_or(executor.clone());
+                self.in_flight
+                    .push(Event::OutputUnreadable { executor, id, source });
+            }
             Stage::Running if self.plan.stages[id.stage.stage as usize].output.is_some() => {
                 model.attempts.insert(id, Stage::Asking);
                 self.in_flight.push(Event::CommitRequested { executor, id });
@@ -265,6 +276,13 @@ impl World {
             Stage::Running => self.report(&executor, id, Ok(())),
             Stage::Asking => {}
         }
+    }
+
+    /// Whether an attempt reads what stays on executors.
+    fn reads_kept(&self, id: TaskAttemptId) -> bool {
+        let stage = &self.plan.stages[id.stage.stage as usize];
+        let mut edges = stage.after.iter().chain(&stage.scheduling.with);
+        edges.any(|&before| self.plan.stages[before as usize].scheduling.keeps_output)
     }
 
     fn report(&mut self, executor: &ExecutorId, id: TaskAttemptId, outcome: Result<(), TaskFailure>) {
@@ -363,12 +381,30 @@ impl World {
         }
         assert!(snapshot.failures.len() <= 128);
         if self.ledger.verdict.is_none() {
-            let awaited = !self.in_flight.is_empty() || self.target > 0;
+            let committing = snapshot
+                .stages
+                .iter()
+                .any(|stage| stage.status == StageStatus::Committing);
+            let awaited = !self.in_flight.is_empty() || self.target > 0 || committing;
             assert!(
                 awaited || self.driver.next_deadline().is_some(),
                 "nothing is awaited: {snapshot:#?}"
             );
         }
+    }
+
+    /// The most failures that a gang had as a whole.
+    fn worst_gang(&self) -> u32 {
+        let gangs = (0..)
+            .zip(&self.plan.stages)
+            .filter(|(_, stage)| stage.scheduling.gang);
+        let failures = |number: u32| {
+            self.ledger
+                .counted
+                .range((number, 0)..(number + 1, 0))
+                .map(|(_, count)| *count)
+        };
+        gangs.map(|(number, _)| failures(number).sum()).max().unwrap_or(0)
     }
 
     /// What must hold at the end.
@@ -385,8 +421,12 @@ impl World {
                 }
             }
             Some(Verdict::Failed(cause)) => {
+                let limit = self.plan.settings.task_max_failures;
+                let unread = self.ledger.unread.values().copied().max().unwrap_or(0);
                 assert!(
-                    most >= self.plan.settings.task_max_failures,
+                    most >= limit
+                        || self.worst_gang() >= limit
+                        || unread >= self.plan.settings.stage_max_attempts,
                     "{cause}, most failures {most}"
                 );
             }
@@ -412,6 +452,10 @@ impl Ledger {
         match event {
             Event::TaskFinished { executor, report } => self.hear_report(executor, report),
             Event::ExecutorLost { executor, loss } => self.forget(executor, *loss),
+            Event::OutputUnreadable { executor, id, .. } => {
+                self.live.get_mut(executor).map(|live| live.remove(id));
+                *self.unread.entry(id.stage.stage).or_default() += 1;
+            }
             Event::TaskStarted { id, .. } => {
                 self.started.insert(*id);
             }
@@ -482,10 +526,18 @@ impl Ledger {
     }
 
     fn see_launch(&mut self, executor: &ExecutorId, id: TaskAttemptId, plan: &AppPlan) {
+        let stage = &plan.stages[id.stage.stage as usize];
+        let done = self.succeeded.contains(&(id.stage.stage, id.partition));
         assert!(
-            !self.succeeded.contains(&(id.stage.stage, id.partition)),
+            !done || stage.scheduling.gang || stage.scheduling.keeps_output,
             "{id} is done and launched again"
         );
+        for &before in &stage.scheduling.with {
+            assert!(
+                self.succeeded.contains(&(before, id.partition)),
+                "{id} runs before its predecessor"
+            );
+        }
         let live = self.live.entry(executor.clone()).or_default();
         assert!(live.insert(id), "{id} is launched twice");
         let cores: u32 = live

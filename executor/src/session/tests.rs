@@ -1,10 +1,12 @@
 //! Behaviours of the session one by one, then whole conversations in random order.
 
 use proptest::prelude::*;
+use wire::failure::{FailureCause, KillReason};
 use wire::id::ExecutorId;
-use wire::task::{Body, Capture, Feed};
+use wire::task::{Body, Capture, Feed, TaskMetrics, TaskSpec};
 use wire::version::PROTOCOL;
 
+use super::leaving::{STOP_GRACE, STOP_LIMIT};
 use super::*;
 
 const BOOT: BootNonce = BootNonce(7);
@@ -144,11 +146,14 @@ impl Talk {
 }
 
 fn sent(effects: &[Effect]) -> Vec<&ExecutorMessage> {
-    let message = |effect| match effect {
-        &Effect::Send(ref envelope) => Some(&envelope.message),
+    effects.iter().filter_map(frame).collect()
+}
+
+fn frame(effect: &Effect) -> Option<&ExecutorMessage> {
+    match effect {
+        Effect::Send(envelope) => Some(&envelope.message),
         _ => None,
-    };
-    effects.iter().filter_map(message).collect()
+    }
 }
 
 fn finished(effects: &[Effect]) -> Vec<u64> {
@@ -218,6 +223,20 @@ fn heartbeats_go_out_at_the_interval_that_was_asked_for() {
     assert_eq!(talk.elapsed(), WELCOME.heartbeat);
     talk.tick();
     assert_eq!(talk.elapsed(), WELCOME.heartbeat * 2);
+}
+
+#[test]
+fn a_gateway_cannot_ask_for_a_busy_loop() {
+    let mut talk = Talk::new();
+    talk.tick();
+    talk.event(Event::Connected);
+    talk.hear(GatewayMessage::Welcome(Welcome {
+        heartbeat: Duration::ZERO,
+        silence: Duration::ZERO,
+        ..WELCOME
+    }));
+    talk.tick();
+    assert_eq!(talk.elapsed(), SHORTEST_HEARTBEAT);
 }
 
 #[test]

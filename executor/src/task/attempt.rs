@@ -6,44 +6,33 @@
 
 use std::future::Future;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
-use futures::FutureExt;
-use futures::future::{pending, try_join};
+use futures::future::pending;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use wire::failure::{FailureCause, KillReason, TaskFailure};
 use wire::id::{Epoch, TaskAttemptId};
 use wire::task::{Capture, Feed, StageSpec, TaskMetrics, TaskSpec};
 
 use crate::board::Board;
-use crate::children::{Child, Children, Exit};
+use crate::children::Children;
 use crate::session::Event;
 use crate::settings::Settings;
 use crate::storage::Storage;
 use crate::task::capture::Place;
-use crate::task::command::{command, environment, explain_start, marker, write_input_list};
+use crate::task::command::{command, environment, explain_start, write_input_list};
 use crate::task::directory::{Directory, log_name};
 use crate::task::feed;
 use crate::task::log::{BoundedLog, LOG_LIMIT};
-use crate::task::stream::PipeReader;
-use crate::task::tree::TaskTree;
+use crate::task::running::Running;
 
 /// How long processes get after SIGTERM when the timeout has passed.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
-
-/// How long processes that a successful command left behind may go on writing its result (`cmd > >(sort)` in bash
-/// does not wait for `sort`).
-const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
-
-/// How long the last words of processes that were ended may take to be read.
-const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What all attempts of an executor share.
 #[derive(Debug)]
@@ -79,33 +68,33 @@ pub(crate) struct Lines {
 
 /// What an attempt used so far.
 #[derive(Debug, Default)]
-struct Meter {
-    peak: AtomicU64,
-    input: AtomicU64,
-    output: AtomicU64,
+pub(crate) struct Meter {
+    pub(crate) peak: AtomicU64,
+    pub(crate) input: AtomicU64,
+    pub(crate) output: AtomicU64,
     cpu: Mutex<(Duration, Duration)>,
 }
 
 /// Why an attempt ends early, and how long its processes get.
 #[derive(Debug)]
-struct Interruption {
-    cause: FailureCause,
-    grace: Duration,
+pub(crate) struct Interruption {
+    pub(crate) cause: FailureCause,
+    pub(crate) grace: Duration,
 }
 
 /// One attempt.
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    context: Arc<Context>,
-    order: Order,
+    pub(crate) context: Arc<Context>,
+    pub(crate) order: Order,
     lines: Lines,
     started: Instant,
-    meter: Meter,
-    stdout: Mutex<BoundedLog>,
-    stderr: Mutex<BoundedLog>,
+    pub(crate) meter: Meter,
+    pub(crate) stdout: Mutex<BoundedLog>,
+    pub(crate) stderr: Mutex<BoundedLog>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -145,16 +134,16 @@ impl Attempt {
         }
     }
 
-    fn id(&self) -> TaskAttemptId {
+    pub(crate) fn id(&self) -> TaskAttemptId {
         self.order.task.id
     }
 
-    fn enter(&self, phase: &'static str) {
+    pub(crate) fn enter(&self, phase: &'static str) {
         self.context.board.enter(self.id(), phase);
     }
 
     /// Fails only when the executor is ending, and then nobody listens.
-    async fn tell(&self, event: Event) {
+    pub(crate) async fn tell(&self, event: Event) {
         drop(self.lines.events.send(event).await);
     }
 
@@ -220,7 +209,7 @@ impl Attempt {
     }
 
     /// Resolves when the attempt has to end.
-    async fn interrupted(&self) -> Interruption {
+    pub(crate) async fn interrupted(&self) -> Interruption {
         tokio::select! {
             biased;
             cancellation = received(&self.lines.cancel) => {
@@ -273,7 +262,7 @@ impl Attempt {
         let started = self.context.children.spawn(&mut command);
         let child = started.map_err(|error| FailureCause::StartFailed(explain_start(stage, &error)))?;
         drop(command);
-        let exit = Box::pin(self.run_command(child, directory, place)).await?;
+        let exit = Box::pin(Running::new(self, &child, directory, place).run(child)).await?;
         *lock(&self.meter.cpu) = (exit.cpu_user, exit.cpu_system);
         judge(exit.status)?;
         match place {
@@ -302,162 +291,6 @@ impl Attempt {
         Ok(path)
     }
 
-    async fn run_command(
-        &self,
-        child: Child,
-        directory: &Directory,
-        place: Option<&Place>,
-    ) -> Result<Exit, FailureCause> {
-        let pid = child.pid;
-        self.enter("running");
-        self.context.board.set_pid(self.id(), pid);
-        self.tell(Event::TaskStarted {
-            id: self.id(),
-            pid: pid.unsigned_abs(),
-        })
-        .await;
-        let tree = TaskTree::new(pid, &marker(self.id()), directory.path().to_owned());
-        let mut body = std::pin::pin!(self.run_to_end(child, &tree, place).fuse());
-        let interruption = tokio::select! {
-            biased;
-            interruption = self.interrupted() => interruption,
-            interruption = self.watch_memory(&tree) => interruption,
-            done = &mut body => {
-                if done.is_err() {
-                    tree.kill().await;
-                }
-                return done;
-            }
-        };
-        self.enter("ending");
-        // The body goes on meanwhile: what the processes say to the end is read.
-        let last_words = async {
-            drop((&mut body).await);
-            pending::<()>().await;
-        };
-        let end = async {
-            tree.end(interruption.grace).await;
-            sleep(LAST_WORDS.min(interruption.grace)).await;
-        };
-        tokio::select! {
-            () = end => {}
-            () = last_words => {}
-        }
-        Err(interruption.cause)
-    }
-
-    /// Samples the memory of all processes and resolves when it is above the limit.
-    async fn watch_memory(&self, tree: &TaskTree) -> Interruption {
-        let limit = self.order.stage.memory_limit;
-        let mut pause = Duration::from_millis(50);
-        loop {
-            sleep(pause).await;
-            let resident = tree.resident();
-            let peak = self
-                .meter
-                .peak
-                .fetch_max(resident, Ordering::Relaxed)
-                .max(resident);
-            self.context.board.set_resident(self.id(), resident);
-            if let Some(limit) = limit.filter(|limit| resident > *limit) {
-                return Interruption {
-                    cause: FailureCause::MemoryLimit { limit, peak },
-                    grace: Duration::ZERO,
-                };
-            }
-            pause = next_pause(pause, resident, limit);
-        }
-    }
-
-    /// From the started command to the end of all its processes and pipes.
-    async fn run_to_end(
-        &self,
-        child: Child,
-        tree: &TaskTree,
-        place: Option<&Place>,
-    ) -> Result<Exit, FailureCause> {
-        let Child {
-            stdin,
-            stdout,
-            stderr,
-            exit,
-            ..
-        } = child;
-        let (exited, mut exit_seen) = watch::channel(false);
-        let (gone, gone_seen) = watch::channel(false);
-        let (closed, mut closed_seen) = watch::channel(false);
-        let feed = async {
-            let Some(stdin) = stdin else {
-                return Ok(());
-            };
-            tokio::select! {
-                fed = feed::to_pipe(&self.context.storage, &self.order.task.inputs, stdin.into(), &self.meter.input) => fed,
-                _ = exit_seen.wait_for(|exited| *exited) => Ok(()),
-            }
-        };
-        let outputs = async {
-            let stdout = self.take_stdout(stdout.map(OwnedFd::from), gone_seen.clone(), place);
-            let stderr = self.log_stream(stderr.map(OwnedFd::from), gone_seen.clone(), &self.stderr);
-            let done = try_join(stdout, stderr).await;
-            closed.send_replace(true);
-            done
-        };
-        let ending = async {
-            let stopping = |_| FailureCause::Killed(KillReason::ExecutorStopping);
-            let exit = exit.await.map_err(stopping)?;
-            exited.send_replace(true);
-            if exit.status.success() {
-                drop(timeout(LEFTOVER_GRACE, closed_seen.wait_for(|closed| *closed)).await);
-            }
-            self.end_leftovers(tree).await;
-            gone.send_replace(true);
-            Ok(exit)
-        };
-        let ((exit, ()), _) = try_join(try_join(ending, feed), outputs).await?;
-        Ok(exit)
-    }
-
-    async fn end_leftovers(&self, tree: &TaskTree) {
-        if !tree.is_empty() {
-            lock(&self.stderr)
-                .write(b"[drawloom: the command ended and left processes behind; they were ended]\n");
-            tree.kill().await;
-        }
-    }
-
-    async fn take_stdout(
-        &self,
-        pipe: Option<OwnedFd>,
-        gone: watch::Receiver<bool>,
-        place: Option<&Place>,
-    ) -> Result<(), FailureCause> {
-        match (place, pipe) {
-            (Some(place), Some(pipe)) if self.order.stage.capture == Capture::Stdout => {
-                let mut pipe = PipeReader::new(pipe, gone).map_err(no_pipe)?;
-                place.write_stream(&mut pipe, &self.meter.output).await
-            }
-            (_, pipe) => self.log_stream(pipe, gone, &self.stdout).await,
-        }
-    }
-
-    async fn log_stream(
-        &self,
-        pipe: Option<OwnedFd>,
-        gone: watch::Receiver<bool>,
-        log: &Mutex<BoundedLog>,
-    ) -> Result<(), FailureCause> {
-        let Some(pipe) = pipe else {
-            return Ok(());
-        };
-        let mut pipe = PipeReader::new(pipe, gone).map_err(no_pipe)?;
-        let mut buffer = BytesMut::new();
-        while pipe.read(&mut buffer).await.map_err(no_pipe)? > 0 {
-            lock(log).write(&buffer);
-            buffer.clear();
-        }
-        Ok(())
-    }
-
     /// Asks for permission and puts the result in place.
     async fn commit(&self, place: &Place) -> Result<(), FailureCause> {
         self.enter("waiting to commit");
@@ -475,10 +308,6 @@ impl Attempt {
     }
 }
 
-fn no_pipe(error: io::Error) -> FailureCause {
-    FailureCause::Unclassified(format!("cannot read what the command writes: {error}"))
-}
-
 /// What the end of a command means, when nobody ended it.
 fn judge(status: ExitStatus) -> Result<(), FailureCause> {
     match (status.code(), status.signal()) {
@@ -492,17 +321,6 @@ fn judge(status: ExitStatus) -> Result<(), FailureCause> {
             })
         }
     }
-}
-
-/// How long until memory is looked at again: soon after the start and near the limit, else once a second.
-fn next_pause(pause: Duration, resident: u64, limit: Option<u64>) -> Duration {
-    let near = limit.is_some_and(|limit| resident > limit / 2);
-    let longest = if near {
-        Duration::from_millis(200)
-    } else {
-        Duration::from_secs(1)
-    };
-    (pause * 3 / 2).min(longest)
 }
 
 #[cfg(test)]
@@ -527,18 +345,6 @@ mod tests {
                 signal: 11,
                 core_dumped: true
             })
-        );
-    }
-
-    #[test]
-    fn memory_is_watched_closely_near_the_limit() {
-        let second = Duration::from_secs(1);
-        assert_eq!(next_pause(second, 10, None), second);
-        assert_eq!(next_pause(second, 10, Some(100)), second);
-        assert_eq!(next_pause(second, 60, Some(100)), Duration::from_millis(200));
-        assert_eq!(
-            next_pause(Duration::from_millis(50), 10, Some(100)),
-            Duration::from_millis(75)
         );
     }
 }

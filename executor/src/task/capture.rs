@@ -5,6 +5,7 @@
 //! commit, used it and died before it could say so: its result stands, ours goes away, and the partition is
 //! committed exactly once (invariant A).
 
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ const COMMIT_TRIES: u32 = 6;
 /// How long removing what is not wanted may take; what stays is removed with the whole of `_temporary`.
 const DISCARD_LIMIT: Duration = Duration::from_secs(10);
 
-fn failed(path: &DfsPath, error: impl ToString) -> FailureCause {
+fn failed(path: &DfsPath, error: &dyn Display) -> FailureCause {
     FailureCause::OutputFailed {
         path: path.to_string(),
         message: error.to_string(),
@@ -88,14 +89,14 @@ impl Place {
         pipe: &mut PipeReader,
         written: &AtomicU64,
     ) -> Result<(), FailureCause> {
-        let fail = |error: DfsError| failed(&self.from, error);
+        let fail = |error: DfsError| failed(&self.from, &error);
         let mut writer = self.create(&self.from).await.map_err(fail)?;
         let mut buffer = BytesMut::new();
         loop {
             let read = pipe
                 .read(&mut buffer)
                 .await
-                .map_err(|error| failed(&self.from, error))?;
+                .map_err(|error| failed(&self.from, &error))?;
             if buffer.len() >= CHUNK / 2 || (read == 0 && !buffer.is_empty()) {
                 written.fetch_add(buffer.len() as u64, Ordering::Relaxed);
                 writer.write(buffer.split().freeze()).await.map_err(fail)?;
@@ -122,18 +123,18 @@ impl Place {
             self.fs
                 .mkdirs(&target, mode)
                 .await
-                .map_err(|error| failed(&target, error))?;
-            for (path, name) in entries(&source).map_err(|error| failed(&target, error))? {
+                .map_err(|error| failed(&target, &error))?;
+            for (path, name) in entries(&source).map_err(|error| failed(&target, &error))? {
                 let target = target.join(&name);
                 let kind = fs::symlink_metadata(&path)
-                    .map_err(|error| failed(&target, error))?
+                    .map_err(|error| failed(&target, &error))?
                     .file_type();
                 if kind.is_dir() {
                     open.push((path, target));
                 } else if kind.is_file() {
                     self.upload_file(&path, &target, written).await?;
                 } else {
-                    return Err(failed(&target, "only files and directories can be a result"));
+                    return Err(failed(&target, &"only files and directories can be a result"));
                 }
             }
         }
@@ -146,21 +147,27 @@ impl Place {
         target: &DfsPath,
         written: &AtomicU64,
     ) -> Result<(), FailureCause> {
-        let mut file = fs::File::open(source).map_err(|error| failed(target, error))?;
-        let mut writer = self.create(target).await.map_err(|error| failed(target, error))?;
+        let mut file = fs::File::open(source).map_err(|error| failed(target, &error))?;
+        let mut writer = self
+            .create(target)
+            .await
+            .map_err(|error| failed(target, &error))?;
         loop {
-            let chunk = read_chunk(&mut file).map_err(|error| failed(target, error))?;
+            let chunk = read_chunk(&mut file).map_err(|error| failed(target, &error))?;
             if chunk.is_empty() {
                 break;
             }
             written.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-            writer.write(chunk).await.map_err(|error| failed(target, error))?;
+            writer
+                .write(chunk)
+                .await
+                .map_err(|error| failed(target, &error))?;
         }
         writer
             .close()
             .await
             .map(drop)
-            .map_err(|error| failed(target, error))
+            .map_err(|error| failed(target, &error))
     }
 
     /// Gives the result its final name. Not to be interrupted lightly: the permission to commit is used up.
@@ -175,7 +182,7 @@ impl Place {
                     tracing::warn!(%error, to = %self.to, "a commit is tried again");
                     tokio::time::sleep(Backoff::FILE_SYSTEM.delay(attempt)).await;
                 }
-                Err(error) => return Err(failed(&self.to, error)),
+                Err(error) => return Err(failed(&self.to, &error)),
             }
         }
         self.discard().await;

@@ -11,7 +11,6 @@ use std::process::{Command, Stdio};
 use wire::id::{Epoch, TaskAttemptId};
 use wire::task::{Body, Capture, StageSpec, TaskSpec};
 
-use crate::guard::SESSION_VARIABLE;
 use crate::settings::{Environment, Settings};
 use crate::task::directory::Directory;
 
@@ -39,7 +38,7 @@ pub(crate) fn environment(
     task: &TaskSpec,
     directory: &Directory,
 ) -> Environment {
-    let ours = |name: &OsStr| name.to_string_lossy().starts_with("DRAWLOOM_") || name == SESSION_VARIABLE;
+    let ours = |name: &OsStr| name.to_string_lossy().starts_with("DRAWLOOM_");
     let inherited = settings.environment.iter().filter(|(name, _)| !ours(name));
     let mut environment: Environment = inherited
         .map(|(name, value)| (name.clone(), value.clone()))

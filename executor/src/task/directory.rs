@@ -1,4 +1,4 @@
-//! The private directory of an attempt: `work/<attempt>` in the container's directory.
+//! The private directory of an attempt: `drawloom-tasks/<attempt>` in the container's directory.
 //!
 //! It holds links to the localized files, `tmp` for temporary files, and what the attempt itself makes. It is the
 //! working directory of the command and goes away with the attempt.
@@ -12,7 +12,7 @@ use wire::id::TaskAttemptId;
 use wire::task::{Capture, StageSpec};
 
 /// The directory in the container's directory that holds those of attempts.
-const WORK: &str = "work";
+const WORK: &str = "drawloom-tasks";
 
 /// The id of an attempt as a part of a file name: `JOB.STAGE.STAGE_ATTEMPT-PARTITION.ATTEMPT`. HDFS allows no
 /// colon in a name, and a slash would be a directory.
@@ -144,7 +144,7 @@ mod tests {
         );
         assert!(directory.temporary().is_dir());
         let path = directory.path().to_owned();
-        assert_eq!(path, container.path().join("work/0.1.0-7.2"));
+        assert_eq!(path, container.path().join("drawloom-tasks/0.1.0-7.2"));
         drop(directory);
         assert!(!path.exists());
         assert!(container.path().join("dict.txt").exists());

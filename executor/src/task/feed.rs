@@ -1,5 +1,6 @@
 //! Input from the file system to a task: to its standard input, or into a local file.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -18,7 +19,7 @@ use wire::task::InputSlice;
 use crate::storage::Storage;
 use crate::task::stream::CHUNK;
 
-fn failed(uri: &str, message: impl ToString) -> FailureCause {
+fn failed(uri: &str, message: &dyn Display) -> FailureCause {
     FailureCause::InputFailed {
         uri: uri.to_owned(),
         message: message.to_string(),
@@ -35,22 +36,22 @@ fn contents(
         .map(move |slice| open(Arc::clone(&storage), slice))
         .buffered(2);
     opened
-        .map_ok(|(uri, bytes)| bytes.map_err(move |error| failed(&uri, error)))
+        .map_ok(|(uri, bytes)| bytes.map_err(move |error| failed(&uri, &error)))
         .try_flatten()
 }
 
 async fn open(storage: Arc<Storage>, slice: InputSlice) -> Result<(String, ByteStream), FailureCause> {
     let (fs, path) = storage
         .locate(&slice.uri)
-        .map_err(|error| failed(&slice.uri, error))?;
-    let reader = fs.open(&path).await.map_err(|error| failed(&slice.uri, error))?;
+        .map_err(|error| failed(&slice.uri, &error))?;
+    let reader = fs.open(&path).await.map_err(|error| failed(&slice.uri, &error))?;
     let end = slice.offset.saturating_add(slice.length);
     if reader.len() < end {
         let message = format!(
             "it had {end} bytes when the job was planned and has {} now",
             reader.len()
         );
-        return Err(failed(&slice.uri, message));
+        return Err(failed(&slice.uri, &message));
     }
     let bytes = if slice.cut_at_lines {
         LineSplitReader::new(reader, slice.offset, slice.length).into_stream()
@@ -90,7 +91,7 @@ pub(crate) async fn to_pipe(
     stdin: OwnedFd,
     fed: &AtomicU64,
 ) -> Result<(), FailureCause> {
-    let broken = |error: io::Error| failed("standard input", error);
+    let broken = |error: io::Error| failed("standard input", &error);
     let _ = rustix::pipe::fcntl_setpipe_size(&stdin, CHUNK);
     let mut pipe = pipe::Sender::from_owned_fd(stdin).map_err(broken)?;
     let mut contents = std::pin::pin!(contents(storage, inputs));
@@ -114,7 +115,7 @@ pub(crate) async fn to_file(
     path: &Path,
     fed: &AtomicU64,
 ) -> Result<(), FailureCause> {
-    let broken = |error: io::Error| failed(&path.display().to_string(), format!("no local copy: {error}"));
+    let broken = |error: io::Error| failed(&path.display().to_string(), &format!("no local copy: {error}"));
     let mut file = File::create(path).map_err(broken)?;
     let mut contents = std::pin::pin!(contents(storage, inputs));
     while let Some(chunk) = contents.try_next().await? {

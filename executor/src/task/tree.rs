@@ -3,7 +3,7 @@
 //! The executor is a child subreaper, so everything a task starts stays below it. A process belongs to a task when
 //! its parent does, when it is in the process group or session of the task's first process, when it carries the
 //! task's id in its environment, when it works in the task's directory, or when it was once seen to belong. A
-//! process that hid all of that before anybody looked is ended when the executor is idle or ends.
+//! process that hid all of that before anybody looked is ended when no task runs, at the latest with the executor.
 
 use std::collections::BTreeSet;
 use std::fs;

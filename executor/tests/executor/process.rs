@@ -233,3 +233,41 @@ async fn heartbeats_arrive_while_tasks_use_every_core() {
     })
     .await;
 }
+
+/// Prints figures; `cargo test -p drawloom-executor --test executor -- --ignored --nocapture measure`.
+#[tokio::test]
+#[ignore = "a measurement, not a check"]
+async fn measure_start_and_memory() {
+    for _ in 0..5 {
+        let mut container = Container::prepare().await;
+        let before = std::time::Instant::now();
+        container.start(&[]);
+        let mut peer = container.welcome().await;
+        let registered = before.elapsed();
+        let heartbeat = peer
+            .until(|message| match message {
+                ExecutorMessage::Heartbeat(heartbeat) if heartbeat.sequence == 5 => Some(heartbeat.clone()),
+                _ => None,
+            })
+            .await;
+        let figure = |pid: i32, name: &str| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let line = status
+                .lines()
+                .find(|line| line.starts_with(name))
+                .unwrap_or_default();
+            line.split_ascii_whitespace()
+                .nth(1)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let executor = i32::try_from(peer.hello().pid).unwrap();
+        println!(
+            "registered after {registered:?}; executor {} KiB resident ({} anonymous), {} virtual; guard {} KiB",
+            heartbeat.resident >> 10,
+            figure(executor, "RssAnon"),
+            figure(executor, "VmSize"),
+            figure(container.guard_pid(), "VmRSS")
+        );
+    }
+}

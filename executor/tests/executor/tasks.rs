@@ -1,6 +1,8 @@
 //! Tasks in a real executor process: input, result, commit, failures, limits.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::{Container, eventually, id, is_alive, shell, task, whole};
@@ -45,7 +47,7 @@ async fn input_goes_in_and_the_result_is_committed() {
     assert_eq!(container.read("out/part-00000"), "c\nb\na\n2\n");
     assert_eq!(output_files(&container), ["part-00000"]);
     assert_eq!((report.metrics.input_bytes, report.metrics.output_bytes), (6, 8));
-    assert!(!container.path("work/0.0.0-0.0").exists());
+    assert!(!container.path("drawloom-tasks/0.0.0-0.0").exists());
 }
 
 #[tokio::test]
@@ -257,7 +259,7 @@ async fn an_input_that_is_not_there_or_too_short_fails_the_task() {
 async fn a_task_above_its_timeout_is_ended_with_all_its_processes() {
     let (container, mut peer) = Container::serving().await;
     let script = format!("sleep 1000 & echo $! > {}; wait", container.path("pid").display());
-    let limit = Duration::from_secs(1);
+    let limit = Duration::from_secs(2);
     let failure = peer
         .fail(
             StageSpec {
@@ -402,4 +404,61 @@ async fn usage_is_measured() {
         "{metrics:?}"
     );
     assert_eq!(metrics.stderr_bytes, 5);
+}
+
+#[tokio::test]
+async fn a_process_that_hid_well_is_ended_when_no_task_runs() {
+    let (container, mut peer) = Container::serving().await;
+    let file = container.path("pid").display().to_string();
+    let script = format!(
+        "(cd /; env -i setsid /bin/sh -c '(exec sleep 1000) </dev/null >/dev/null 2>&1 & echo $! > {file}'); \
+         until [ -s {file} ]; do sleep 0.01; done"
+    );
+    peer.run(shell(&script), Vec::new()).await.outcome.unwrap();
+    let pid: i32 = container.read("pid").trim().parse().unwrap();
+    eventually("its end", || (!is_alive(pid)).then_some(()));
+}
+
+#[tokio::test]
+async fn a_task_gets_nothing_but_its_three_streams_and_usual_signals() {
+    let (container, mut peer) = Container::serving().await;
+    let stage = StageSpec {
+        body: Body::Argv(vec!["ls".to_owned(), "/proc/self/fd".to_owned()]),
+        ..to_output(&container, "")
+    };
+    peer.run(stage, Vec::new()).await.outcome.unwrap();
+    // What this process lets through is not the executor's doing.
+    let here = Command::new("ls").arg("/proc/self/fd").output().unwrap();
+    assert_eq!(
+        container.read("out/part-00000"),
+        String::from_utf8(here.stdout).unwrap()
+    );
+    peer.send(GatewayMessage::Acknowledge { sequences: vec![1] })
+        .await;
+    fs::remove_dir_all(container.path("out")).unwrap();
+    let script = r"yes | head -n 1; sed -n 's/^Sig\(Ign\|Blk\):.*\(....\)$/\1 \2/p' /proc/self/status";
+    peer.run(to_output(&container, script), Vec::new())
+        .await
+        .outcome
+        .unwrap();
+    assert_eq!(container.read("out/part-00000"), "y\nBlk 0000\nIgn 0000\n");
+}
+
+#[tokio::test]
+async fn a_localized_script_is_run_by_its_name() {
+    let (container, mut peer) = Container::serving().await;
+    fs::write(
+        container.path("count.sh"),
+        "#!/bin/sh\necho $0 $1 $(cat dict.txt)\n",
+    )
+    .unwrap();
+    fs::set_permissions(container.path("count.sh"), PermissionsExt::from_mode(0o500)).unwrap();
+    fs::write(container.path("dict.txt"), "words").unwrap();
+    let stage = StageSpec {
+        body: Body::Argv(vec!["./count.sh".to_owned(), "a b".to_owned()]),
+        files: vec!["count.sh".to_owned(), "dict.txt".to_owned()],
+        ..to_output(&container, "")
+    };
+    peer.run(stage, Vec::new()).await.outcome.unwrap();
+    assert_eq!(container.read("out/part-00000"), "./count.sh a b words\n");
 }

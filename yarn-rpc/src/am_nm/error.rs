@@ -39,7 +39,7 @@ pub enum NmError {
         /// Which.
         node: NodeId,
         /// Why.
-        source: RpcError,
+        source: Box<RpcError>,
     },
 }
 
@@ -88,9 +88,9 @@ impl NmError {
     pub(crate) fn from_rpc(node: &NodeId, error: RpcError) -> Self {
         match error {
             RpcError::Remote(exception) | RpcError::Refused { exception, .. } => Self::classify(exception),
-            source => Self::Rpc {
+            error => Self::Rpc {
                 node: node.clone(),
-                source,
+                source: Box::new(error),
             },
         }
     }

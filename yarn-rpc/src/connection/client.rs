@@ -6,8 +6,8 @@ use super::wrapping::Wrapping;
 use super::{Auth, CallId, ConnectionError, Protocol, ProtocolError, request};
 use crate::error::RemoteException;
 use crate::proto::common::{RpcResponseHeaderProto, RpcSaslProto, rpc_response_header_proto::RpcStatusProto};
+use bytes::Bytes;
 use hadoop::sasl::Qop;
-use prost::bytes::Bytes;
 use std::collections::{BTreeSet, VecDeque};
 
 /// Why a call has no response message.
@@ -59,7 +59,7 @@ pub struct ClientConnection {
 
 enum Phase {
     Negotiating(Negotiation),
-    Open(Option<Wrapping>),
+    Open(Option<Box<Wrapping>>),
     Over(ConnectionError),
 }
 
@@ -176,7 +176,7 @@ impl ClientConnection {
     }
 
     /// Authentication is complete: context first, then what was held back.
-    fn open(&mut self, qop: Qop, wrapping: Option<Wrapping>) {
+    fn open(&mut self, qop: Qop, wrapping: Option<Box<Wrapping>>) {
         self.phase = Phase::Open(wrapping);
         self.events.push_back(ClientEvent::Ready { qop });
         let context = request::context(&self.client_id, self.protocol, self.auth.user());
@@ -232,7 +232,10 @@ impl ClientConnection {
             }
             Step::Done(established) => {
                 self.auth.forget_user();
-                self.open(established.qop, established.layer.map(Wrapping::new));
+                self.open(
+                    established.qop,
+                    established.layer.map(|layer| Box::new(Wrapping::new(layer))),
+                );
             }
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! Frames: a length, then messages that each carry their own length.
 
 use super::ProtocolError;
+use bytes::{Buf, Bytes, BytesMut};
 use prost::Message;
-use prost::bytes::{Buf, Bytes, BytesMut};
 
 /// The longest frame either side accepts, in bytes: Hadoop's default for requests (`ipc.maximum.data.length`) and
 /// responses (`ipc.maximum.response.length`).

@@ -70,7 +70,7 @@ pub(super) enum Step {
     /// Sends this and waits for the next message.
     Send(RpcSaslProto),
     /// Authenticated by token.
-    Done(Established),
+    Done(Box<Established>),
     /// The server wants no proof; sends this first, if anything.
     Simple(Option<RpcSaslProto>),
 }
@@ -78,9 +78,9 @@ pub(super) enum Step {
 /// Negotiation from the client's first message to the server's last.
 pub(super) enum Negotiation {
     AwaitingOffer,
-    AwaitingProof(AwaitingProof),
+    AwaitingProof(Box<AwaitingProof>),
     /// The proof came early, in a challenge; only the server's word that all is well is missing.
-    AwaitingSuccess(Established),
+    AwaitingSuccess(Box<Established>),
     Over,
 }
 
@@ -93,14 +93,14 @@ impl Negotiation {
     pub(super) fn handle(&mut self, message: RpcSaslProto, auth: &Auth) -> Result<Step, ProtocolError> {
         let state = SaslState::try_from(message.state).map_err(|_| ProtocolError::Malformed("SASL state"))?;
         match (std::mem::replace(self, Self::Over), state) {
-            (Self::AwaitingOffer, SaslState::Negotiate) => self.choose(message.auths, auth),
+            (Self::AwaitingOffer, SaslState::Negotiate) => self.choose(&message.auths, auth),
             // A server that authenticates nobody.
             (Self::AwaitingOffer, SaslState::Success) => simple(auth, None, &[]),
-            (Self::AwaitingProof(proof), SaslState::Success) => {
-                Ok(Step::Done(proof.verify(&message.token.unwrap_or_default())?))
-            }
+            (Self::AwaitingProof(proof), SaslState::Success) => Ok(Step::Done(Box::new(
+                proof.verify(&message.token.unwrap_or_default())?,
+            ))),
             (Self::AwaitingProof(proof), SaslState::Challenge) => {
-                *self = Self::AwaitingSuccess(proof.verify(&message.token.unwrap_or_default())?);
+                *self = Self::AwaitingSuccess(Box::new(proof.verify(&message.token.unwrap_or_default())?));
                 Ok(Step::Send(self::message(SaslState::Response, Some(Vec::new()))))
             }
             (Self::AwaitingSuccess(established), SaslState::Success) => Ok(Step::Done(established)),
@@ -108,13 +108,13 @@ impl Negotiation {
         }
     }
 
-    fn choose(&mut self, offers: Vec<SaslAuth>, auth: &Auth) -> Result<Step, ProtocolError> {
+    fn choose(&mut self, offers: &[SaslAuth], auth: &Auth) -> Result<Step, ProtocolError> {
         let digest = |offer: &&SaslAuth| offer.method == "TOKEN" && offer.mechanism == "DIGEST-MD5";
         match (&auth.token, offers.iter().find(digest)) {
             (Some(token), Some(offer)) => self.initiate(token, offer.clone()),
             _ => {
                 let chosen = offers.iter().find(|offer| offer.method == "SIMPLE").cloned();
-                simple(auth, chosen, &offers)
+                simple(auth, chosen, offers)
             }
         }
     }
@@ -129,7 +129,7 @@ impl Negotiation {
         )
         .for_service(protocol, server);
         let (response, proof) = client.respond(&challenge)?;
-        *self = Self::AwaitingProof(proof);
+        *self = Self::AwaitingProof(Box::new(proof));
         Ok(Step::Send(RpcSaslProto {
             auths: vec![offer],
             ..message(SaslState::Initiate, Some(response.into_bytes()))

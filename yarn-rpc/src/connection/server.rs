@@ -1,24 +1,20 @@
 //! The side that answers: for test clusters and in-process tests.
 
 use super::frame::{self, FrameBuffer};
+use super::refusal::{ACCESS_CONTROL, Fatal, INVALID_TOKEN, SASL_EXCEPTION};
 use super::request::{AUTH_NONE, AUTH_SASL, MAGIC};
 use super::wrapping::Wrapping;
-use super::{CallId, ConnectionError, ProtocolError};
+use super::{CallId, ConnectionError};
 use crate::proto::common::{
     IpcConnectionContextProto, RequestHeaderProto, RpcRequestHeaderProto, RpcResponseHeaderProto,
     RpcSaslProto,
     rpc_response_header_proto::{RpcErrorCodeProto, RpcStatusProto},
     rpc_sasl_proto::{SaslAuth, SaslState},
 };
+use bytes::Bytes;
 use hadoop::sasl::Qop;
 use hadoop::sasl::digest::Server;
-use prost::bytes::Bytes;
 use std::collections::VecDeque;
-
-const ACCESS_CONTROL: &str = "org.apache.hadoop.security.AccessControlException";
-const INVALID_TOKEN: &str = "org.apache.hadoop.security.token.SecretManager$InvalidToken";
-const SASL_EXCEPTION: &str = "javax.security.sasl.SaslException";
-const SERVER_EXCEPTION: &str = "org.apache.hadoop.ipc.RpcServerException";
 
 /// Knows the passwords of tokens.
 pub trait Secrets {
@@ -117,47 +113,6 @@ enum Phase {
     Over,
 }
 
-/// A refusal that ends the connection, as the client gets to see it.
-struct Fatal {
-    call: CallId,
-    code: RpcErrorCodeProto,
-    class: &'static str,
-    message: String,
-}
-
-impl Fatal {
-    fn unauthorized(call: CallId, class: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            call,
-            code: RpcErrorCodeProto::FatalUnauthorized,
-            class,
-            message: message.into(),
-        }
-    }
-
-    fn bad_header(call: CallId, message: &str) -> Self {
-        let code = RpcErrorCodeProto::FatalInvalidRpcHeader;
-        Self {
-            call,
-            code,
-            class: SERVER_EXCEPTION,
-            message: message.to_owned(),
-        }
-    }
-}
-
-impl From<ProtocolError> for Fatal {
-    fn from(error: ProtocolError) -> Self {
-        let code = RpcErrorCodeProto::FatalDeserializingRequest;
-        Self {
-            call: CallId(-2),
-            code,
-            class: SERVER_EXCEPTION,
-            message: error.to_string(),
-        }
-    }
-}
-
 impl ServerConnection {
     /// A connection of which nothing has come yet.
     pub fn new(settings: ServerSettings) -> Self {
@@ -180,7 +135,7 @@ impl ServerConnection {
         }
         self.input.push(bytes);
         if let Err(fatal) = self.work_off(secrets) {
-            self.refuse(fatal);
+            self.refuse(&fatal);
         }
     }
 
@@ -227,7 +182,7 @@ impl ServerConnection {
 
     /// Ends the connection with an exception.
     pub fn respond_fatal(&mut self, call: CallId, class: &'static str, message: &str) {
-        self.refuse(Fatal::unauthorized(call, class, message));
+        self.refuse(&Fatal::unauthorized(call, class, message));
     }
 
     fn header(&self, call: CallId, status: RpcStatusProto) -> RpcResponseHeaderProto {
@@ -261,7 +216,7 @@ impl ServerConnection {
         self.output.extend(frame::encode(&[&header, message], None));
     }
 
-    fn refuse(&mut self, fatal: Fatal) {
+    fn refuse(&mut self, fatal: &Fatal) {
         let header = RpcResponseHeaderProto {
             exception_class_name: Some(fatal.class.to_owned()),
             error_msg: Some(fatal.message.clone()),

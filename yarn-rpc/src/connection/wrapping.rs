@@ -3,8 +3,8 @@
 use super::ProtocolError;
 use super::frame::FrameBuffer;
 use crate::proto::common::{RpcSaslProto, rpc_sasl_proto::SaslState};
+use bytes::Bytes;
 use hadoop::sasl::digest::SecurityLayer;
-use prost::bytes::Bytes;
 
 /// Java peers announce buffers of 64 KiB; a wrapped message with its overhead stays below that.
 const MAX_WRAPPED: usize = 65_510;

@@ -15,8 +15,16 @@ type Effects = Vec<SessionEffect>;
 
 impl SessionMachine {
     /// An answered heartbeat.
-    pub(super) fn allocated(&mut self, now: Duration, response: pb::AllocateResponseProto, effects: &mut Effects) {
-        match response.a_m_command.and_then(|command| pb::AmCommandProto::try_from(command).ok()) {
+    pub(super) fn allocated(
+        &mut self,
+        now: Duration,
+        response: &pb::AllocateResponseProto,
+        effects: &mut Effects,
+    ) {
+        match response
+            .a_m_command
+            .and_then(|command| pb::AmCommandProto::try_from(command).ok())
+        {
             Some(pb::AmCommandProto::AmResync) => return self.forgotten(now),
             Some(pb::AmCommandProto::AmShutdown) => {
                 let reason = "the ResourceManager commands this attempt to shut down".to_owned();
@@ -28,13 +36,16 @@ impl SessionMachine {
         if let Some(token) = &response.am_rm_token {
             effects.push(SessionEffect::UseToken(token.into()));
         }
-        response.nm_tokens.iter().for_each(|token| store_token(token, effects));
-        self.recovered(&response, effects);
-        let ended = self.completed(&response, effects);
-        let granted = self.granted(&response, effects);
-        self.nodes(&response, effects);
-        preemption(&response, effects);
-        self.headroom(&response, effects);
+        response
+            .nm_tokens
+            .iter()
+            .for_each(|token| store_token(token, effects));
+        self.recovered(response, effects);
+        let ended = self.completed(response, effects);
+        let granted = self.granted(response, effects);
+        self.nodes(response, effects);
+        preemption(response, effects);
+        self.headroom(response, effects);
         if !self.asks.has_dirty() {
             self.ask_limit = usize::MAX;
         }
@@ -85,7 +96,10 @@ impl SessionMachine {
         let nodes = u32::try_from(response.num_cluster_nodes()).unwrap_or(0);
         let now = (Resource::from(limit), nodes);
         if self.headroom.as_ref() != Some(&now) {
-            let event = SessionEvent::Headroom { available: now.0.clone(), cluster_nodes: nodes };
+            let event = SessionEvent::Headroom {
+                available: now.0.clone(),
+                cluster_nodes: nodes,
+            };
             effects.push(SessionEffect::Emit(event));
             self.headroom = Some(now);
         }
@@ -106,7 +120,13 @@ impl SessionMachine {
     }
 
     /// A call without an answer.
-    pub(super) fn failed(&mut self, now: Duration, request: Request, error: &RpcError, effects: &mut Effects) {
+    pub(super) fn failed(
+        &mut self,
+        now: Duration,
+        request: Request,
+        error: &RpcError,
+        effects: &mut Effects,
+    ) {
         let Some(exception) = error.exception() else {
             let maybe_executed = !matches!(error, RpcError::Connect { .. } | RpcError::NoAddress(_));
             self.finish_attempted |= maybe_executed && matches!(request.call, SessionCall::Finish(_));
@@ -124,8 +144,12 @@ impl SessionMachine {
                 self.put_back(request.carried);
                 self.forgotten(now);
             }
-            RemoteKind::ApplicationAttemptNotFound | RemoteKind::InvalidToken => self.superseded(exception, effects),
-            RemoteKind::InvalidApplicationMasterRequest => self.unfit(now, request, exception, error, effects),
+            RemoteKind::ApplicationAttemptNotFound | RemoteKind::InvalidToken => {
+                self.superseded(exception, effects);
+            }
+            RemoteKind::InvalidApplicationMasterRequest => {
+                self.unfit(now, request, exception, error, effects);
+            }
             RemoteKind::InvalidResourceRequest => self.bad_ask(now, request, exception, effects),
             RemoteKind::InvalidBlacklistRequest => self.bad_blacklist(now, request, exception, effects),
             RemoteKind::InvalidContainerRelease => self.bad_release(now, request, exception, effects),
@@ -134,13 +158,20 @@ impl SessionMachine {
     }
 
     fn superseded(&mut self, exception: &RemoteException, effects: &mut Effects) {
-        self.end(SessionEvent::Superseded { reason: exception.to_string() }, effects);
+        self.end(
+            SessionEvent::Superseded {
+                reason: exception.to_string(),
+            },
+            effects,
+        );
     }
 
     /// Whether an earlier `finishApplicationMaster`, whose answer was lost or "not yet", has succeeded meanwhile.
     fn is_done(&self, request: &Request, exception: &RemoteException) -> bool {
         let gone = match exception.kind {
-            RemoteKind::ApplicationAttemptNotFound | RemoteKind::InvalidToken | RemoteKind::NullPointer => true,
+            RemoteKind::ApplicationAttemptNotFound | RemoteKind::InvalidToken | RemoteKind::NullPointer => {
+                true
+            }
             RemoteKind::InvalidApplicationMasterRequest => is_not_in_cache(exception),
             _ => false,
         };
@@ -152,7 +183,10 @@ impl SessionMachine {
     /// A heartbeat must be repeated as it was: if the lost one had arrived, the ResourceManager answers from memory
     /// and does not look at the request.
     fn try_again(&mut self, now: Duration, request: Request, error: &RpcError, effects: &mut Effects) {
-        let event = SessionEvent::CallFailed { method: request.call.method(), message: error.chain() };
+        let event = SessionEvent::CallFailed {
+            method: request.call.method(),
+            message: error.chain(),
+        };
         effects.push(SessionEffect::Emit(event));
         self.back_off(now);
         let obsolete = self.phase == Phase::Finishing && matches!(request.call, SessionCall::Allocate(_));
@@ -191,18 +225,30 @@ impl SessionMachine {
     }
 
     fn complain(&self, call: &SessionCall, exception: &RemoteException, effects: &mut Effects) {
-        let event = SessionEvent::CallFailed { method: call.method(), message: exception.to_string() };
+        let event = SessionEvent::CallFailed {
+            method: call.method(),
+            message: exception.to_string(),
+        };
         effects.push(SessionEffect::Emit(event));
     }
 
     /// One of the asks is refused, and with it the whole request. If it carried several, they go one by one until
     /// the bad one is alone.
-    fn bad_ask(&mut self, now: Duration, mut request: Request, exception: &RemoteException, effects: &mut Effects) {
+    fn bad_ask(
+        &mut self,
+        now: Duration,
+        mut request: Request,
+        exception: &RemoteException,
+        effects: &mut Effects,
+    ) {
         if request.carried.asks.len() == 1
             && let Some(ask) = request.carried.asks.pop()
         {
             self.asks.forget(&ask.key);
-            let event = SessionEvent::AskRefused { key: ask.key, message: exception.message.clone() };
+            let event = SessionEvent::AskRefused {
+                key: ask.key,
+                message: exception.message.clone(),
+            };
             effects.push(SessionEffect::Emit(event));
         } else {
             self.ask_limit = 1;
@@ -211,19 +257,42 @@ impl SessionMachine {
         self.at_once(now);
     }
 
-    fn bad_blacklist(&mut self, now: Duration, mut request: Request, exception: &RemoteException, effects: &mut Effects) {
-        let names = request.carried.blacklist.take().map(|changes| changes.blacklist_additions).unwrap_or_default();
+    fn bad_blacklist(
+        &mut self,
+        now: Duration,
+        mut request: Request,
+        exception: &RemoteException,
+        effects: &mut Effects,
+    ) {
+        let names = request
+            .carried
+            .blacklist
+            .take()
+            .map(|changes| changes.blacklist_additions)
+            .unwrap_or_default();
         self.blacklist.forget(&names);
-        let event = SessionEvent::BlacklistRefused { names, message: exception.message.clone() };
+        let event = SessionEvent::BlacklistRefused {
+            names,
+            message: exception.message.clone(),
+        };
         effects.push(SessionEffect::Emit(event));
         self.put_back(request.carried);
         self.back_off(now);
     }
 
-    fn bad_release(&mut self, now: Duration, mut request: Request, exception: &RemoteException, effects: &mut Effects) {
+    fn bad_release(
+        &mut self,
+        now: Duration,
+        mut request: Request,
+        exception: &RemoteException,
+        effects: &mut Effects,
+    ) {
         let containers = std::mem::take(&mut request.carried.releases);
         self.book.forget_releases(&containers);
-        let event = SessionEvent::ReleaseRefused { containers, message: exception.message.clone() };
+        let event = SessionEvent::ReleaseRefused {
+            containers,
+            message: exception.message.clone(),
+        };
         effects.push(SessionEffect::Emit(event));
         self.put_back(request.carried);
         self.back_off(now);
@@ -244,12 +313,25 @@ fn expected_response_id(message: &str) -> Option<i32> {
 fn preemption(response: &pb::AllocateResponseProto, effects: &mut Effects) {
     let Some(message) = &response.preempt else { return };
     let ids = |list: &[pb::PreemptionContainerProto]| -> Vec<ContainerId> {
-        list.iter().filter_map(|entry| entry.id.as_ref()?.try_into().ok()).collect()
+        list.iter()
+            .filter_map(|entry| entry.id.as_ref()?.try_into().ok())
+            .collect()
     };
-    let strict = message.strict_contract.as_ref().map(|contract| ids(&contract.container)).unwrap_or_default();
-    let negotiable = message.contract.as_ref().map(|contract| ids(&contract.container)).unwrap_or_default();
+    let strict = message
+        .strict_contract
+        .as_ref()
+        .map(|contract| ids(&contract.container))
+        .unwrap_or_default();
+    let negotiable = message
+        .contract
+        .as_ref()
+        .map(|contract| ids(&contract.container))
+        .unwrap_or_default();
     if !(strict.is_empty() && negotiable.is_empty()) {
-        effects.push(SessionEffect::Emit(SessionEvent::Preemption { strict, negotiable }));
+        effects.push(SessionEffect::Emit(SessionEvent::Preemption {
+            strict,
+            negotiable,
+        }));
     }
 }
 
@@ -274,7 +356,10 @@ where
         match T::try_from(element) {
             Ok(value) => values.push(value),
             Err(error) => {
-                let event = SessionEvent::CallFailed { method: "allocate", message: error.to_string() };
+                let event = SessionEvent::CallFailed {
+                    method: "allocate",
+                    message: error.to_string(),
+                };
                 effects.push(SessionEffect::Emit(event));
             }
         }

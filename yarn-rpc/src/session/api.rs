@@ -6,6 +6,7 @@ use crate::records::{
 use hadoop::ids::ContainerId;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 /// What the ResourceManager keeps one count for.
 ///
@@ -110,6 +111,13 @@ pub enum SessionCommand {
     },
     /// Progress in 0.0..=1.0, shown by the ResourceManager.
     Progress(f32),
+    /// Changes the intervals between heartbeats, from the next one on.
+    SetIntervals {
+        /// [`Pacing::pending`](super::Pacing::pending).
+        pending: Duration,
+        /// [`Pacing::idle`](super::Pacing::idle).
+        idle: Duration,
+    },
     /// A new tracking URL, used by the ResourceManager's proxy at once.
     TrackingUrl(String),
     /// Heartbeat soon, and at the fast pace again.

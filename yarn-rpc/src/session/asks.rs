@@ -47,7 +47,12 @@ impl AskTable {
         while self.log.front().is_some_and(|change| change.seq <= as_of) {
             self.log.pop_front();
         }
-        let later: i64 = self.log.iter().filter(|change| change.key == ask.key).map(|change| change.delta).sum();
+        let later: i64 = self
+            .log
+            .iter()
+            .filter(|change| change.key == ask.key)
+            .map(|change| change.delta)
+            .sum();
         let count = (i64::from(ask.count) + later).clamp(0, i64::from(i32::MAX));
         ask.count = u32::try_from(count).expect("clamped to what i32 holds");
         match self.entries.get(&ask.key) {
@@ -80,11 +85,21 @@ impl AskTable {
         let mut satisfied = Vec::new();
         for name in self.names_of(container) {
             let key = AskKey::named(container.priority, container.allocation_request_id, &name);
-            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            let Some(entry) = self.entries.get_mut(&key) else {
+                continue;
+            };
             if entry.ask.count > 0 {
                 entry.ask.count -= 1;
-                satisfied.push(Ask { count: 1, ..entry.ask.clone() });
-                self.log.push_back(Change { seq: self.seq, container: container.id, key, delta: -1 });
+                satisfied.push(Ask {
+                    count: 1,
+                    ..entry.ask.clone()
+                });
+                self.log.push_back(Change {
+                    seq: self.seq,
+                    container: container.id,
+                    key,
+                    delta: -1,
+                });
             }
         }
         self.entries.retain(|_, entry| entry.dirty || entry.ask.count > 0);
@@ -95,16 +110,25 @@ impl AskTable {
     pub(super) fn taken_back(&mut self, container: ContainerId, satisfied: Satisfied) {
         for ask in satisfied {
             let key = ask.key.clone();
-            let entry = self.entries.entry(key.clone()).or_insert(Entry { ask: Ask { count: 0, ..ask }, dirty: true });
+            let entry = self.entries.entry(key.clone()).or_insert(Entry {
+                ask: Ask { count: 0, ..ask },
+                dirty: true,
+            });
             entry.ask.count += 1;
             entry.dirty = true;
-            self.log.push_back(Change { seq: self.seq, container, key, delta: 1 });
+            self.log.push_back(Change {
+                seq: self.seq,
+                container,
+                key,
+                delta: 1,
+            });
         }
     }
 
     /// The owner has given the container up by itself: its next counts take that into account already.
     pub(super) fn given_up(&mut self, container: ContainerId) {
-        self.log.retain(|change| change.container != container || change.delta < 0);
+        self.log
+            .retain(|change| change.container != container || change.delta < 0);
     }
 
     /// Names under which the container may have been asked for, in the order node, rack, anywhere.
@@ -145,7 +169,10 @@ impl AskTable {
     /// Asks that were taken and not heard, unless they have changed since.
     pub(super) fn put_back(&mut self, asks: Vec<Ask>) {
         for ask in asks {
-            let entry = self.entries.entry(ask.key.clone()).or_insert(Entry { ask, dirty: true });
+            let entry = self
+                .entries
+                .entry(ask.key.clone())
+                .or_insert(Entry { ask, dirty: true });
             entry.dirty = true;
         }
     }
@@ -170,7 +197,9 @@ impl From<&Ask> for pb::ResourceRequestProto {
     fn from(ask: &Ask) -> Self {
         let priority = i32::try_from(ask.key.priority.0).unwrap_or(i32::MAX);
         Self {
-            priority: Some(pb::PriorityProto { priority: Some(priority) }),
+            priority: Some(pb::PriorityProto {
+                priority: Some(priority),
+            }),
             resource_name: Some(ask.key.resource_name.clone()),
             capability: Some((&ask.capability).into()),
             num_containers: Some(i32::try_from(ask.count).unwrap_or(i32::MAX)),

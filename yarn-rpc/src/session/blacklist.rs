@@ -44,8 +44,18 @@ impl Blacklist {
     /// Changes that were taken and not heard, unless they have been undone since.
     pub(super) fn put_back(&mut self, request: ResourceBlacklistRequestProto) {
         let names = &self.names;
-        self.add.extend(request.blacklist_additions.into_iter().filter(|name| names.contains(name)));
-        self.remove.extend(request.blacklist_removals.into_iter().filter(|name| !names.contains(name)));
+        self.add.extend(
+            request
+                .blacklist_additions
+                .into_iter()
+                .filter(|name| names.contains(name)),
+        );
+        self.remove.extend(
+            request
+                .blacklist_removals
+                .into_iter()
+                .filter(|name| !names.contains(name)),
+        );
     }
 
     /// Additions that were refused.

@@ -78,7 +78,10 @@ impl ContainerBook {
 
     /// The releases to send. Those of unknown containers are sent and forgotten, as no end will be reported.
     pub(super) fn take_releases(&mut self) -> Vec<ContainerId> {
-        let to_send = self.releases.iter().filter(|(_, state)| **state == ReleaseState::ToSend);
+        let to_send = self
+            .releases
+            .iter()
+            .filter(|(_, state)| **state == ReleaseState::ToSend);
         let taken: Vec<ContainerId> = to_send.map(|(id, _)| *id).collect();
         for id in &taken {
             if self.live.contains_key(id) {
@@ -124,7 +127,9 @@ impl ContainerBook {
             }
         });
         self.releases.retain(|id, _| !void.contains_key(id));
-        self.releases.values_mut().for_each(|state| *state = ReleaseState::ToSend);
+        self.releases
+            .values_mut()
+            .for_each(|state| *state = ReleaseState::ToSend);
         void
     }
 }
@@ -144,7 +149,10 @@ mod tests {
         for n in 0..ENDED_REMEMBERED as u64 + 10 {
             assert!(book.ended(id(n)));
         }
-        assert_eq!((book.ended.len(), book.ended_order.len()), (ENDED_REMEMBERED, ENDED_REMEMBERED));
+        assert_eq!(
+            (book.ended.len(), book.ended_order.len()),
+            (ENDED_REMEMBERED, ENDED_REMEMBERED)
+        );
         assert!(!book.ended(id(ENDED_REMEMBERED as u64)));
     }
 

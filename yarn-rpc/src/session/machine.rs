@@ -38,9 +38,9 @@ pub enum SessionInput {
 #[derive(Debug)]
 pub enum SessionAnswer {
     /// To [`SessionCall::Register`].
-    Registered(pb::RegisterApplicationMasterResponseProto),
+    Registered(Box<pb::RegisterApplicationMasterResponseProto>),
     /// To [`SessionCall::Allocate`].
-    Allocated(pb::AllocateResponseProto),
+    Allocated(Box<pb::AllocateResponseProto>),
     /// To [`SessionCall::Finish`].
     Finished(pb::FinishApplicationMasterResponseProto),
     /// To any of them.
@@ -70,6 +70,8 @@ pub struct SessionMachine {
     pub(super) book: ContainerBook,
     pub(super) blacklist: Blacklist,
     pub(super) progress: f32,
+    /// What the ResourceManager has heard.
+    progress_told: f32,
     /// A URL the ResourceManager has not heard of.
     pub(super) new_tracking_url: Option<String>,
     pub(super) response_id: i32,
@@ -125,6 +127,7 @@ impl SessionMachine {
             book: ContainerBook::default(),
             blacklist: Blacklist::default(),
             progress: 0.0,
+            progress_told: 0.0,
             new_tracking_url: None,
             response_id: 0,
             request: None,
@@ -178,7 +181,12 @@ impl SessionMachine {
             }
             SessionCommand::Blacklist { add, remove } => self.blacklist.change(add, remove),
             SessionCommand::Progress(progress) => {
-                self.progress = if progress.is_finite() { progress.clamp(0.0, 1.0) } else { self.progress };
+                self.set_progress(progress);
+                false
+            }
+            SessionCommand::SetIntervals { pending, idle } => {
+                self.pacing.pending = pending;
+                self.pacing.idle = idle.max(pending);
                 false
             }
             SessionCommand::TrackingUrl(url) => {
@@ -187,14 +195,41 @@ impl SessionMachine {
                 true
             }
             SessionCommand::Nudge => true,
-            SessionCommand::Unregister { status, diagnostics, tracking_url } => {
-                self.unregister(now, Verdict { status, diagnostics, tracking_url });
+            SessionCommand::Unregister {
+                status,
+                diagnostics,
+                tracking_url,
+            } => {
+                self.unregister(
+                    now,
+                    Verdict {
+                        status,
+                        diagnostics,
+                        tracking_url,
+                    },
+                );
                 false
             }
         };
         if urgent {
             self.hurry(now);
         }
+    }
+
+    /// Progress alone hurries nobody, but it should not be old news either.
+    fn set_progress(&mut self, progress: f32) {
+        if progress.is_finite() {
+            self.progress = progress.clamp(0.0, 1.0);
+        }
+        let waits = self.phase == Phase::Active && !self.in_flight && self.request.is_none();
+        if let Some(sent) = self.last_sent.filter(|_| waits && self.has_made_progress()) {
+            let soon = sent + self.pacing.progress;
+            self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
+        }
+    }
+
+    fn has_made_progress(&self) -> bool {
+        self.progress != self.progress_told
     }
 
     fn unregister(&mut self, now: Duration, verdict: Verdict) {
@@ -215,7 +250,9 @@ impl SessionMachine {
         if self.phase != Phase::Active || self.request.is_some() {
             return;
         }
-        let allowed = self.last_sent.map_or(now, |sent| now.max(sent + self.pacing.pending));
+        let allowed = self
+            .last_sent
+            .map_or(now, |sent| now.max(sent + self.pacing.pending));
         self.due = Some(self.due.map_or(allowed, |due| due.min(allowed)));
     }
 
@@ -225,7 +262,10 @@ impl SessionMachine {
         }
         let request = match self.request.take() {
             Some(request) => request,
-            None => self.compose(),
+            None => {
+                self.progress_told = self.progress;
+                self.compose()
+            }
         };
         effects.push(SessionEffect::Call(request.call.clone()));
         if matches!(request.call, SessionCall::Allocate(_)) {
@@ -236,7 +276,9 @@ impl SessionMachine {
     }
 
     fn answer(&mut self, now: Duration, answer: SessionAnswer, effects: &mut Vec<SessionEffect>) {
-        let Some(request) = self.request.take() else { return };
+        let Some(request) = self.request.take() else {
+            return;
+        };
         self.in_flight = false;
         match answer {
             SessionAnswer::Failed(error) => self.failed(now, request, &error, effects),
@@ -246,7 +288,7 @@ impl SessionMachine {
             }
             SessionAnswer::Allocated(response) => {
                 self.contact(effects);
-                self.allocated(now, response, effects);
+                self.allocated(now, &response, effects);
             }
             SessionAnswer::Finished(response) => {
                 self.contact(effects);
@@ -270,13 +312,23 @@ impl SessionMachine {
     ) {
         let again = self.phase == Phase::Registering { again: true };
         self.response_id = 0;
-        registration.previous.iter().for_each(|container| self.book.started(container.id));
-        let event =
-            if again { self.resynced(registration) } else { SessionEvent::Registered(registration) };
+        registration
+            .previous
+            .iter()
+            .for_each(|container| self.book.started(container.id));
+        let event = if again {
+            self.resynced(registration)
+        } else {
+            SessionEvent::Registered(registration)
+        };
         effects.push(SessionEffect::Emit(event));
         self.beats = 0;
         self.last_sent = None;
-        self.phase = if self.verdict.is_some() { Phase::Finishing } else { Phase::Active };
+        self.phase = if self.verdict.is_some() {
+            Phase::Finishing
+        } else {
+            Phase::Active
+        };
         // The owner's first asks are on their way: they go into the first heartbeat.
         let wait = self.phase == Phase::Active && !self.has_news();
         self.due = Some(if wait { now + self.pacing.pending } else { now });
@@ -287,10 +339,15 @@ impl SessionMachine {
         self.asks.advance();
         let void = self.book.resync();
         let dropped = void.keys().copied().collect();
-        void.into_iter().for_each(|(id, satisfied)| self.asks.taken_back(id, satisfied));
+        void.into_iter()
+            .for_each(|(id, satisfied)| self.asks.taken_back(id, satisfied));
         self.asks.all_dirty();
         self.blacklist.resync();
-        SessionEvent::Resynced { dropped, recovered: registration.previous, seq: self.asks.seq() }
+        SessionEvent::Resynced {
+            dropped,
+            recovered: registration.previous,
+            seq: self.asks.seq(),
+        }
     }
 
     /// Registers again, now.
@@ -312,6 +369,11 @@ impl SessionMachine {
             self.pacing.pending
         } else {
             self.pacing.interval(self.beats, outstanding)
+        };
+        let interval = if self.has_made_progress() {
+            interval.min(self.pacing.progress)
+        } else {
+            interval
         };
         self.due = Some(now.max(self.last_sent.unwrap_or(now) + interval));
     }

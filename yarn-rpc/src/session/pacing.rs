@@ -5,7 +5,8 @@ use std::time::Duration;
 /// How often the session speaks to the ResourceManager.
 ///
 /// While something is outstanding or has just changed, heartbeats come at `pending`; after `fast_beats` of them
-/// each interval is twice the one before, up to `idle`. With nothing outstanding the interval is `idle`.
+/// each interval is twice the one before, up to `idle`. With nothing outstanding the interval is `idle`, or `progress`
+/// when the ResourceManager has not heard of the latest progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pacing {
     /// The shortest interval.
@@ -14,6 +15,8 @@ pub struct Pacing {
     pub fast_beats: u32,
     /// The longest interval.
     pub idle: Duration,
+    /// The longest interval while progress is made; people watch it.
+    pub progress: Duration,
     /// Pause between two `finishApplicationMaster`.
     pub finish: Duration,
     /// First pause after a failed call; doubles up to `retry_max`.
@@ -28,6 +31,7 @@ impl Default for Pacing {
             pending: Duration::from_millis(200),
             fast_beats: 5,
             idle: Duration::from_secs(3),
+            progress: Duration::from_secs(1),
             finish: Duration::from_millis(100),
             retry: Duration::from_millis(100),
             retry_max: Duration::from_secs(3),

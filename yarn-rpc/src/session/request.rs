@@ -110,6 +110,9 @@ impl SessionMachine {
 
 impl Request {
     fn of(call: SessionCall) -> Self {
-        Self { call, carried: Carried::default() }
+        Self {
+            call,
+            carried: Carried::default(),
+        }
     }
 }

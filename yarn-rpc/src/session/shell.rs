@@ -1,10 +1,24 @@
 //! The session as a task: owns the machine and the connection to the ResourceManager.
 
-use super::{Pacing, SessionCommand, SessionEvent};
+use super::{
+    Identity, Pacing, SessionAnswer, SessionCall, SessionCommand, SessionEffect, SessionEvent, SessionInput,
+    SessionMachine,
+};
 use crate::am_nm::NmTokenStore;
+use crate::am_rm::ApplicationMasterClient;
 use crate::client::RpcConfig;
 use hadoop::credentials::Token;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// Commands and events that may wait in their channels.
+const CHANNEL: usize = 256;
+/// Events that may wait for a slow reader before no more answers are looked at.
+const BACKLOG: usize = 4096;
 
 /// What a session needs to know.
 #[derive(Debug, Clone)]
@@ -52,10 +66,150 @@ pub struct AmSession;
 impl AmSession {
     /// Starts the task: connects, registers and heartbeats until it is told to unregister or superseded.
     ///
-    /// The channel of events is bounded; while it is full commands are still taken and no heartbeat is missed for
-    /// the lack of a reader, but a reader that never returns holds the session up in the end.
+    /// The channel of events is bounded. While it is full, commands are still taken and heartbeats are made; only a
+    /// reader that is thousands of events behind holds the session up. The channel ends after
+    /// [`SessionEvent::Unregistered`] or [`SessionEvent::Superseded`]; an end without either is a defect, which is
+    /// logged.
     pub fn start(config: SessionConfig) -> (SessionHandle, mpsc::Receiver<SessionEvent>) {
-        let _ = config;
-        unimplemented!()
+        let (commands, command_queue) = mpsc::channel(CHANNEL);
+        let (events, event_queue) = mpsc::channel(CHANNEL);
+        let session = tokio::spawn(Shell::new(config, command_queue, events).run());
+        tokio::spawn(async move {
+            if let Err(error) = session.await {
+                tracing::error!(%error, "the session with the ResourceManager has failed");
+            }
+        });
+        (SessionHandle { commands }, event_queue)
     }
+}
+
+type CallUnderWay = Pin<Box<dyn Future<Output = SessionAnswer> + Send>>;
+
+struct Shell {
+    machine: SessionMachine,
+    rm: ApplicationMasterClient,
+    nm_tokens: NmTokenStore,
+    start: Instant,
+    commands: mpsc::Receiver<SessionCommand>,
+    events: mpsc::Sender<SessionEvent>,
+    backlog: VecDeque<SessionEvent>,
+    call: Option<CallUnderWay>,
+}
+
+/// What woke the task.
+enum Woken {
+    Command(Option<SessionCommand>),
+    Answer(SessionAnswer),
+    Timer,
+    /// An event went out, or its reader is gone.
+    Sent(bool),
+}
+
+impl Shell {
+    fn new(
+        config: SessionConfig,
+        commands: mpsc::Receiver<SessionCommand>,
+        events: mpsc::Sender<SessionEvent>,
+    ) -> Self {
+        let identity = Identity {
+            host: config.host,
+            rpc_port: config.rpc_port,
+            tracking_url: config.tracking_url,
+        };
+        Self {
+            machine: SessionMachine::new(identity, config.pacing),
+            rm: ApplicationMasterClient::new(config.resource_managers, config.token, config.rpc),
+            nm_tokens: config.nm_tokens,
+            start: Instant::now(),
+            commands,
+            events,
+            backlog: VecDeque::new(),
+            call: None,
+        }
+    }
+
+    async fn run(mut self) {
+        while !self.machine.is_over() {
+            match self.wait().await {
+                Woken::Command(Some(command)) => self.command(command),
+                Woken::Answer(answer) => {
+                    self.call = None;
+                    self.handle(SessionInput::Answer(answer));
+                }
+                Woken::Timer => self.handle(SessionInput::Timer),
+                Woken::Sent(true) => {}
+                // Nobody is left to steer, or to listen.
+                Woken::Command(None) | Woken::Sent(false) => return,
+            }
+        }
+        for event in self.backlog {
+            if self.events.send(event).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Commands come before the timer, so that a heartbeat carries all of them.
+    async fn wait(&mut self) -> Woken {
+        let deadline = self.machine.next_deadline().map(|due| self.start + due);
+        let may_answer = self.call.is_some() && self.backlog.len() < BACKLOG;
+        tokio::select! {
+            biased;
+            command = self.commands.recv() => Woken::Command(command),
+            permit = self.events.reserve(), if !self.backlog.is_empty() => {
+                let sent = permit.ok().zip(self.backlog.pop_front());
+                Woken::Sent(sent.map(|(permit, event)| permit.send(event)).is_some())
+            }
+            answer = answer_of(&mut self.call), if may_answer => Woken::Answer(answer),
+            () = tokio::time::sleep_until(deadline.unwrap_or(self.start)), if deadline.is_some() => Woken::Timer,
+        }
+    }
+
+    /// Takes everything that waits, too.
+    fn command(&mut self, command: SessionCommand) {
+        self.handle(SessionInput::Command(command));
+        while let Ok(command) = self.commands.try_recv() {
+            self.handle(SessionInput::Command(command));
+        }
+    }
+
+    fn handle(&mut self, input: SessionInput) {
+        let mut effects = Vec::new();
+        self.machine.handle(self.now(), input, &mut effects);
+        for effect in effects {
+            match effect {
+                SessionEffect::Call(call) => self.call = Some(Box::pin(make(self.rm.clone(), call))),
+                SessionEffect::StoreNmToken(token) => self.nm_tokens.put(token),
+                SessionEffect::UseToken(token) => self.rm.set_token(token),
+                SessionEffect::Emit(event) => self.backlog.push_back(event),
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+/// The answer of the call under way; never, if there is none.
+async fn answer_of(call: &mut Option<CallUnderWay>) -> SessionAnswer {
+    match call {
+        Some(call) => call.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn make(rm: ApplicationMasterClient, call: SessionCall) -> SessionAnswer {
+    let answer = match call {
+        SessionCall::Register(request) => rm
+            .register(&request)
+            .await
+            .map(|answer| SessionAnswer::Registered(Box::new(answer))),
+        SessionCall::Allocate(request) => rm
+            .allocate(&request)
+            .await
+            .map(|answer| SessionAnswer::Allocated(Box::new(answer))),
+        SessionCall::Finish(request) => rm.finish(&request).await.map(SessionAnswer::Finished),
+    };
+    answer.unwrap_or_else(SessionAnswer::Failed)
 }

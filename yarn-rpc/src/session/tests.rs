@@ -20,7 +20,11 @@ fn cid(n: u64) -> ContainerId {
 }
 
 fn identity() -> Identity {
-    Identity { host: "h".into(), rpc_port: None, tracking_url: Some("http://h:1".into()) }
+    Identity {
+        host: "h".into(),
+        rpc_port: None,
+        tracking_url: Some("http://h:1".into()),
+    }
 }
 
 fn ask_named(name: &str, count: u32) -> Ask {
@@ -34,7 +38,10 @@ fn ask_named(name: &str, count: u32) -> Ask {
 }
 
 fn set(name: &str, count: u32, as_of: GrantSeq) -> SessionCommand {
-    SessionCommand::SetAsk { ask: ask_named(name, count), as_of }
+    SessionCommand::SetAsk {
+        ask: ask_named(name, count),
+        as_of,
+    }
 }
 
 fn granted(n: u64, node: &str) -> pb::ContainerProto {
@@ -66,11 +73,24 @@ fn token(text: &str) -> TokenProto {
 }
 
 fn thrown(class: &str, message: &str) -> SessionAnswer {
-    SessionAnswer::Failed(RpcError::Remote(RemoteException::new(&format!("{YARN}{class}"), message)))
+    SessionAnswer::Failed(RpcError::Remote(RemoteException::new(
+        &format!("{YARN}{class}"),
+        message,
+    )))
+}
+
+fn reg(response: pb::RegisterApplicationMasterResponseProto) -> SessionAnswer {
+    SessionAnswer::Registered(Box::new(response))
+}
+
+fn alloc(response: pb::AllocateResponseProto) -> SessionAnswer {
+    SessionAnswer::Allocated(Box::new(response))
 }
 
 fn broken() -> SessionAnswer {
-    SessionAnswer::Failed(RpcError::Closed { address: "rm:8030".into() })
+    SessionAnswer::Failed(RpcError::Closed {
+        address: "rm:8030".into(),
+    })
 }
 
 /// A machine, its clock, and what it did.
@@ -85,14 +105,20 @@ struct Session {
 impl Session {
     fn new() -> Self {
         let machine = SessionMachine::new(identity(), Pacing::default());
-        Self { machine, now: Duration::from_secs(100), events: Vec::new(), others: Vec::new(), call: None }
+        Self {
+            machine,
+            now: Duration::from_secs(100),
+            events: Vec::new(),
+            others: Vec::new(),
+            call: None,
+        }
     }
 
     /// Registered, first (empty) heartbeat not made.
     fn registered() -> Self {
         let mut session = Self::new();
         assert!(matches!(session.next_call(), SessionCall::Register(_)));
-        session.answer(SessionAnswer::Registered(pb::RegisterApplicationMasterResponseProto::default()));
+        session.answer(reg(pb::RegisterApplicationMasterResponseProto::default()));
         session.events.clear();
         session
     }
@@ -144,7 +170,7 @@ impl Session {
     fn beat(&mut self, mut response: pb::AllocateResponseProto) -> pb::AllocateRequestProto {
         let request = self.next_heartbeat();
         response.response_id = Some(request.response_id() + 1);
-        self.answer(SessionAnswer::Allocated(response));
+        self.answer(alloc(response));
         request
     }
 
@@ -166,11 +192,18 @@ impl Session {
 }
 
 fn with_containers(containers: Vec<pb::ContainerProto>) -> pb::AllocateResponseProto {
-    pb::AllocateResponseProto { allocated_containers: containers, ..Default::default() }
+    pb::AllocateResponseProto {
+        allocated_containers: containers,
+        ..Default::default()
+    }
 }
 
 fn counts(request: &pb::AllocateRequestProto) -> Vec<(&str, i32)> {
-    request.ask.iter().map(|ask| (ask.resource_name(), ask.num_containers())).collect()
+    request
+        .ask
+        .iter()
+        .map(|ask| (ask.resource_name(), ask.num_containers()))
+        .collect()
 }
 
 fn finished(is_unregistered: bool) -> SessionAnswer {
@@ -181,9 +214,14 @@ fn finished(is_unregistered: bool) -> SessionAnswer {
 #[test]
 fn registers_first_and_tells_what_the_cluster_allows() {
     let mut session = Session::new();
-    let SessionCall::Register(request) = session.next_call() else { panic!() };
-    assert_eq!((request.host(), request.rpc_port(), request.tracking_url()), ("h", -1, "http://h:1"));
-    session.answer(SessionAnswer::Registered(pb::RegisterApplicationMasterResponseProto {
+    let SessionCall::Register(request) = session.next_call() else {
+        panic!()
+    };
+    assert_eq!(
+        (request.host(), request.rpc_port(), request.tracking_url()),
+        ("h", -1, "http://h:1")
+    );
+    session.answer(reg(pb::RegisterApplicationMasterResponseProto {
         maximum_capability: Some((&Resource::new(8192, 4)).into()),
         queue: Some("root.default".into()),
         containers_from_previous_attempts: vec![granted(9, "n1")],
@@ -194,8 +232,13 @@ fn registers_first_and_tells_what_the_cluster_allows() {
         scheduler_resource_types: vec![0, 1],
         ..Default::default()
     }));
-    assert!(matches!(session.others[0], SessionEffect::StoreNmToken(_)), "token before containers");
-    let [SessionEvent::Registered(registration)] = session.events.as_slice() else { panic!() };
+    assert!(
+        matches!(session.others[0], SessionEffect::StoreNmToken(_)),
+        "token before containers"
+    );
+    let [SessionEvent::Registered(registration)] = session.events.as_slice() else {
+        panic!()
+    };
     assert_eq!(registration.maximum, Some(Resource::new(8192, 4)));
     assert_eq!(registration.previous[0].id, cid(9));
     assert!(registration.schedules_cores);
@@ -206,7 +249,7 @@ fn asks_given_before_registration_go_into_the_first_heartbeat_at_once() {
     let mut session = Session::new();
     session.command(set("*", 3, GrantSeq::default()));
     session.next_call();
-    session.answer(SessionAnswer::Registered(pb::RegisterApplicationMasterResponseProto::default()));
+    session.answer(reg(pb::RegisterApplicationMasterResponseProto::default()));
     let before = session.now;
     assert_eq!(counts(&session.quiet_beat()), [("*", 3)]);
     assert_eq!(session.now, before);
@@ -218,8 +261,14 @@ fn every_ask_carries_priority_and_execution_type() {
     session.command(set("*", 1, GrantSeq::default()));
     let ask = session.quiet_beat().ask.remove(0);
     assert_eq!(ask.priority.unwrap().priority, Some(1));
-    assert_eq!(ask.execution_type_request.unwrap().execution_type, Some(pb::ExecutionTypeProto::Guaranteed as i32));
-    assert_eq!((ask.allocation_request_id, ask.relax_locality), (Some(7), Some(true)));
+    assert_eq!(
+        ask.execution_type_request.unwrap().execution_type,
+        Some(pb::ExecutionTypeProto::Guaranteed as i32)
+    );
+    assert_eq!(
+        (ask.allocation_request_id, ask.relax_locality),
+        (Some(7), Some(true))
+    );
 }
 
 #[test]
@@ -228,7 +277,10 @@ fn one_heartbeat_carries_all_commands_and_the_next_one_nothing() {
     for (name, count) in [("n1", 1), ("/r", 2), ("*", 2)] {
         session.command(set(name, count, GrantSeq::default()));
     }
-    session.command(SessionCommand::Blacklist { add: vec!["bad".into()], remove: Vec::new() });
+    session.command(SessionCommand::Blacklist {
+        add: vec!["bad".into()],
+        remove: Vec::new(),
+    });
     session.command(SessionCommand::Progress(0.5));
     session.command(SessionCommand::Progress(f32::NAN));
     session.command(SessionCommand::TrackingUrl("http://h:2".into()));
@@ -236,7 +288,10 @@ fn one_heartbeat_carries_all_commands_and_the_next_one_nothing() {
     let first = session.quiet_beat();
     assert_eq!(counts(&first), [("*", 2), ("/r", 2), ("n1", 1)]);
     assert_eq!(first.blacklist_request.unwrap().blacklist_additions, ["bad"]);
-    assert_eq!((first.progress, first.tracking_url.as_deref()), (Some(0.5), Some("http://h:2")));
+    assert_eq!(
+        (first.progress, first.tracking_url.as_deref()),
+        (Some(0.5), Some("http://h:2"))
+    );
     assert_eq!(first.release, [cid(4).into()]);
     let second = session.quiet_beat();
     assert_eq!((second.response_id, second.progress), (Some(1), Some(0.5)));
@@ -252,7 +307,9 @@ fn grants_lower_node_rack_and_any_before_anything_else_is_sent() {
     }
     session.quiet_beat();
     session.beat(with_containers(vec![granted(2, "n1"), granted(3, "elsewhere")]));
-    let Some(SessionEvent::Allocated { containers, seq }) = session.take_events().pop() else { panic!() };
+    let Some(SessionEvent::Allocated { containers, seq }) = session.take_events().pop() else {
+        panic!()
+    };
     assert_eq!(containers.len(), 2);
     // The owner has seen the grants: unchanged wishes are not sent again.
     for (name, count) in [("n1", 1), ("/r", 1), ("*", 2)] {
@@ -266,7 +323,11 @@ fn a_count_from_before_the_grants_does_not_ask_for_them_again() {
     let mut session = Session::registered();
     session.command(set("*", 10, GrantSeq::default()));
     session.quiet_beat();
-    session.beat(with_containers(vec![granted(2, "n"), granted(3, "n"), granted(4, "n")]));
+    session.beat(with_containers(vec![
+        granted(2, "n"),
+        granted(3, "n"),
+        granted(4, "n"),
+    ]));
     // The owner wants two more and has not read its mail.
     session.command(set("*", 12, GrantSeq::default()));
     assert_eq!(counts(&session.quiet_beat()), [("*", 9)]);
@@ -284,7 +345,13 @@ fn a_lost_answer_makes_the_same_request_again_and_later_wishes_wait() {
     let first = session.next_heartbeat();
     session.command(set("*", 5, GrantSeq::default()));
     session.answer(broken());
-    assert!(matches!(&session.take_events()[..], [SessionEvent::CallFailed { method: "allocate", .. }]));
+    assert!(matches!(
+        &session.take_events()[..],
+        [SessionEvent::CallFailed {
+            method: "allocate",
+            ..
+        }]
+    ));
     assert_eq!(session.beat(with_containers(vec![granted(2, "n")])), first);
     assert_eq!(counts(&session.quiet_beat()), [("*", 4)]);
 }
@@ -326,11 +393,19 @@ fn tokens_come_before_the_containers_of_the_same_answer() {
     let mut session = Session::registered();
     session.beat(pb::AllocateResponseProto {
         am_rm_token: Some(token("rolled")),
-        nm_tokens: vec![pb::NmTokenProto { node_id: Some((&NodeId::new("n", 1)).into()), token: Some(token("nm")) }],
+        nm_tokens: vec![pb::NmTokenProto {
+            node_id: Some((&NodeId::new("n", 1)).into()),
+            token: Some(token("nm")),
+        }],
         ..with_containers(vec![granted(2, "n")])
     });
     let kinds: Vec<_> = session.others.iter().rev().take(3).rev().collect();
-    let [SessionEffect::UseToken(rolled), SessionEffect::StoreNmToken(_), SessionEffect::Emit(_)] = kinds[..] else {
+    let [
+        SessionEffect::UseToken(rolled),
+        SessionEffect::StoreNmToken(_),
+        SessionEffect::Emit(_),
+    ] = kinds[..]
+    else {
         panic!("{kinds:?}")
     };
     assert_eq!(rolled.identifier, b"rolled");
@@ -345,8 +420,13 @@ fn an_end_is_told_once() {
     };
     session.beat(ends());
     session.beat(ends());
-    let [SessionEvent::Completed(statuses)] = &session.take_events()[..] else { panic!() };
-    assert_eq!(statuses.iter().map(|s| s.exit_status).collect::<Vec<_>>(), [0, -100]);
+    let [SessionEvent::Completed(statuses)] = &session.take_events()[..] else {
+        panic!()
+    };
+    assert_eq!(
+        statuses.iter().map(|s| s.exit_status).collect::<Vec<_>>(),
+        [0, -100]
+    );
 }
 
 #[test]
@@ -355,24 +435,47 @@ fn a_forgotten_session_registers_and_sends_everything_outstanding_again() {
     for (name, count) in [("n1", 2), ("/r", 4), ("*", 4)] {
         session.command(set(name, count, GrantSeq::default()));
     }
-    session.command(SessionCommand::Blacklist { add: vec!["b1".into(), "b2".into()], remove: Vec::new() });
-    session.beat(with_containers(vec![granted(2, "n1"), granted(3, "n1"), granted(4, "n2"), granted(5, "n2")]));
+    session.command(SessionCommand::Blacklist {
+        add: vec!["b1".into(), "b2".into()],
+        remove: Vec::new(),
+    });
+    session.beat(with_containers(vec![
+        granted(2, "n1"),
+        granted(3, "n1"),
+        granted(4, "n2"),
+        granted(5, "n2"),
+    ]));
     session.command(SessionCommand::Started(cid(2)));
     session.command(SessionCommand::Release(cid(2)));
     session.command(SessionCommand::Release(cid(4)));
-    session.command(SessionCommand::Blacklist { add: Vec::new(), remove: vec!["b2".into()] });
+    session.command(SessionCommand::Blacklist {
+        add: Vec::new(),
+        remove: vec!["b2".into()],
+    });
     session.quiet_beat();
     session.take_events();
 
     session.next_heartbeat();
-    session.answer(thrown("ApplicationMasterNotRegisteredException", "AM should re-register."));
+    session.answer(thrown(
+        "ApplicationMasterNotRegisteredException",
+        "AM should re-register.",
+    ));
     assert!(matches!(session.next_call(), SessionCall::Register(_)));
-    session.answer(SessionAnswer::Registered(pb::RegisterApplicationMasterResponseProto {
+    session.answer(reg(pb::RegisterApplicationMasterResponseProto {
         containers_from_previous_attempts: vec![granted(2, "n1"), granted(5, "n2")],
         ..Default::default()
     }));
     let events = session.take_events();
-    let [SessionEvent::Resynced { dropped, recovered, seq }] = &events[..] else { panic!("{events:?}") };
+    let [
+        SessionEvent::Resynced {
+            dropped,
+            recovered,
+            seq,
+        },
+    ] = &events[..]
+    else {
+        panic!("{events:?}")
+    };
     // 3 was never started; 4 was given back; 5 runs, as the ResourceManager says itself.
     assert_eq!(dropped, &[cid(3), cid(4)]);
     assert_eq!(recovered.len(), 2);
@@ -388,21 +491,35 @@ fn a_forgotten_session_registers_and_sends_everything_outstanding_again() {
 
 #[test]
 fn an_attempt_that_is_over_stops_without_a_word() {
-    let not_found = || thrown("ApplicationAttemptNotFoundException", "appattempt_1 doesn't exist");
+    let not_found = || {
+        thrown(
+            "ApplicationAttemptNotFoundException",
+            "appattempt_1 doesn't exist",
+        )
+    };
     let token = || {
         let class = "org.apache.hadoop.security.token.SecretManager$InvalidToken";
         let exception = RemoteException::new(class, "not found in AMRMTokenSecretManager.");
-        SessionAnswer::Failed(RpcError::Refused { address: "rm".into(), exception })
+        SessionAnswer::Failed(RpcError::Refused {
+            address: "rm".into(),
+            exception,
+        })
     };
     let shut_down = || {
         let command = Some(pb::AmCommandProto::AmShutdown as i32);
-        SessionAnswer::Allocated(pb::AllocateResponseProto { a_m_command: command, ..Default::default() })
+        alloc(pb::AllocateResponseProto {
+            a_m_command: command,
+            ..Default::default()
+        })
     };
     for answer in [not_found(), token(), shut_down()] {
         let mut session = Session::registered();
         session.next_heartbeat();
         session.answer(answer);
-        assert!(matches!(&session.take_events()[..], [SessionEvent::Superseded { .. }]));
+        assert!(matches!(
+            &session.take_events()[..],
+            [SessionEvent::Superseded { .. }]
+        ));
         assert!(session.machine.is_over());
         assert_eq!(session.machine.next_deadline(), None);
     }
@@ -416,13 +533,20 @@ fn a_bad_ask_is_found_reported_and_removed_while_the_others_pass() {
     }
     session.command(SessionCommand::Release(cid(8)));
     assert_eq!(session.next_heartbeat().ask.len(), 3);
-    let bad = || thrown("InvalidResourceRequestException", "Cannot allocate containers as requested resource is greater");
+    let bad = || {
+        thrown(
+            "InvalidResourceRequestException",
+            "Cannot allocate containers as requested resource is greater",
+        )
+    };
     session.answer(bad());
     assert_eq!(counts(&session.quiet_beat()), [("a", 1)]);
     let request = session.next_heartbeat();
     assert_eq!((counts(&request), request.response_id), (vec![("b", 1)], Some(1)));
     session.answer(bad());
-    let [SessionEvent::AskRefused { key, message }] = &session.take_events()[..] else { panic!() };
+    let [SessionEvent::AskRefused { key, message }] = &session.take_events()[..] else {
+        panic!()
+    };
     assert_eq!(key.resource_name, "b");
     assert!(message.starts_with("Cannot allocate"));
     assert_eq!(counts(&session.quiet_beat()), [("c", 1)]);
@@ -434,9 +558,15 @@ fn refused_releases_and_blacklists_are_dropped_and_the_rest_is_sent() {
     let mut session = Session::registered();
     session.command(set("*", 1, GrantSeq::default()));
     session.command(SessionCommand::Release(cid(8)));
-    session.command(SessionCommand::Blacklist { add: vec!["*".into()], remove: Vec::new() });
+    session.command(SessionCommand::Blacklist {
+        add: vec!["*".into()],
+        remove: Vec::new(),
+    });
     session.next_heartbeat();
-    session.answer(thrown("InvalidResourceBlacklistRequestException", "Cannot add * to the blacklist!"));
+    session.answer(thrown(
+        "InvalidResourceBlacklistRequestException",
+        "Cannot add * to the blacklist!",
+    ));
     session.next_heartbeat();
     session.answer(thrown("InvalidContainerReleaseException", "not yours"));
     let events = session.take_events();
@@ -475,8 +605,13 @@ fn a_registration_whose_answer_was_lost_counts() {
 fn the_end_is_repeated_until_it_is_stored() {
     let mut session = Session::registered();
     session.unregister();
-    let SessionCall::Finish(request) = session.next_call() else { panic!() };
-    assert_eq!(request.final_application_status, Some(pb::FinalApplicationStatusProto::AppSucceeded as i32));
+    let SessionCall::Finish(request) = session.next_call() else {
+        panic!()
+    };
+    assert_eq!(
+        request.final_application_status,
+        Some(pb::FinalApplicationStatusProto::AppSucceeded as i32)
+    );
     assert_eq!(request.diagnostics(), "done");
     session.answer(finished(false));
     let before = session.now;
@@ -498,7 +633,7 @@ fn the_end_waits_for_the_heartbeat_under_way_and_loses_nothing_of_it() {
         completed_container_statuses: vec![completed(2, 0)],
         ..Default::default()
     };
-    session.answer(SessionAnswer::Allocated(response));
+    session.answer(alloc(response));
     assert!(matches!(&session.take_events()[..], [SessionEvent::Completed(_)]));
     assert!(matches!(session.next_call(), SessionCall::Finish(_)));
 }
@@ -519,7 +654,7 @@ fn a_forgotten_session_registers_once_more_to_end() {
     session.next_call();
     session.answer(thrown("ApplicationMasterNotRegisteredException", ""));
     assert!(matches!(session.next_call(), SessionCall::Register(_)));
-    session.answer(SessionAnswer::Registered(pb::RegisterApplicationMasterResponseProto::default()));
+    session.answer(reg(pb::RegisterApplicationMasterResponseProto::default()));
     assert!(matches!(session.next_call(), SessionCall::Finish(_)));
 }
 
@@ -528,14 +663,17 @@ fn an_end_before_registration_registers_first() {
     let mut session = Session::new();
     session.unregister();
     assert!(matches!(session.next_call(), SessionCall::Register(_)));
-    session.answer(SessionAnswer::Registered(pb::RegisterApplicationMasterResponseProto::default()));
+    session.answer(reg(pb::RegisterApplicationMasterResponseProto::default()));
     assert!(matches!(session.next_call(), SessionCall::Finish(_)));
 }
 
 #[test]
 fn an_application_that_is_gone_is_ended_only_if_we_ended_it() {
     let gone = || {
-        thrown("InvalidApplicationMasterRequestException", "Application doesn't exist in cache appattempt_1")
+        thrown(
+            "InvalidApplicationMasterRequestException",
+            "Application doesn't exist in cache appattempt_1",
+        )
     };
     let mut session = Session::registered();
     session.unregister();
@@ -549,29 +687,67 @@ fn an_application_that_is_gone_is_ended_only_if_we_ended_it() {
     session.unregister();
     session.next_call();
     session.answer(gone());
-    assert!(matches!(session.take_events().pop(), Some(SessionEvent::Superseded { .. })));
+    assert!(matches!(
+        session.take_events().pop(),
+        Some(SessionEvent::Superseded { .. })
+    ));
 }
 
 #[test]
 fn an_unusable_container_is_reported_and_the_others_are_kept() {
     let mut session = Session::registered();
-    session.beat(with_containers(vec![pb::ContainerProto::default(), granted(2, "n")]));
+    session.beat(with_containers(vec![
+        pb::ContainerProto::default(),
+        granted(2, "n"),
+    ]));
     let events = session.take_events();
-    assert!(matches!(&events[0], SessionEvent::CallFailed { .. }), "{events:?}");
+    assert!(
+        matches!(&events[0], SessionEvent::CallFailed { .. }),
+        "{events:?}"
+    );
     assert!(matches!(&events[1], SessionEvent::Allocated { containers, .. } if containers.len() == 1));
 }
 
 #[test]
 fn preemption_names_both_kinds() {
     let mut session = Session::registered();
-    let entry = |n| pb::PreemptionContainerProto { id: Some(cid(n).into()) };
+    let entry = |n| pb::PreemptionContainerProto {
+        id: Some(cid(n).into()),
+    };
     session.beat(pb::AllocateResponseProto {
         preempt: Some(pb::PreemptionMessageProto {
-            strict_contract: Some(pb::StrictPreemptionContractProto { container: vec![entry(2)] }),
-            contract: Some(pb::PreemptionContractProto { resource: Vec::new(), container: vec![entry(3)] }),
+            strict_contract: Some(pb::StrictPreemptionContractProto {
+                container: vec![entry(2)],
+            }),
+            contract: Some(pb::PreemptionContractProto {
+                resource: Vec::new(),
+                container: vec![entry(3)],
+            }),
         }),
         ..Default::default()
     });
-    let expected = SessionEvent::Preemption { strict: vec![cid(2)], negotiable: vec![cid(3)] };
+    let expected = SessionEvent::Preemption {
+        strict: vec![cid(2)],
+        negotiable: vec![cid(3)],
+    };
     assert_eq!(session.take_events(), [expected]);
+}
+
+#[test]
+fn intervals_can_be_changed_and_progress_is_told_within_its_own() {
+    let mut session = Session::registered();
+    let gap = |session: &mut Session| {
+        let before = session.now;
+        let request = session.quiet_beat();
+        ((session.now - before).as_millis(), request.progress())
+    };
+    let (pending, idle) = (Duration::from_millis(50), Duration::from_secs(10));
+    session.command(SessionCommand::SetIntervals { pending, idle });
+    for _ in 0..8 {
+        gap(&mut session);
+    }
+    assert_eq!(gap(&mut session), (10_000, 0.0));
+    session.command(SessionCommand::Progress(0.5));
+    assert_eq!(gap(&mut session), (1000, 0.5));
+    assert_eq!(gap(&mut session), (10_000, 0.5));
 }

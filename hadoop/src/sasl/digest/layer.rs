@@ -205,7 +205,7 @@ fn des_key(seven: &[u8]) -> [u8; 8] {
         .fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
     std::array::from_fn(|i| {
         let septet = ((bits >> (49 - 7 * i)) & 0x7f) as u8;
-        septet << 1 | u8::from(septet.count_ones() % 2 == 0)
+        septet << 1 | u8::from(septet.count_ones().is_multiple_of(2))
     })
 }
 

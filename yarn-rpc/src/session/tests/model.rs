@@ -32,16 +32,23 @@ impl Rm {
     /// Forgets everything but what runs.
     fn restart(&mut self, started: &BTreeSet<u64>) {
         let live = self.live.intersection(started).copied().collect();
-        *self = Self { live, next: self.next, ..Self::default() };
+        *self = Self {
+            live,
+            next: self.next,
+            ..Self::default()
+        };
     }
 
     fn handle(&mut self, call: &SessionCall) -> SessionAnswer {
         match call {
             SessionCall::Register(_) => {
                 self.registered = true;
-                self.last = pb::AllocateResponseProto { response_id: Some(0), ..Default::default() };
+                self.last = pb::AllocateResponseProto {
+                    response_id: Some(0),
+                    ..Default::default()
+                };
                 let running = self.live.iter().map(|n| granted(*n, "n")).collect();
-                SessionAnswer::Registered(pb::RegisterApplicationMasterResponseProto {
+                reg(pb::RegisterApplicationMasterResponseProto {
                     containers_from_previous_attempts: running,
                     ..Default::default()
                 })
@@ -55,9 +62,13 @@ impl Rm {
     fn allocate(&mut self, request: &pb::AllocateRequestProto) -> SessionAnswer {
         let last = self.last.response_id();
         if request.response_id() == last - 1 {
-            return SessionAnswer::Allocated(self.last.clone());
+            return alloc(self.last.clone());
         }
-        assert_eq!(request.response_id(), last, "a response id the ResourceManager would refuse");
+        assert_eq!(
+            request.response_id(),
+            last,
+            "a response id the ResourceManager would refuse"
+        );
         for ask in &request.ask {
             assert!(ask.num_containers() >= 0, "a negative count");
             self.pending = ask.num_containers() as u32;
@@ -75,7 +86,7 @@ impl Rm {
             completed_container_statuses: self.ended.drain(..).map(|n| completed(n, -100)).collect(),
             ..Default::default()
         };
-        SessionAnswer::Allocated(self.last.clone())
+        alloc(self.last.clone())
     }
 }
 
@@ -113,13 +124,20 @@ impl Owner {
                         self.holds.remove(&status.id.sequence());
                     });
                 }
-                SessionEvent::Resynced { dropped, recovered, seq } => {
+                SessionEvent::Resynced {
+                    dropped,
+                    recovered,
+                    seq,
+                } => {
                     self.seen = seq;
                     dropped.iter().for_each(|id| {
                         self.holds.remove(&id.sequence());
                     });
                     // Whatever runs and is not ours to keep goes back.
-                    for container in recovered.iter().filter(|c| !self.holds.contains(&c.id.sequence())) {
+                    for container in recovered
+                        .iter()
+                        .filter(|c| !self.holds.contains(&c.id.sequence()))
+                    {
                         commands.push(SessionCommand::Release(container.id));
                     }
                 }
@@ -173,9 +191,17 @@ struct World {
 impl World {
     fn new(target: u32) -> Self {
         let mut session = Session::new();
-        let owner = Owner { target, ..Owner::default() };
+        let owner = Owner {
+            target,
+            ..Owner::default()
+        };
         session.command(owner.wish());
-        Self { rm: Rm::default(), session, owner, started: BTreeSet::new() }
+        Self {
+            rm: Rm::default(),
+            session,
+            owner,
+            started: BTreeSet::new(),
+        }
     }
 
     fn step(&mut self, step: &Step) {
@@ -207,10 +233,14 @@ impl World {
     fn read(&mut self, messages: usize) {
         let (commands, started) = self.owner.read(messages, &self.rm.live);
         self.started.extend(started);
-        commands.into_iter().for_each(|command| self.session.command(command));
+        commands
+            .into_iter()
+            .for_each(|command| self.session.command(command));
         // The surplus of a lower target goes back.
         while self.owner.holds.len() > self.owner.target as usize {
-            let Some(n) = self.owner.holds.pop_last() else { break };
+            let Some(n) = self.owner.holds.pop_last() else {
+                break;
+            };
             self.session.command(SessionCommand::Release(cid(n)));
         }
         self.session.command(self.owner.wish());

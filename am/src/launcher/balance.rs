@@ -1,0 +1,149 @@
+//! Towards the target, and what happens when time passes.
+//!
+//! Both run after every event, so that the state never rests above the target, with something missing that is not
+//! awaited (E), or past a deadline.
+
+use std::time::Duration;
+
+use wire::failure::ExecutorLoss;
+use wire::id::ExecutorId;
+
+use super::Effect;
+use super::asks;
+use super::core::{Launcher, RELEASE_AGAIN, RELEASES};
+use super::record::{Phase, Record};
+
+/// How long shares of nodes may stay unserved before everything is asked for anywhere.
+const RESHAPE_AFTER: Duration = Duration::from_millis(1500);
+
+impl Launcher {
+    pub(super) fn expire(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        self.deferred.retain(|due| *due > now);
+        if self.reshape_at.is_some_and(|at| at <= now) {
+            self.reshape_at = None;
+            self.ask(asks::plain(self.asks.outstanding()), effects);
+        }
+        let removals = self.nodes.expire(now);
+        if !removals.is_empty() {
+            effects.push(Effect::UpdateBlacklist {
+                additions: vec![],
+                removals,
+            });
+        }
+        let due = |record: &&Record| record.deadline.is_some_and(|deadline| deadline <= now);
+        let due: Vec<_> = self
+            .records
+            .values()
+            .filter(due)
+            .map(|r| (r.executor.clone(), r.phase))
+            .collect();
+        for (executor, phase) in due {
+            self.overdue(now, &executor, phase, effects);
+        }
+    }
+
+    fn overdue(&mut self, now: Duration, executor: &ExecutorId, phase: Phase, effects: &mut Vec<Effect>) {
+        match phase {
+            Phase::StartSent => {
+                self.stop(
+                    now,
+                    executor,
+                    ExecutorLoss::StartFailed,
+                    "the start was not answered",
+                    effects,
+                );
+            }
+            Phase::Started => {
+                let text = format!("not registered {:?} after its start", self.rules.register_timeout);
+                self.stop(now, executor, ExecutorLoss::NeverRegistered, &text, effects);
+            }
+            Phase::Stopping(loss) => self.release_again(now, executor, loss, effects),
+            Phase::Registered | Phase::Gone(_) => {}
+        }
+    }
+
+    fn release_again(
+        &mut self,
+        now: Duration,
+        executor: &ExecutorId,
+        loss: ExecutorLoss,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(record) = self.records.get_mut(executor) else {
+            return;
+        };
+        record.releases += 1;
+        record.deadline = Some(now + RELEASE_AGAIN);
+        if record.releases > RELEASES {
+            self.forget(now, executor, loss, "YARN never confirmed its end");
+            return;
+        }
+        effects.push(Effect::StopContainer {
+            executor: executor.clone(),
+        });
+        effects.push(Effect::ReleaseContainer {
+            executor: executor.clone(),
+        });
+    }
+
+    /// Brings what is held and asked for to the target.
+    pub(super) fn balance(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        self.shed(now, effects);
+        let deferred = u32::try_from(self.deferred.len()).unwrap_or(u32::MAX);
+        let missing = self.wanted().saturating_sub(self.held()).saturating_sub(deferred);
+        let outstanding = self.asks.outstanding();
+        if missing > outstanding {
+            self.asked_at.extend((outstanding..missing).map(|_| now));
+            self.ask_shaped(now, missing, effects);
+            effects.push(Effect::Nudge);
+        } else if missing < outstanding {
+            self.asked_at.truncate(missing as usize);
+            self.ask_shaped(now, missing, effects);
+        } else if missing == 0 && self.asks.is_shaped() {
+            self.ask_shaped(now, 0, effects);
+        }
+        self.reshape_at = self.reshape_at.filter(|_| self.asks.is_shaped());
+    }
+
+    /// Gives up what is above the target: what registered last, or has not yet, goes first. Not so at the end, when
+    /// the gateway asks executors to leave, and not when no others can be had, because those that are up may do.
+    fn shed(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let surplus = self.held().saturating_sub(self.wanted()) as usize;
+        if surplus == 0 || self.ending || self.verdict.is_some() {
+            return;
+        }
+        let live = self.records.values().filter(|record| record.phase.is_live());
+        let mut live: Vec<_> = live
+            .map(|record| (record.times.registered, record.executor.clone()))
+            .collect();
+        live.sort_by_key(|(registered, _)| std::cmp::Reverse(registered.unwrap_or(Duration::MAX)));
+        for (_, executor) in live.into_iter().take(surplus) {
+            self.stop(
+                now,
+                &executor,
+                ExecutorLoss::Released,
+                "above the wanted number",
+                effects,
+            );
+        }
+    }
+
+    fn ask_shaped(&mut self, now: Duration, wanted: u32, effects: &mut Vec<Effect>) {
+        let candidates = if self.rules.name_nodes {
+            self.nodes.candidates()
+        } else {
+            Vec::new()
+        };
+        self.ask(asks::shaped(wanted, &candidates), effects);
+        self.reshape_at = self.asks.is_shaped().then_some(now + RESHAPE_AFTER);
+    }
+
+    fn ask(&mut self, counts: asks::Counts, effects: &mut Vec<Effect>) {
+        let changes = self.asks.replace(counts);
+        effects.extend(
+            changes
+                .into_iter()
+                .map(|(name, count)| Effect::SetAsk { name, count }),
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! Where tasks go: locality levels and their waits.
+
+use driver::event::Event;
+
+use crate::rig::{Rig, id, launches, plan, seconds, stage};
+
+fn prefer(hosts: &[&[&str]]) -> Rig {
+    let tasks = u32::try_from(hosts.len()).unwrap();
+    let mut rig = Rig::unstarted(plan(3, 1, vec![stage("a", tasks)]));
+    rig.hosts = hosts
+        .iter()
+        .map(|hosts| hosts.iter().map(|&host| host.to_owned()).collect())
+        .collect();
+    rig.send(Event::ResourceManagerHeard);
+    rig
+}
+
+#[test]
+fn tasks_go_to_the_nodes_that_hold_their_input() {
+    let mut rig = prefer(&[&["h1"], &["h2"], &[]]);
+    rig.register_on("x", 1, "h2");
+    rig.register_on("y", 1, "h1");
+    rig.register_on("z", 1, "h3");
+    let mut launched = launches(&rig.send(Event::Started));
+    launched.sort();
+    let expected = [("x", id(0, 1, 0)), ("y", id(0, 0, 0)), ("z", id(0, 2, 0))];
+    assert_eq!(launched, expected.map(|(name, id)| (name.to_owned(), id)));
+}
+
+#[test]
+fn a_task_waits_for_its_node_and_then_takes_what_there_is() {
+    let mut rig = prefer(&[&["h1"], &["h1"]]);
+    rig.register_on("x", 1, "h1");
+    rig.register_on("y", 1, "h2");
+    assert_eq!(
+        launches(&rig.send(Event::Started)),
+        [("x".to_owned(), id(0, 0, 0))]
+    );
+    assert_eq!(rig.driver.next_deadline(), Some(seconds(3)));
+    assert!(launches(&rig.pass(seconds(2))).is_empty());
+    assert_eq!(launches(&rig.pass(seconds(1))), [("y".to_owned(), id(0, 1, 0))]);
+}
+
+#[test]
+fn a_task_does_not_wait_for_a_node_without_executors() {
+    let mut rig = prefer(&[&["h9"]]);
+    rig.register_on("x", 1, "h1");
+    assert_eq!(launches(&rig.send(Event::Started)).len(), 1);
+}
+
+#[test]
+fn the_rack_is_better_than_anywhere() {
+    let mut rig = prefer(&[&["h1"]]);
+    for (host, rack) in [("h1", "/r1"), ("h2", "/r1"), ("h3", "/r2")] {
+        rig.send(Event::RackLearned {
+            host: host.to_owned(),
+            rack: rack.to_owned(),
+        });
+    }
+    rig.register_on("x", 1, "h3");
+    rig.register_on("y", 1, "h2");
+    assert_eq!(
+        launches(&rig.send(Event::Started)),
+        [("y".to_owned(), id(0, 0, 0))]
+    );
+}
+
+#[test]
+fn the_launcher_is_told_where_tasks_would_like_to_run() {
+    let mut rig = prefer(&[&["h1", "h2"], &["h1"]]);
+    let effects = rig.send(Event::Started);
+    let last = effects.iter().rev().find_map(|effect| match effect {
+        driver::event::Effect::SetTarget(target) => Some(target.clone()),
+        _ => None,
+    });
+    let hosts: Vec<_> = last.unwrap().hosts.into_iter().collect();
+    assert_eq!(hosts, [("h1".to_owned(), 2), ("h2".to_owned(), 1)]);
+}

@@ -1,0 +1,163 @@
+//! One-to-one edges, gangs and second copies.
+
+use driver::event::{Event, Verdict};
+use driver::plan::AppPlan;
+use wire::failure::ExecutorLoss;
+use wire::id::TaskAttemptId;
+
+use crate::rig::{Rig, cancels, exit, id, launches, plan, seconds, stage};
+
+fn pair(tasks: u32, others: u32) -> AppPlan {
+    let mut second = stage("b", others);
+    second.scheduling.with = vec![0];
+    plan(2, 2, vec![stage("a", tasks), second])
+}
+
+#[test]
+fn a_task_with_a_predecessor_starts_when_that_one_is_done_and_where_it_ran() {
+    let mut rig = Rig::new(pair(4, 4));
+    rig.register("x", 2);
+    rig.register("y", 2);
+    let place = rig.task(0, 2).executor.unwrap().to_string();
+    let launched = launches(&rig.succeed(&place, id(0, 2, 0)));
+    assert_eq!(launched, [(place, id(1, 2, 0))]);
+    assert_eq!(rig.stage(1).pending, 0);
+}
+
+#[test]
+fn stages_that_go_together_need_the_same_number_of_tasks() {
+    let rig = Rig::new(pair(4, 3));
+    let cause = "stage b has 3 tasks and goes with stage a, which has 4: both need the same number";
+    assert_eq!(rig.verdict, Some(Verdict::Failed(cause.to_owned())));
+}
+
+fn gang(tasks: u32) -> AppPlan {
+    let mut gang = stage("g", tasks);
+    gang.scheduling.gang = true;
+    plan(2, 2, vec![gang, stage("other", 8)])
+}
+
+#[test]
+fn a_gang_starts_whole_and_holds_back_what_comes_after_it() {
+    let mut rig = Rig::new(gang(3));
+    assert_eq!(
+        launches(&rig.register("x", 2)).len(),
+        2,
+        "the gang does not fit yet: others go"
+    );
+    let launched = launches(&rig.register("y", 2));
+    assert!(launched.is_empty(), "{launched:?}");
+    let launched = launches(&rig.succeed("x", id(1, 0, 0)));
+    let gang: Vec<_> = launched.iter().map(|(_, id)| id.stage.stage).collect();
+    assert_eq!(gang, [0, 0, 0]);
+}
+
+fn again(mut id: TaskAttemptId, stage_attempt: u32) -> TaskAttemptId {
+    id.stage.stage_attempt = stage_attempt;
+    id
+}
+
+#[test]
+fn a_failure_in_a_gang_restarts_all_of_it() {
+    let mut rig = Rig::new(gang(3));
+    rig.register("x", 2);
+    rig.succeed("x", id(1, 0, 0));
+    rig.register("y", 2);
+    rig.succeed("x", id(1, 1, 0));
+    let all: Vec<_> = (0..3)
+        .map(|task| (rig.task(0, task).executor.unwrap().to_string(), id(0, task, 0)))
+        .collect();
+    rig.succeed(&all[2].0, all[2].1);
+    let effects = rig.fail(&all[0].0, all[0].1, exit(1));
+    assert_eq!(cancels(&effects), [id(0, 1, 0)]);
+    assert_eq!((rig.stage(0).succeeded, rig.stage(0).key.stage_attempt), (0, 1));
+    let killed = wire::failure::FailureCause::Killed(wire::failure::KillReason::StageEnded);
+    rig.fail(&all[1].0, all[1].1, wire::failure::TaskFailure::new(killed));
+    let mut attempts = Vec::new();
+    for task in 0..8 {
+        let view = rig.task(1, task);
+        if let Some(place) = view.executor.filter(|_| view.progress < 1.0) {
+            attempts.extend(launches(
+                &rig.succeed(place.as_str(), id(1, task, view.attempts - 1)),
+            ));
+        }
+    }
+    let mut restarted: Vec<_> = attempts
+        .into_iter()
+        .filter(|(_, id)| id.stage.stage == 0)
+        .map(|(_, id)| id)
+        .collect();
+    restarted.sort();
+    let expected = [
+        again(id(0, 0, 1), 1),
+        again(id(0, 1, 1), 1),
+        again(id(0, 2, 1), 1),
+    ];
+    assert_eq!(restarted, expected);
+}
+
+#[test]
+fn a_gang_larger_than_all_executors_is_refused() {
+    let rig = Rig::new(gang(5));
+    assert!(matches!(rig.verdict, Some(Verdict::Failed(cause)) if cause.contains("is a gang of 5 tasks")));
+}
+
+fn speculating(tasks: u32) -> Rig {
+    let mut fast = plan(2, 2, vec![stage("a", tasks)]);
+    fast.scheduling.speculation.enabled = true;
+    fast.scheduling.speculation.quantile = 0.5;
+    let mut rig = Rig::new(fast);
+    rig.register("x", 2);
+    rig.register("y", 2);
+    rig
+}
+
+/// All but the last task took a second.
+fn slow() -> (Rig, String) {
+    let mut rig = speculating(4);
+    rig.pass(seconds(1));
+    for task in 0..3 {
+        let place = rig.task(0, task).executor.unwrap();
+        rig.succeed(place.as_str(), id(0, task, 0));
+    }
+    let place = rig.task(0, 3).executor.unwrap().to_string();
+    (rig, place)
+}
+
+#[test]
+fn a_task_much_slower_than_the_median_gets_a_copy_on_another_node() {
+    let (mut rig, place) = slow();
+    assert!(launches(&rig.pass(seconds(2))).is_empty());
+    let launched = launches(&rig.pass(seconds(1)));
+    let other = if place == "x" { "y" } else { "x" };
+    assert_eq!(launched, [(other.to_owned(), id(0, 3, 1))]);
+    assert!(launches(&rig.pass(seconds(9))).is_empty(), "one copy is enough");
+}
+
+#[test]
+fn the_first_of_two_copies_wins_and_the_other_is_cancelled() {
+    let (mut rig, place) = slow();
+    let (other, copy) = launches(&rig.pass(seconds(3))).remove(0);
+    let effects = rig.succeed(&other, copy);
+    assert_eq!(cancels(&effects), [id(0, 3, 0)]);
+    assert_eq!(rig.verdict, Some(Verdict::Succeeded));
+    assert_ne!(place, other);
+}
+
+#[test]
+fn a_task_whose_copy_runs_is_not_run_a_third_time_when_it_fails() {
+    let (mut rig, place) = slow();
+    let (other, copy) = launches(&rig.pass(seconds(3))).remove(0);
+    assert!(launches(&rig.fail(&place, id(0, 3, 0), exit(1))).is_empty());
+    assert_eq!(launches(&rig.lose(&other, ExecutorLoss::Preempted)).len(), 1);
+    assert_ne!(copy, id(0, 3, 0));
+}
+
+#[test]
+fn nothing_is_speculated_before_enough_tasks_are_done() {
+    let mut rig = speculating(4);
+    rig.pass(seconds(1));
+    rig.succeed(rig.task(0, 0).executor.unwrap().to_string().as_str(), id(0, 0, 0));
+    assert!(launches(&rig.pass(seconds(60))).is_empty());
+    assert!(rig.send(Event::ResourceManagerHeard).is_empty());
+}

@@ -1,0 +1,69 @@
+//! What goes into the session and what comes out of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wire::failure::{KillReason, TaskFailure};
+use wire::id::{Epoch, TaskAttemptId};
+use wire::message::{Envelope, ExecutorMessage, GatewayMessage};
+use wire::task::{StageSpec, TaskMetrics, TaskSpec};
+
+use crate::ending::Ending;
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The connection that was asked for stands.
+    Connected,
+    /// It could not be made, or is gone.
+    ConnectionLost(String),
+    /// A frame arrived.
+    Received(Envelope<GatewayMessage>),
+    /// An attempt's command runs.
+    TaskStarted { id: TaskAttemptId, pid: u32 },
+    /// An attempt's result is complete.
+    CommitWanted { id: TaskAttemptId },
+    /// An attempt is over, its processes are gone.
+    TaskEnded {
+        id: TaskAttemptId,
+        metrics: TaskMetrics,
+        outcome: Result<(), TaskFailure>,
+    },
+    /// The process was told to end by this signal.
+    Stopped { signal: i32 },
+    /// A deadline passed.
+    Tick,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// Make a connection; the number of the try, from 0, chooses among several addresses.
+    Dial { attempt: u32 },
+    /// Send a frame.
+    Send(Envelope<ExecutorMessage>),
+    /// Send a heartbeat about these attempts; the shell knows what they use.
+    SendHeartbeat {
+        epoch: Epoch,
+        sequence: u64,
+        running: Vec<TaskAttemptId>,
+    },
+    /// Drop the connection.
+    Disconnect,
+    /// Run an attempt.
+    Launch {
+        epoch: Epoch,
+        stage: Arc<StageSpec>,
+        task: TaskSpec,
+    },
+    /// End an attempt.
+    Cancel {
+        id: TaskAttemptId,
+        reason: KillReason,
+        grace: Duration,
+    },
+    /// Pass on the answer to a request to commit.
+    DecideCommit { id: TaskAttemptId, granted: bool },
+    /// Flush what is to be sent and end the process.
+    Leave(Ending),
+}

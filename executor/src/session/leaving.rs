@@ -1,0 +1,80 @@
+//! How the session ends: by a signal, by order, or because nobody wants the executor any more.
+
+use std::time::{Duration, Instant};
+
+use wire::failure::KillReason;
+use wire::message::ExecutorMessage;
+
+use super::{Effect, Session, State};
+use crate::ending::Ending;
+
+/// SIGTERM is followed by SIGKILL after 250 ms: by then everything must be over.
+pub(super) const STOP_LIMIT: Duration = Duration::from_millis(150);
+/// The part of [`STOP_LIMIT`] that tasks get before they are killed.
+pub(super) const STOP_GRACE: Duration = Duration::from_millis(80);
+/// Added to a grace period, for the reports of the tasks that ended in it.
+const REPORT_TIME: Duration = Duration::from_secs(1);
+
+impl Session {
+    pub(super) fn stopped(&mut self, now: Instant, signal: i32, effects: &mut Vec<Effect>) {
+        let connected = self.is_heard();
+        if connected {
+            let reason = format!("ended by signal {signal}");
+            self.send(ExecutorMessage::Goodbye { reason }, effects);
+        }
+        self.begin_leaving(
+            Ending::Signal(signal),
+            connected,
+            STOP_GRACE,
+            now + STOP_LIMIT,
+            effects,
+        );
+    }
+
+    pub(super) fn leave(
+        &mut self,
+        now: Instant,
+        ending: Ending,
+        grace: Duration,
+        connected: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !matches!(self.state, State::Leaving { .. } | State::Gone) {
+            self.begin_leaving(ending, connected, grace, now + grace + REPORT_TIME, effects);
+        }
+    }
+
+    fn begin_leaving(
+        &mut self,
+        ending: Ending,
+        connected: bool,
+        grace: Duration,
+        deadline: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        if matches!(self.state, State::Gone) {
+            return;
+        }
+        self.state = State::Leaving {
+            deadline,
+            ending,
+            connected,
+        };
+        let reason = KillReason::ExecutorStopping;
+        effects.extend(self.running.keys().map(|id| Effect::Cancel {
+            id: *id,
+            reason,
+            grace,
+        }));
+        self.leave_when_empty(effects);
+    }
+
+    pub(super) fn leave_when_empty(&mut self, effects: &mut Vec<Effect>) {
+        if let State::Leaving { ending, .. } = self.state
+            && self.running.is_empty()
+        {
+            effects.push(Effect::Leave(ending));
+            self.state = State::Gone;
+        }
+    }
+}

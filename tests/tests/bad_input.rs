@@ -1,0 +1,440 @@
+//! What is wrong with a job, a cluster or a task is said in words that tell what to do, with the right exit code, and
+//! nothing stays staged.
+//!
+//! A wrong protocol version cannot be had from one binary; the gateway's own tests are about that.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use harness::application::{Application, STEP};
+use harness::hadoop::{Hadoop, Shared, Site};
+use harness::process::{Drawloom, Output};
+use harness::user::User;
+use harness::wait;
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+static HADOOP: Shared = Shared::new(|| Hadoop::builder().nodes(1));
+
+fn job(stage: &str) -> String {
+    format!(
+        "version: 1
+name: bad-input
+executors: {{ instances: 1, memory: 256MiB, cores: 2 }}
+stages:
+  - name: work
+{stage}
+"
+    )
+}
+
+const FINE: &str = "    tasks: 1\n    shell: 'true'";
+
+/// Submits and requires a refusal with these words that leaves no application and nothing staged.
+fn refused(user: &User<'_>, job: &str, args: &[&str], code: i32, words: &[&str]) -> Output {
+    let output = user.submit_and_wait(job, args).unwrap();
+    output.must_end(code, words);
+    output.must_end(code, &["error: ", "help: "]);
+    assert!(!output.stderr.contains("submitted"), "{output}");
+    assert_eq!(user.staged().unwrap(), [""; 0]);
+    output
+}
+
+#[test]
+fn an_unreachable_resource_manager_is_named_with_where_its_address_comes_from() {
+    let hadoop = HADOOP.get();
+    let user = User::new(hadoop, "unreachable").unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let site = format!(
+        "<configuration><property><name>yarn.resourcemanager.webapp.address</name><value>{closed}</value></property></configuration>"
+    );
+    user.write("conf/yarn-site.xml", site).unwrap();
+    for file in ["core-site.xml", "hdfs-site.xml"] {
+        fs::copy(hadoop.conf_dir().join(file), user.dir().join("conf").join(file)).unwrap();
+    }
+    let words = [
+        closed.to_string(),
+        "yarn-site.xml".to_owned(),
+        "--conf-dir".to_owned(),
+    ];
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    refused(&user, &job(FINE), &["--conf-dir", "conf"], 3, &words);
+    user.run(["list", "--conf-dir", "conf"])
+        .unwrap()
+        .must_end(3, &words);
+}
+
+#[test]
+fn a_cluster_that_takes_no_submissions_over_rest_is_refused_with_the_property_to_set() {
+    let property = "yarn.webapp.enable-rest-app-submissions";
+    let hadoop = Hadoop::builder()
+        .property(Site::Yarn, property, false)
+        .start()
+        .unwrap();
+    let user = User::new(&hadoop, "no-rest").unwrap();
+    refused(&user, &job(FINE), &[], 3, &["switched off", property]);
+}
+
+#[test]
+fn an_unknown_queue_is_refused_with_those_there_are() {
+    let hadoop = HADOOP.get();
+    let user = User::new(hadoop, "queue").unwrap();
+    refused(
+        &user,
+        &job(FINE),
+        &["--queue", "nope"],
+        3,
+        &["\"nope\"", "root.default", "--queue"],
+    );
+}
+
+#[test]
+fn memory_and_cores_above_the_largest_container_are_refused_with_what_there_is() {
+    let hadoop = HADOOP.get();
+    let user = User::new(hadoop, "memory").unwrap();
+    refused(
+        &user,
+        &job(FINE),
+        &["--executor-memory", "64g"],
+        3,
+        &["executors.memory", "64GiB", "4GiB"],
+    );
+    refused(
+        &user,
+        &job(FINE),
+        &["--driver-memory", "65g"],
+        3,
+        &["am.memory", "65GiB", "4GiB"],
+    );
+    refused(
+        &user,
+        &job(FINE),
+        &["--executor-cores", "99"],
+        3,
+        &["executors.cores", "99 cores"],
+    );
+}
+
+#[test]
+fn all_problems_of_a_job_file_are_told_at_once_with_their_places() {
+    let hadoop = HADOOP.get();
+    let user = User::new(hadoop, "invalid").unwrap();
+    let invalid = "version: 1
+quue: default
+executors: { instances: none }
+stages:
+  - name: a
+    after: [c]
+    tasks: 2
+    command: [x]
+    shell: y
+";
+    let places = [
+        "job.yaml:2:1",
+        "queue",
+        "job.yaml:3:25",
+        "job.yaml:6:13",
+        "\"c\"",
+        "job.yaml:9:12",
+        "docs/job-file.md",
+    ];
+    refused(&user, invalid, &[], 2, &places);
+    refused(&user, "version: 1\nstages: [", &[], 2, &["job.yaml:"]);
+    let missing = user.run(["submit", "no-such.yaml"]).unwrap();
+    missing.must_end(2, &["no-such.yaml", "cannot be read"]);
+    refused(
+        &user,
+        &job(FINE),
+        &["--conf", "task.max-failures=many"],
+        2,
+        &["task.max-failures", "many", "--conf"],
+    );
+}
+
+#[test]
+fn a_missing_input_is_named_with_how_to_put_it_there() {
+    let hadoop = HADOOP.get();
+    let user = User::new(hadoop, "no-input").unwrap();
+    let stage = |input: &str| job(&format!("    inputs: {input}\n    shell: cat"));
+    refused(
+        &user,
+        &stage("nowhere/text"),
+        &[],
+        3,
+        &["nowhere/text", "\"work\"", "drawloom fs put"],
+    );
+    refused(
+        &user,
+        &stage("nowhere/*.txt"),
+        &[],
+        3,
+        &["nowhere/*.txt", "matches nothing"],
+    );
+}
+
+#[test]
+fn an_output_that_exists_is_refused_and_kept_unless_it_may_be_replaced() {
+    let hadoop = HADOOP.get();
+    let user = User::new(hadoop, "output").unwrap();
+    user.put("precious", "results/part-00000").unwrap();
+    let stage = "    tasks: 1\n    shell: echo new\n    output: results";
+    refused(
+        &user,
+        &job(stage),
+        &[],
+        3,
+        &["results", "exists", "drawloom fs rm -r", "overwrite: true"],
+    );
+    assert_eq!(user.get("results/part-00000").unwrap(), b"precious");
+    let stage = format!("{stage}\n    overwrite: true");
+    user.submit_and_wait(&job(&stage), &[]).unwrap().must_end(0, &[]);
+    assert_eq!(user.get("results/part-00000").unwrap(), b"new\n");
+}
+
+#[test]
+fn a_missing_file_of_the_job_is_named() {
+    let hadoop = HADOOP.get();
+    let user = User::new(hadoop, "no-file").unwrap();
+    let with_file = |file: &str| format!("{}files: [{file}]\n", job(FINE));
+    refused(
+        &user,
+        &with_file("tool.sh"),
+        &[],
+        3,
+        &["tool.sh", "beside the job file"],
+    );
+    refused(&user, &job(FINE), &["--files", "other.sh"], 3, &["other.sh"]);
+    refused(
+        &user,
+        &with_file("hdfs:///no/such/tool.sh"),
+        &[],
+        3,
+        &["/no/such/tool.sh"],
+    );
+    fs::create_dir(user.dir().join("folder")).unwrap();
+    refused(
+        &user,
+        &with_file("folder"),
+        &[],
+        3,
+        &["folder", "is a directory", "archive"],
+    );
+}
+
+#[test]
+fn a_staging_directory_that_may_not_be_written_is_refused_with_what_to_do() {
+    let hadoop = HADOOP.get();
+    let user = User::new(hadoop, "no-home").unwrap();
+    hadoop.make_hdfs_dir("/user/no-home", "755").unwrap();
+    hadoop.set_hdfs_owner("/user/no-home", "somebody").unwrap();
+    refused(
+        &user,
+        &job(FINE),
+        &[],
+        3,
+        &["/user/no-home/.drawloom", "writable", "administrator"],
+    );
+    user.submit_and_wait(&job(FINE), &["--conf", "staging.dir=/tmp/no-home-staging"])
+        .unwrap()
+        .must_end(0, &[]);
+    let left = hadoop
+        .hdfs_list("/tmp/no-home-staging/apps")
+        .unwrap()
+        .unwrap_or_default();
+    assert_eq!(left, [""; 0]);
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_named() {
+    let hadoop = HADOOP.get();
+    let user = User::new(hadoop, "conf").unwrap();
+    let broken = "<configuration>\n<property><name>a</name\n</configuration>";
+    let file = user.write("broken/core-site.xml", broken).unwrap();
+    fs::create_dir(user.dir().join("empty")).unwrap();
+    let run = |dir: &str| {
+        let drawloom = Drawloom::without_cluster(user.dir()).env("HADOOP_CONF_DIR", user.dir().join(dir));
+        drawloom.args(["list"]).run(STEP).unwrap()
+    };
+    run("nowhere").must_end(3, &["nowhere", "HADOOP_CONF_DIR", "--conf-dir"]);
+    run("empty").must_end(3, &["empty", "HADOOP_CONF_DIR", "core-site.xml"]);
+    run("broken").must_end(3, &[&format!("{}:", file.display()), "malformed XML"]);
+    let bare = Drawloom::without_cluster(user.dir())
+        .args(["list"])
+        .run(STEP)
+        .unwrap();
+    if !Path::new("/etc/hadoop/conf").exists() {
+        bare.must_end(3, &["HADOOP_CONF_DIR", "--conf-dir"]);
+    }
+}
+
+/// The files that the executors of an application wrote for its tasks, with their sizes.
+fn task_logs(application: &Application<'_>) -> Vec<(PathBuf, u64)> {
+    let folders = application
+        .containers()
+        .into_iter()
+        .map(|container| container.logs);
+    let files = folders.flat_map(|folder| fs::read_dir(folder).unwrap().flatten());
+    let of_tasks = files.filter(|file| file.file_name().to_string_lossy().starts_with("task-"));
+    of_tasks
+        .map(|file| (file.path(), file.metadata().unwrap().len()))
+        .collect()
+}
+
+#[test]
+fn a_task_that_floods_its_standard_error_succeeds_and_its_log_stays_small() {
+    let hadoop = HADOOP.get();
+    let _tails = hadoop.tails_on_panic();
+    let user = User::new(hadoop, "flood").unwrap();
+    let stage = "    tasks: 1
+    shell: |
+      echo the beginning >&2
+      yes 'nothing but noise, line by line' | head -c 300000000 >&2
+      echo the end >&2
+      echo done
+    output: flooded";
+    let output = user.submit_and_wait(&job(stage), &[]).unwrap();
+    output.must_end(0, &["verdict    succeeded"]);
+    assert_eq!(user.get("flooded/part-00000").unwrap(), b"done\n");
+    let application = Application::of_output(hadoop, &output).unwrap();
+    let [(log, size)] = task_logs(&application).try_into().unwrap();
+    assert!(size < 70 << 20, "{size} bytes");
+    let text = fs::read(log).unwrap();
+    assert!(text.starts_with(b"the beginning\n") && text.ends_with(b"the end\n"));
+}
+
+#[test]
+fn a_failing_task_that_floods_its_standard_error_is_quoted_by_its_last_lines() {
+    let hadoop = HADOOP.get();
+    let _tails = hadoop.tails_on_panic();
+    let user = User::new(hadoop, "flood-fails").unwrap();
+    let stage = "    tasks: 1
+    retries: 0
+    shell: |
+      yes noise | head -c 20000000 >&2
+      printf '\\377\\376\\000 bytes that are no text\\n' >&2
+      echo the end >&2
+      exit 3";
+    let output = user.submit_and_wait(&job(stage), &[]).unwrap();
+    output.must_end(1, &["exit code 3", "bytes that are no text", "the end"]);
+    let report = Application::of_output(hadoop, &output).unwrap().report().unwrap();
+    let diagnostics = report["diagnostics"].as_str().unwrap();
+    assert!(diagnostics.chars().count() <= 2000, "{diagnostics}");
+    assert!(diagnostics.contains("the end"), "{diagnostics}");
+}
+
+#[test]
+fn binary_results_arrive_byte_by_byte() {
+    let hadoop = HADOOP.get();
+    let _tails = hadoop.tails_on_panic();
+    let user = User::new(hadoop, "binary").unwrap();
+    let bytes: Vec<u8> = (0..1_000_000_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8)
+        .collect();
+    user.put(&bytes, "in/bytes").unwrap();
+    let stage = "    inputs: in\n    command: [cat]\n    output: out";
+    user.submit_and_wait(&job(stage), &[]).unwrap().must_end(0, &[]);
+    assert!(user.get("out/part-00000").unwrap() == bytes);
+}
+
+#[test]
+fn an_input_of_no_bytes_gives_a_result_of_no_bytes() {
+    let hadoop = HADOOP.get();
+    let _tails = hadoop.tails_on_panic();
+    let user = User::new(hadoop, "zero").unwrap();
+    user.put("", "in/nothing").unwrap();
+    let stage = "    inputs: in\n    split: 1MiB\n    shell: cat; wc -c >&2\n    output: out";
+    user.submit_and_wait(&job(stage), &[])
+        .unwrap()
+        .must_end(0, &["verdict    succeeded"]);
+    let listed = hadoop.hdfs_list("/user/zero/out").unwrap().unwrap();
+    assert_eq!(listed, ["_SUCCESS", "part-00000"]);
+    assert_eq!(user.get("out/part-00000").unwrap(), b"");
+}
+
+#[test]
+fn an_input_directory_without_files_is_a_stage_without_tasks() {
+    let hadoop = HADOOP.get();
+    let _tails = hadoop.tails_on_panic();
+    let user = User::new(hadoop, "no-files").unwrap();
+    user.must(["fs", "mkdir", "in"]).unwrap();
+    let stage = "    inputs: in\n    command: [cat]\n    output: out";
+    user.submit_and_wait(&job(stage), &[])
+        .unwrap()
+        .must_end(0, &["verdict    succeeded"]);
+    assert_eq!(
+        hadoop.hdfs_list("/user/no-files/out").unwrap().unwrap(),
+        ["_SUCCESS"]
+    );
+}
+
+#[test]
+fn ten_thousand_input_files_are_read_each_once() {
+    const FILES: usize = 10_000;
+    let hadoop = HADOOP.get();
+    let _tails = hadoop.tails_on_panic();
+    let user = User::new(hadoop, "many").unwrap();
+    for number in 0..FILES {
+        user.write(&format!("in/{number:05}"), format!("{number}\n"))
+            .unwrap();
+    }
+    user.must(["fs", "mkdir", "."]).unwrap();
+    user.must(["fs", "put", "in", "in"]).unwrap();
+    let stage = "    inputs: in\n    tasks: 4\n    command: [cat]\n    output: out";
+    let output = user.submit_and_wait(&job(stage), &[]).unwrap();
+    output.must_end(0, &["tasks      4/4", "verdict    succeeded"]);
+    let parts = (0..4).map(|part| user.get(&format!("out/part-{part:05}")).unwrap());
+    let lines = String::from_utf8(parts.collect::<Vec<_>>().concat()).unwrap();
+    assert_eq!(lines.lines().count(), FILES);
+    let numbers: BTreeSet<usize> = lines.lines().map(|line| line.parse().unwrap()).collect();
+    assert!(numbers.into_iter().eq(0..FILES));
+}
+
+/// The binary as the NodeManagers have localized it for this person.
+fn localized_binaries(user: &User<'_>) -> Vec<PathBuf> {
+    let dir = user
+        .hadoop()
+        .dir()
+        .join("nm0/local/usercache")
+        .join(user.name())
+        .join("filecache");
+    let copies = fs::read_dir(dir).into_iter().flatten().flatten();
+    copies
+        .map(|copy| copy.path().join("drawloom"))
+        .filter(|file| file.is_file())
+        .collect()
+}
+
+#[test]
+fn executors_that_cannot_start_use_up_their_budget_and_the_cause_is_named() {
+    let hadoop = HADOOP.get();
+    let _tails = hadoop.tails_on_panic();
+    let user = User::new(hadoop, "no-start").unwrap();
+    let gate = user.gate().wait();
+    let stage = format!("    tasks: 1\n    shell: \"{gate}\"");
+    let mut client = user
+        .submit(&job(&stage), &["--conf", "executor.max-failures=2"])
+        .unwrap();
+    let application = Application::submitted_by(hadoop, &mut client).unwrap();
+    wait::until("the task", STEP, || user.gate().arrivals().len() == 1).unwrap();
+    let binaries = localized_binaries(&user);
+    assert_eq!(binaries.len(), 1, "{binaries:?}");
+    // The running processes keep the old file.
+    fs::remove_file(&binaries[0]).unwrap();
+    fs::write(&binaries[0], "no program at all").unwrap();
+    application.executors()[0].signal(harness::hadoop::Signal::KILL);
+    let output = client.wait(STEP).unwrap();
+    output.must_end(
+        1,
+        &[
+            "verdict    failed",
+            "executor",
+            "exited with code 126",
+            "ermission denied",
+        ],
+    );
+    let report = application.report().unwrap();
+    assert_eq!(report["finalStatus"], "FAILED", "{report}");
+    application.wait_gone().unwrap();
+    assert_eq!(user.staged().unwrap(), [""; 0]);
+}

@@ -1,0 +1,109 @@
+//! One small job on every kind of cluster that we promise to work with.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use harness::application::Application;
+use harness::hadoop::{Builder, Calculator, Hadoop, Protection, Scheduler, Version};
+use harness::text::{cut, word_counts, written_by_people};
+use harness::user::User;
+use harness::workspace;
+use std::fs;
+
+const PARTS: usize = 4;
+
+/// Counts words with two executors of two cores; all paths are below `base`.
+fn count_job(base: &str) -> String {
+    let example = workspace::root().join("examples/wordcount");
+    let example = example.display();
+    format!(
+        "version: 1
+name: small-count
+executors: {{ instances: 2, memory: 200MiB, cores: 2 }}
+env: {{ LC_ALL: C }}
+files: [{example}/count.sh, {example}/total.sh]
+stages:
+  - {{ name: count, inputs: {base}/books, command: [./count.sh], output: {base}/counts }}
+  - {{ name: total, after: [count], inputs: {base}/counts, tasks: 1, command: [./total.sh], output: {base}/total }}
+"
+    )
+}
+
+/// Runs the job for a new person and requires the right counts.
+fn counts_words(options: Builder, with_hdfs: bool) {
+    let hadoop = options.start().unwrap();
+    let user = User::new(&hadoop, "ada").unwrap();
+    let text = written_by_people(100_000).unwrap();
+    for (number, part) in cut(&text, PARTS).into_iter().enumerate() {
+        user.write(&format!("books/{number}.txt"), part).unwrap();
+    }
+    let base = if with_hdfs {
+        "work".to_owned()
+    } else {
+        user.dir().join("work").display().to_string()
+    };
+    user.must(["fs", "mkdir", &base]).unwrap();
+    user.must(["fs", "put", "books", &format!("{base}/books")])
+        .unwrap();
+    let staging = format!("staging.dir={}", user.dir().join("staging").display());
+    let args: &[&str] = if with_hdfs { &[] } else { &["--conf", &staging] };
+    let output = user.submit_and_wait(&count_job(&base), args).unwrap();
+    output.must_end(0, &["verdict    succeeded"]);
+    let total = String::from_utf8(user.get(&format!("{base}/total/part-00000")).unwrap()).unwrap();
+    assert!(total == word_counts(&text), "the counts differ");
+    let application = Application::of_output(&hadoop, &output).unwrap();
+    assert_eq!(application.report().unwrap()["finalStatus"], "SUCCEEDED");
+    application.wait_gone().unwrap();
+    let staged = if with_hdfs {
+        user.staged().unwrap()
+    } else {
+        names_in(&user, "staging/apps")
+    };
+    assert_eq!(staged, [""; 0]);
+}
+
+fn names_in(user: &User<'_>, dir: &str) -> Vec<String> {
+    let entries = fs::read_dir(user.dir().join(dir)).unwrap().flatten();
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+#[test]
+fn works_with_integrity_and_the_dominant_calculator() {
+    let options = Hadoop::builder().nodes(2).protection(Protection::Integrity);
+    counts_words(options.calculator(Calculator::Dominant), true);
+}
+
+#[test]
+fn works_with_privacy_and_the_fair_scheduler() {
+    let options = Hadoop::builder().nodes(2).protection(Protection::Privacy);
+    counts_words(options.scheduler(Scheduler::Fair), true);
+}
+
+#[test]
+fn works_on_the_oldest_release_with_authentication() {
+    let options = Hadoop::builder().nodes(2).version(Version::V3_3_6);
+    counts_words(options.protection(Protection::Authentication), true);
+}
+
+#[test]
+fn works_on_the_oldest_release_with_privacy_and_the_fair_scheduler() {
+    let options = Hadoop::builder()
+        .version(Version::V3_3_6)
+        .protection(Protection::Privacy);
+    counts_words(options.scheduler(Scheduler::Fair), true);
+}
+
+#[test]
+fn works_on_the_newest_release_with_privacy_and_the_dominant_calculator() {
+    let options = Hadoop::builder().nodes(2).version(Version::V3_5_0);
+    let options = options
+        .protection(Protection::Privacy)
+        .calculator(Calculator::Dominant);
+    counts_words(options, true);
+}
+
+#[test]
+fn works_without_hdfs() {
+    counts_words(Hadoop::builder().nodes(2).hdfs(false), false);
+}

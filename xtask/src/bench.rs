@@ -1,0 +1,65 @@
+//! `cargo xtask bench`: the figures of docs/performance.md.
+//!
+//! Each benchmark prints a Markdown table to standard output and what it does to standard error. Times depend on the
+//! machine, so every figure that matters stands beside a floor or an aim measured or stated in the same run.
+
+mod memory;
+mod samples;
+mod scheduler;
+mod size;
+mod startup;
+mod times;
+
+use crate::steps;
+use clap::Subcommand;
+use harness::workspace;
+use std::env;
+use std::process::Command;
+
+/// Names the binary that is measured.
+const BINARY: &str = "DRAWLOOM_BIN";
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// From submission to the first running task, against what the cluster itself needs
+    Startup(startup::Args),
+    /// Resident memory of an ApplicationMaster with many executors, and of executors
+    Memory(memory::Args),
+    /// Size of the stripped release binary, and the libraries it needs
+    Size,
+    /// Throughput of the scheduler core
+    Scheduler,
+}
+
+impl Bench {
+    /// Measures with the release build, or with the binary that `DRAWLOOM_BIN` names.
+    ///
+    /// # Errors
+    /// Whatever keeps the benchmark from a figure; a figure that misses its aim is none.
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        if matches!(self, Self::Scheduler) {
+            return scheduler::run();
+        }
+        if env::var_os(BINARY).is_none() {
+            return again_with_release_build();
+        }
+        match self {
+            Self::Startup(args) => startup::run(args),
+            Self::Memory(args) => memory::run(args),
+            Self::Size => size::run(&workspace::drawloom()),
+            Self::Scheduler => Ok(()),
+        }
+    }
+}
+
+/// The harness takes the binary from the environment, which a process does not change for itself.
+fn again_with_release_build() -> anyhow::Result<()> {
+    let build = ["build", "--release", "--package", "drawloom", "--locked"];
+    steps::run("release build", &mut steps::cargo(build))?;
+    let mut again = Command::new(env::current_exe()?);
+    again
+        .args(env::args_os().skip(1))
+        .env(BINARY, workspace::target().join("release/drawloom"));
+    steps::run("benchmark", &mut again)
+}

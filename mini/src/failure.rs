@@ -11,7 +11,7 @@ pub struct Failure {
 }
 
 /// `SecretManager.InvalidToken`, which ends a whole NodeManager call.
-pub const INVALID_TOKEN: &str = "org.apache.hadoop.security.token.SecretManager$InvalidToken";
+pub(crate) const INVALID_TOKEN: &str = "org.apache.hadoop.security.token.SecretManager$InvalidToken";
 
 impl Failure {
     /// An exception of any class.

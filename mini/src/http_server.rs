@@ -37,7 +37,6 @@ pub(crate) struct Request {
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    pub(crate) peer: IpAddr,
 }
 
 impl Request {
@@ -135,7 +134,7 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<dyn Site>, mut ended:
 }
 
 async fn connection(stream: TcpStream, peer: IpAddr, site: Arc<dyn Site>) {
-    let service = service_fn(|request| respond(request, peer, site.as_ref()));
+    let service = service_fn(|request| respond(request, site.as_ref()));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
@@ -147,7 +146,6 @@ async fn connection(stream: TcpStream, peer: IpAddr, site: Arc<dyn Site>) {
 
 async fn respond(
     request: http::Request<Incoming>,
-    peer: IpAddr,
     site: &dyn Site,
 ) -> Result<http::Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
@@ -160,7 +158,6 @@ async fn respond(
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers,
         body: body.to_bytes(),
-        peer,
     };
     Ok(response(site.answer(request).await))
 }
@@ -200,7 +197,6 @@ mod tests {
             query: query.to_owned(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
-            peer: IpAddr::from([127, 0, 0, 1]),
         }
     }
 

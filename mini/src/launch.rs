@@ -9,7 +9,7 @@ use yarn_rpc::records::{
 ///
 /// # Errors
 /// The sentence with which `ContainerManagerImpl` refuses a resource without URL, type or visibility.
-pub fn from_wire(context: &pb::ContainerLaunchContextProto) -> Result<ContainerLaunchContext, String> {
+pub(crate) fn from_wire(context: &pb::ContainerLaunchContextProto) -> Result<ContainerLaunchContext, String> {
     let resources = context.local_resources.iter().map(|entry| {
         let name = entry.key().to_owned();
         let resource = entry.value.as_ref().ok_or_else(|| missing("resource", &name))?;

@@ -13,14 +13,12 @@ pub type UnixMs = u64;
 const ISO: &str = "%Y-%m-%dT%H:%M:%S%.3f%z";
 
 /// The clock of this machine.
-#[must_use]
-pub fn now() -> UnixMs {
+pub(crate) fn now() -> UnixMs {
     of(SystemTime::now())
 }
 
 /// A moment of the file system or the clock; times before 1970 are 1970.
-#[must_use]
-pub fn of(moment: SystemTime) -> UnixMs {
+pub(crate) fn of(moment: SystemTime) -> UnixMs {
     let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
@@ -31,26 +29,22 @@ fn zoned(moment: UnixMs) -> Zoned {
 }
 
 /// `2026-11-20 23:49:09.216`, as NodeManagers stamp diagnostics.
-#[must_use]
-pub fn stamp(moment: UnixMs) -> String {
+pub(crate) fn stamp(moment: UnixMs) -> String {
     zoned(moment).strftime("%Y-%m-%d %H:%M:%S%.3f").to_string()
 }
 
 /// `Fri Nov 20 23:49:09 +0000 2026`, as log listings have it.
-#[must_use]
-pub fn listing(moment: UnixMs) -> String {
+pub(crate) fn listing(moment: UnixMs) -> String {
     zoned(moment).strftime("%a %b %d %H:%M:%S %z %Y").to_string()
 }
 
 /// `2030-01-01T00:00:00.000+0000`.
-#[must_use]
-pub fn iso(moment: UnixMs) -> String {
+pub(crate) fn iso(moment: UnixMs) -> String {
     zoned(moment).strftime(ISO).to_string()
 }
 
 /// Reads what [`iso`] prints.
-#[must_use]
-pub fn parse_iso(text: &str) -> Option<UnixMs> {
+pub(crate) fn parse_iso(text: &str) -> Option<UnixMs> {
     let moment = strtime::parse(ISO, text).ok()?.to_timestamp().ok()?;
     u64::try_from(moment.as_millisecond()).ok()
 }

@@ -16,7 +16,7 @@ pub enum Locality {
 }
 
 /// "Anywhere".
-pub const ANY: &str = "*";
+pub(super) const ANY: &str = "*";
 
 /// Priority and allocation request id. Lower priorities are served first.
 pub(super) type AskGroup = (u32, i64);

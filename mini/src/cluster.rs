@@ -82,7 +82,11 @@ impl Ports {
         for _ in 0..nodes {
             pairs.push((bind().await?, bind().await?));
         }
-        Ok(Self { scheduler: bind().await?, web: bind().await?, nodes: pairs })
+        Ok(Self {
+            scheduler: bind().await?,
+            web: bind().await?,
+            nodes: pairs,
+        })
     }
 }
 
@@ -106,7 +110,10 @@ impl Cluster {
         let scheduler = address(&ports.scheduler)?.to_string();
         let web = address(&ports.web)?.to_string();
         let directory = directory(&options)?;
-        let unusable = |source| StartError::Directory { path: directory.clone(), source };
+        let unusable = |source| StartError::Directory {
+            path: directory.clone(),
+            source,
+        };
         configuration::write(&directory.join("conf"), &options, &scheduler, &web).map_err(unusable)?;
         let keys = Arc::new(Keys::new(random()?));
         let core = ResourceManager::new(settings(&options, &web), keys.clone());
@@ -134,9 +141,21 @@ impl Cluster {
             self.nodes.push(node);
         }
         let daemon = &self.daemon;
-        self.serve_rpc(ports.scheduler, Arc::new(MasterService { daemon: daemon.clone() }), options);
-        self.serve_web(ports.web, Arc::new(ClusterSite { daemon: daemon.clone() }));
-        self.servers.spawn("deadlines", daemon.clone().watch_deadlines(self.end.subscribe()));
+        self.serve_rpc(
+            ports.scheduler,
+            Arc::new(MasterService {
+                daemon: daemon.clone(),
+            }),
+            options,
+        );
+        self.serve_web(
+            ports.web,
+            Arc::new(ClusterSite {
+                daemon: daemon.clone(),
+            }),
+        );
+        self.servers
+            .spawn("deadlines", daemon.clone().watch_deadlines(self.end.subscribe()));
         if let Pacing::NodeHeartbeats(interval) = options.pacing {
             let beats = heartbeats(daemon.clone(), interval, self.end.subscribe());
             self.servers.spawn("node heartbeats", beats);
@@ -158,7 +177,12 @@ impl Cluster {
             logs: own.join("logs"),
             conf: self.conf_dir(),
         };
-        NodeManager::new(facts, directories, keys.clone(), report_to(Arc::downgrade(&self.daemon)))
+        NodeManager::new(
+            facts,
+            directories,
+            keys.clone(),
+            report_to(Arc::downgrade(&self.daemon)),
+        )
     }
 
     fn serve_rpc(&self, listener: TcpListener, service: Arc<dyn Service>, options: &Options) {
@@ -167,11 +191,13 @@ impl Cluster {
             protection: options.protection.clone(),
             faults: self.faults.clone(),
         };
-        self.servers.spawn("rpc", rpc::serve(listener, server, self.end.subscribe()));
+        self.servers
+            .spawn("rpc", rpc::serve(listener, server, self.end.subscribe()));
     }
 
     fn serve_web(&self, listener: TcpListener, site: Arc<dyn Site>) {
-        self.servers.spawn("web", http_server::serve(listener, site, self.end.subscribe()));
+        self.servers
+            .spawn("web", http_server::serve(listener, site, self.end.subscribe()));
     }
 
     /// The directory for `HADOOP_CONF_DIR`.
@@ -218,7 +244,9 @@ impl Cluster {
     /// Switches a node off: its processes die at once, and the ResourceManager learns that it is lost. Its ports stay
     /// open, and it does not come back.
     pub fn lose_node(&self, id: &NodeId) {
-        let Some(node) = self.nodes.iter().find(|node| node.facts().id == *id) else { return };
+        let Some(node) = self.nodes.iter().find(|node| node.facts().id == *id) else {
+            return;
+        };
         self.daemon.drive(Event::NodeLost(id.clone()));
         node.switch_off();
     }
@@ -266,7 +294,10 @@ fn directory(options: &Options) -> Result<PathBuf, StartError> {
         }
     };
     let make = |path: &Path| {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)?;
         path.canonicalize()
     };
     make(&path).map_err(|source| StartError::Directory { path, source })

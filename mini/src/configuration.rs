@@ -11,7 +11,11 @@ use crate::options::Options;
 /// Writes `core-site.xml` and `yarn-site.xml` into `directory`.
 pub(crate) fn write(directory: &Path, options: &Options, scheduler: &str, web: &str) -> io::Result<()> {
     std::fs::create_dir_all(directory)?;
-    let protection: Vec<&str> = options.protection.iter().map(|qop| Qop::protection(*qop)).collect();
+    let protection: Vec<&str> = options
+        .protection
+        .iter()
+        .map(|qop| Qop::protection(*qop))
+        .collect();
     let core = [
         ("fs.defaultFS", "file:///".to_owned()),
         ("hadoop.rpc.protection", protection.join(",")),
@@ -22,10 +26,16 @@ pub(crate) fn write(directory: &Path, options: &Options, scheduler: &str, web: &
         ("yarn.resourcemanager.scheduler.address", scheduler.to_owned()),
         ("yarn.resourcemanager.webapp.address", web.to_owned()),
         ("yarn.scheduler.include-port-in-node-name", "true".to_owned()),
-        ("yarn.scheduler.minimum-allocation-mb", options.minimum_memory_mb.to_string()),
+        (
+            "yarn.scheduler.minimum-allocation-mb",
+            options.minimum_memory_mb.to_string(),
+        ),
         ("yarn.scheduler.maximum-allocation-mb", memory.to_string()),
         ("yarn.scheduler.maximum-allocation-vcores", cores.to_string()),
-        ("yarn.resourcemanager.am.max-attempts", options.max_attempts.to_string()),
+        (
+            "yarn.resourcemanager.am.max-attempts",
+            options.max_attempts.to_string(),
+        ),
         (
             "yarn.am.liveness-monitor.expiry-interval-ms",
             options.master_expiry.as_millis().to_string(),
@@ -42,8 +52,11 @@ pub(crate) fn write(directory: &Path, options: &Options, scheduler: &str, web: &
 fn site(properties: &[(&str, String)]) -> String {
     let mut text = String::from("<?xml version=\"1.0\"?>\n<configuration>\n");
     for (name, value) in properties {
-        writeln!(text, "  <property><name>{name}</name><value>{value}</value></property>")
-            .expect("writing to a String does not fail");
+        writeln!(
+            text,
+            "  <property><name>{name}</name><value>{value}</value></property>"
+        )
+        .expect("writing to a String does not fail");
     }
     text + "</configuration>\n"
 }

@@ -90,7 +90,13 @@ impl Daemon {
     fn carry_out(&self, effect: Effect) -> Option<Event> {
         match effect {
             Effect::Answer(_) => None,
-            Effect::StartMaster { node, attempt, token, context, submitted_ms } => {
+            Effect::StartMaster {
+                node,
+                attempt,
+                token,
+                context,
+                submitted_ms,
+            } => {
                 let context = self.master_context(attempt, &context, submitted_ms);
                 self.start_master(&node, &token, context)
             }
@@ -122,10 +128,15 @@ impl Daemon {
         let mut context = submitted.clone();
         context.tokens = Some(credentials.to_bytes(Format::Writable));
         let own = [
-            ("APPLICATION_WEB_PROXY_BASE", format!("/proxy/{}", attempt.application)),
+            (
+                "APPLICATION_WEB_PROXY_BASE",
+                format!("/proxy/{}", attempt.application),
+            ),
             ("APP_SUBMIT_TIME_ENV", submitted_ms.to_string()),
         ];
-        context.environment.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        context
+            .environment
+            .extend(own.map(|(name, value)| (name.to_owned(), value)));
         context
     }
 
@@ -183,11 +194,15 @@ impl Service for MasterService {
             "finishApplicationMaster" => MasterCall::Finish(decoded(body)?),
             _ => return Err(Failure::no_such_method(self.protocol(), method)),
         };
-        let attempt = tokens::am_rm_attempt(token)
-            .ok_or_else(|| Failure::invalid_token("Invalid AMRMToken"))?;
-        let event = Event::MasterCalled { attempt, call: Box::new(call) };
+        let attempt =
+            tokens::am_rm_attempt(token).ok_or_else(|| Failure::invalid_token("Invalid AMRMToken"))?;
+        let event = Event::MasterCalled {
+            attempt,
+            call: Box::new(call),
+        };
         let answer = self.daemon.drive(event);
-        let answer = answer.unwrap_or_else(|| Err(Failure::yarn("YarnException", "the call was not answered")))?;
+        let answer =
+            answer.unwrap_or_else(|| Err(Failure::yarn("YarnException", "the call was not answered")))?;
         Ok(match answer {
             MasterAnswer::Registered(response) => response.encode_to_vec(),
             MasterAnswer::Allocated(response) => response.encode_to_vec(),
@@ -231,7 +246,9 @@ impl ContainerService {
             let token = token.ok_or_else(|| Failure::invalid_token("Container token is missing"))?;
             let container = tokens::container_grant(&token.identifier).map(|grant| grant.container);
             if container.map(|id| id.application()) != caller {
-                return Err(Failure::invalid_token("NMToken and container token are of different applications"));
+                return Err(Failure::invalid_token(
+                    "NMToken and container token are of different applications",
+                ));
             }
             let context = launch::from_wire(&one.container_launch_context.clone().unwrap_or_default());
             let context = context.map_err(|text| Failure::yarn("YarnException", text));

@@ -50,13 +50,19 @@ pub(crate) enum Verdict {
 impl Faults {
     /// Orders a fault.
     pub fn order(&self, fault: Fault) {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
+        self.pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(fault);
     }
 
     /// Faults that have not happened.
     #[must_use]
     pub fn pending(&self) -> Vec<Fault> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Counts a call; of several faults that are due, the one ordered first happens.
@@ -65,7 +71,9 @@ impl Faults {
         for fault in pending.iter_mut().filter(|fault| fault.method == method) {
             fault.nth = fault.nth.saturating_sub(1);
         }
-        let due = pending.iter().position(|fault| fault.method == method && fault.nth == 0);
+        let due = pending
+            .iter()
+            .position(|fault| fault.method == method && fault.nth == 0);
         match due.map(|at| pending.remove(at).action) {
             None => Verdict::Pass,
             Some(Action::Delay(time)) => Verdict::Delay(time),
@@ -83,9 +91,17 @@ mod tests {
     #[test]
     fn a_fault_meets_exactly_the_call_it_counts_to() {
         let faults = Faults::default();
-        faults.order(Fault { method: "allocate".into(), nth: 2, action: Action::LoseAnswer });
-        let verdicts = ["allocate", "finishApplicationMaster", "allocate", "allocate"].map(|m| faults.verdict(m));
-        assert_eq!(verdicts, [Verdict::Pass, Verdict::Pass, Verdict::LoseAnswer, Verdict::Pass]);
+        faults.order(Fault {
+            method: "allocate".into(),
+            nth: 2,
+            action: Action::LoseAnswer,
+        });
+        let verdicts =
+            ["allocate", "finishApplicationMaster", "allocate", "allocate"].map(|m| faults.verdict(m));
+        assert_eq!(
+            verdicts,
+            [Verdict::Pass, Verdict::Pass, Verdict::LoseAnswer, Verdict::Pass]
+        );
         assert!(faults.pending().is_empty());
     }
 }

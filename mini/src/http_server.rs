@@ -48,7 +48,10 @@ impl Request {
 
     /// A parameter, decoded.
     pub(crate) fn parameter(&self, name: &str) -> Option<String> {
-        let pairs = self.query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let pairs = self
+            .query
+            .split('&')
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         let mut found = pairs.filter(|(key, _)| decoded(key, true) == name);
         found.next().map(|(_, value)| decoded(value, true))
     }
@@ -150,7 +153,10 @@ async fn respond(
 ) -> Result<http::Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, LARGEST_BODY).collect().await else {
-        return Ok(response(Answer::text(413, "the body cannot be read, or is too large\n")));
+        return Ok(response(Answer::text(
+            413,
+            "the body cannot be read, or is too large\n",
+        )));
     };
     let request = Request {
         method: head.method,
@@ -179,7 +185,9 @@ pub(crate) fn decoded(text: &str, plus: bool) -> String {
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
         let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        let byte = hex.filter(|_| first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let byte = hex
+            .filter(|_| first == b'%')
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         bytes.push(byte.unwrap_or(if plus && first == b'+' { b' ' } else { first }));
         rest = if byte.is_some() { &after[2..] } else { after };
     }

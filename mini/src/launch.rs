@@ -18,7 +18,9 @@ pub(crate) fn from_wire(context: &pb::ContainerLaunchContextProto) -> Result<Con
     let variables = context.environment.iter();
     Ok(ContainerLaunchContext {
         local_resources: resources.collect::<Result<_, String>>()?,
-        environment: variables.map(|entry| (entry.key().to_owned(), entry.value().to_owned())).collect(),
+        environment: variables
+            .map(|entry| (entry.key().to_owned(), entry.value().to_owned()))
+            .collect(),
         commands: context.command.clone(),
         tokens: context.tokens.clone(),
         ..ContainerLaunchContext::default()
@@ -31,12 +33,17 @@ fn missing(part: &str, name: &str) -> String {
 
 fn local_resource(name: &str, resource: &pb::LocalResourceProto) -> Result<LocalResource, String> {
     let url = resource.resource.as_ref().ok_or_else(|| missing("URL", name))?;
-    let kind = match resource.r#type.and_then(|kind| pb::LocalResourceTypeProto::try_from(kind).ok()) {
+    let kind = match resource
+        .r#type
+        .and_then(|kind| pb::LocalResourceTypeProto::try_from(kind).ok())
+    {
         Some(pb::LocalResourceTypeProto::File) => LocalResourceType::File,
         Some(_) => LocalResourceType::Archive,
         None => return Err(missing("type", name)),
     };
-    let visibility = resource.visibility.and_then(|one| pb::LocalResourceVisibilityProto::try_from(one).ok());
+    let visibility = resource
+        .visibility
+        .and_then(|one| pb::LocalResourceVisibilityProto::try_from(one).ok());
     let visibility = match visibility {
         Some(pb::LocalResourceVisibilityProto::Public) => ResourceVisibility::Public,
         Some(pb::LocalResourceVisibilityProto::Private) => ResourceVisibility::Private,
@@ -88,8 +95,17 @@ mod tests {
             r#type: Some(pb::LocalResourceTypeProto::File as i32),
             ..Default::default()
         };
-        let entry = pb::StringLocalResourceMapProto { key: Some("x".into()), value: Some(resource) };
-        let context = pb::ContainerLaunchContextProto { local_resources: vec![entry], ..Default::default() };
-        assert_eq!(from_wire(&context).unwrap_err(), "Null resource visibility for local resource x");
+        let entry = pb::StringLocalResourceMapProto {
+            key: Some("x".into()),
+            value: Some(resource),
+        };
+        let context = pb::ContainerLaunchContextProto {
+            local_resources: vec![entry],
+            ..Default::default()
+        };
+        assert_eq!(
+            from_wire(&context).unwrap_err(),
+            "Null resource visibility for local resource x"
+        );
     }
 }

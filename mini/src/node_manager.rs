@@ -94,7 +94,10 @@ impl NodeManager {
         let grant = self.check(token)?;
         let tokens = context.tokens.as_deref().filter(|bytes| !bytes.is_empty());
         if tokens.is_some_and(|bytes| Credentials::from_bytes(bytes).is_err()) {
-            return Err(Failure::new("java.io.IOException", "Bad header found in token storage."));
+            return Err(Failure::new(
+                "java.io.IOException",
+                "Bad header found in token storage.",
+            ));
         }
         let id = grant.container;
         let (kill, killed) = watch::channel(None);
@@ -108,14 +111,19 @@ impl NodeManager {
             containers.insert(id, Record::new(&launch.grant, kill));
         }
         let node = self.node.clone();
-        self.node.tasks.spawn("container", async move { container::run(&node, launch, killed).await });
+        self.node.tasks.spawn(
+            "container",
+            async move { container::run(&node, launch, killed).await },
+        );
         Ok(id)
     }
 
     fn check(&self, token: &Token) -> Result<ContainerGrant, Failure> {
         let own = &self.node.facts.id;
         let refused = || {
-            Failure::invalid_token(format!("Invalid container token used for starting container on : {own}"))
+            Failure::invalid_token(format!(
+                "Invalid container token used for starting container on : {own}"
+            ))
         };
         let grant = container_grant(&token.identifier).ok_or_else(refused)?;
         if token.kind != kind::CONTAINER || !self.node.keys.is_genuine(token) {
@@ -193,7 +201,8 @@ impl NodeManager {
 
     /// Ends what an application still has here, and removes its files when its containers are gone.
     pub fn end_application(&self, application: ApplicationId) {
-        self.node.kill_where(Kill::ApplicationEnded, |id| id.application() == application);
+        self.node
+            .kill_where(Kill::ApplicationEnded, |id| id.application() == application);
         let node = self.node.clone();
         self.node.tasks.spawn("application cleanup", async move {
             node.all_ended(application).await;
@@ -245,8 +254,17 @@ impl NodeManager {
     /// # Errors
     /// There is no such file.
     pub fn log(&self, id: ContainerId, file: &str, size: Option<i64>) -> std::io::Result<Vec<u8>> {
-        let running = self.container(id).is_some_and(|container| container.stage != Stage::Done);
-        logs::wrapped(&self.node.log_directory(id), id, &self.node.facts.id, file, size, running)
+        let running = self
+            .container(id)
+            .is_some_and(|container| container.stage != Stage::Done);
+        logs::wrapped(
+            &self.node.log_directory(id),
+            id,
+            &self.node.facts.id,
+            file,
+            size,
+            running,
+        )
     }
 
     /// The user of an attempt's containers, for checks of tokens.
@@ -272,7 +290,9 @@ impl Node {
     async fn all_ended(&self, application: ApplicationId) {
         let watches: Vec<_> = {
             let containers = self.containers();
-            let of_it = containers.iter().filter(|(id, _)| id.application() == application);
+            let of_it = containers
+                .iter()
+                .filter(|(id, _)| id.application() == application);
             of_it.map(|(_, record)| record.ended()).collect()
         };
         for mut watch in watches {
@@ -283,7 +303,9 @@ impl Node {
 
     fn users_of(&self, application: ApplicationId) -> Vec<String> {
         let containers = self.containers();
-        let of_it = containers.iter().filter(|(id, _)| id.application() == application);
+        let of_it = containers
+            .iter()
+            .filter(|(id, _)| id.application() == application);
         let mut users: Vec<String> = of_it.map(|(_, record)| record.user().to_owned()).collect();
         users.sort();
         users.dedup();
@@ -291,11 +313,16 @@ impl Node {
     }
 
     fn log_directory(&self, id: ContainerId) -> PathBuf {
-        self.directories.logs.join(id.application().to_string()).join(id.to_string())
+        self.directories
+            .logs
+            .join(id.application().to_string())
+            .join(id.to_string())
     }
 
     fn application_directory(&self, user: &str, application: ApplicationId) -> PathBuf {
-        user_cache(&self.directories.local, user).join("appcache").join(application.to_string())
+        user_cache(&self.directories.local, user)
+            .join("appcache")
+            .join(application.to_string())
     }
 }
 
@@ -304,11 +331,16 @@ fn user_cache(local: &Path, user: &str) -> PathBuf {
 }
 
 fn not_handled(id: ContainerId) -> Failure {
-    Failure::yarn("YarnException", format!("Container {id} is not handled by this NodeManager"))
+    Failure::yarn(
+        "YarnException",
+        format!("Container {id} is not handled by this NodeManager"),
+    )
 }
 
 impl std::fmt::Debug for NodeManager {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NodeManager").field("facts", &self.node.facts).finish_non_exhaustive()
+        f.debug_struct("NodeManager")
+            .field("facts", &self.node.facts)
+            .finish_non_exhaustive()
     }
 }

@@ -206,11 +206,18 @@ impl ResourceManager {
             Event::NodeHeartbeat(node) => self.node_heartbeat(now, &node, effects),
             Event::NodeLost(node) => self.node_lost(now, &node, effects),
             Event::Submitted { user, submission } => self.submitted(now, user, *submission, effects),
-            Event::KillRequested { application, user, diagnostics } => {
+            Event::KillRequested {
+                application,
+                user,
+                diagnostics,
+            } => {
                 let text = texts::killed(application, &user, diagnostics.as_deref());
                 self.kill(now, application, text, effects);
             }
-            Event::LifetimeSet { application, expires_ms } => {
+            Event::LifetimeSet {
+                application,
+                expires_ms,
+            } => {
                 if let Some(application) = self.applications.get_mut(&application) {
                     application.lifetime_expires_ms = Some(expires_ms);
                 }
@@ -220,7 +227,11 @@ impl ResourceManager {
                 effects.push(Effect::Answer(answer));
             }
             Event::ContainerStarted(container) => self.container_started(container),
-            Event::ContainerEnded { container, exit_status, diagnostics } => {
+            Event::ContainerEnded {
+                container,
+                exit_status,
+                diagnostics,
+            } => {
                 self.container_ended(now, container, exit_status, &diagnostics, effects);
             }
             Event::DeadlineReached => self.expire(now, effects),
@@ -230,14 +241,25 @@ impl ResourceManager {
     /// The next moment at which something expires.
     #[must_use]
     pub fn next_deadline(&self) -> Option<UnixMs> {
-        let alive = self.applications.values().filter(|application| !application.state.is_final());
-        alive.filter_map(|application| self.deadline_of(application)).min()
+        let alive = self
+            .applications
+            .values()
+            .filter(|application| !application.state.is_final());
+        alive
+            .filter_map(|application| self.deadline_of(application))
+            .min()
     }
 
     fn deadline_of(&self, application: &Application) -> Option<UnixMs> {
-        let master = application.attempts.last().filter(|attempt| attempt.state.is_watched());
+        let master = application
+            .attempts
+            .last()
+            .filter(|attempt| attempt.state.is_watched());
         let master = master.map(|attempt| attempt.heard_ms + self.settings.master_expiry_ms);
-        let grants = application.containers.values().filter_map(|container| container.expires_ms);
+        let grants = application
+            .containers
+            .values()
+            .filter_map(|container| container.expires_ms);
         grants.chain(master).chain(application.lifetime_expires_ms).min()
     }
 

@@ -129,7 +129,10 @@ fn call_of(server: &Server, token: &[u8], call: &ServerCall) -> Result<Vec<u8>, 
     let served = server.service.protocol();
     if call.protocol != served {
         let text = format!("Unknown protocol: {}", call.protocol);
-        return Err(Failure::new("org.apache.hadoop.ipc.RpcNoSuchProtocolException", text));
+        return Err(Failure::new(
+            "org.apache.hadoop.ipc.RpcNoSuchProtocolException",
+            text,
+        ));
     }
     server.service.call(token, &call.method, &call.body)
 }
@@ -137,7 +140,10 @@ fn call_of(server: &Server, token: &[u8], call: &ServerCall) -> Result<Vec<u8>, 
 /// Decodes a request.
 pub(crate) fn decoded<M: prost::Message + Default>(body: &[u8]) -> Result<M, Failure> {
     M::decode(body).map_err(|error| {
-        Failure::new("com.google.protobuf.InvalidProtocolBufferException", error.to_string())
+        Failure::new(
+            "com.google.protobuf.InvalidProtocolBufferException",
+            error.to_string(),
+        )
     })
 }
 

@@ -35,7 +35,10 @@ impl Tasks {
 
     /// Ends all tasks where they stand.
     pub(crate) fn abort(&self) {
-        self.set.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        self.set
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .abort_all();
     }
 }
 

@@ -58,7 +58,8 @@ impl Keys {
     }
 
     fn password(&self, kind: &str, identifier: &[u8]) -> Vec<u8> {
-        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.secret).expect("HMAC takes keys of any length");
+        let mut mac =
+            <Hmac<Sha256> as KeyInit>::new_from_slice(&self.secret).expect("HMAC takes keys of any length");
         mac.update(kind.as_bytes());
         mac.update(identifier);
         mac.finalize().into_bytes()[..PASSWORD].to_vec()
@@ -118,7 +119,9 @@ impl Keys {
             expiry_time_stamp: Some(signed(grant.expires_ms)),
             master_key_id: Some(KEY_ID),
             rm_identifier: Some(signed(grant.resource_manager)),
-            priority: Some(pb::PriorityProto { priority: Some(priority) }),
+            priority: Some(pb::PriorityProto {
+                priority: Some(priority),
+            }),
             creation_time: Some(signed(grant.created_ms)),
             container_type: Some(role as i32),
             execution_type: Some(pb::ExecutionTypeProto::Guaranteed as i32),
@@ -172,12 +175,19 @@ pub fn node_identity(identifier: &[u8]) -> Option<(ApplicationAttemptId, NodeId)
 pub fn container_grant(identifier: &[u8]) -> Option<ContainerGrant> {
     let identifier = pb::ContainerTokenIdentifierProto::decode(identifier).ok()?;
     let unsigned = |number: i64| u64::try_from(number).unwrap_or(0);
-    let priority = identifier.priority.as_ref().map_or(0, pb::PriorityProto::priority);
+    let priority = identifier
+        .priority
+        .as_ref()
+        .map_or(0, pb::PriorityProto::priority);
     Some(ContainerGrant {
         container: (&identifier.container_id?).try_into().ok()?,
         node: identifier.nm_host_addr().parse().ok()?,
         user: identifier.app_submitter().to_owned(),
-        resource: identifier.resource.as_ref().map(Resource::from).unwrap_or_default(),
+        resource: identifier
+            .resource
+            .as_ref()
+            .map(Resource::from)
+            .unwrap_or_default(),
         priority: Priority(u32::try_from(priority).unwrap_or(0)),
         allocation_request_id: identifier.allocation_request_id(),
         created_ms: unsigned(identifier.creation_time()),
@@ -219,10 +229,19 @@ mod tests {
     fn an_altered_token_or_one_of_another_kind_is_not_genuine() {
         let keys = Keys::new([1; 32]);
         let token = keys.container(&grant());
-        let larger = ContainerGrant { resource: Resource::new(9999, 1), ..grant() };
-        let forged = Token { identifier: keys.container(&larger).identifier, ..token.clone() };
+        let larger = ContainerGrant {
+            resource: Resource::new(9999, 1),
+            ..grant()
+        };
+        let forged = Token {
+            identifier: keys.container(&larger).identifier,
+            ..token.clone()
+        };
         assert!(!keys.is_genuine(&forged));
-        assert!(!keys.is_genuine(&Token { kind: "NMToken".into(), ..token }));
+        assert!(!keys.is_genuine(&Token {
+            kind: "NMToken".into(),
+            ..token
+        }));
     }
 
     #[test]

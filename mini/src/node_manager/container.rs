@@ -147,7 +147,9 @@ impl Record {
     }
 
     pub(super) fn signal(&mut self, id: ContainerId, signal: ContainerSignal) {
-        let Some(group) = self.group.filter(|_| self.stage == Stage::Running) else { return };
+        let Some(group) = self.group.filter(|_| self.stage == Stage::Running) else {
+            return;
+        };
         let (command, name) = group.signal(signal);
         self.diagnostics += &format!(
             "[{}]Sent signal {command} ({name}) to pid {} as user {} for container {id}, result=success\n",
@@ -160,9 +162,18 @@ impl Record {
     /// Everything before the end is `C_RUNNING`; the sub-state tells more (`ContainerImpl`).
     pub(super) fn status(&self, id: ContainerId) -> pb::ContainerStatusProto {
         let (state, sub_state) = match self.stage {
-            Stage::Localizing => (pb::ContainerStateProto::CRunning, pb::ContainerSubStateProto::CssScheduled),
-            Stage::Running => (pb::ContainerStateProto::CRunning, pb::ContainerSubStateProto::CssRunning),
-            Stage::Done => (pb::ContainerStateProto::CComplete, pb::ContainerSubStateProto::CssDone),
+            Stage::Localizing => (
+                pb::ContainerStateProto::CRunning,
+                pb::ContainerSubStateProto::CssScheduled,
+            ),
+            Stage::Running => (
+                pb::ContainerStateProto::CRunning,
+                pb::ContainerSubStateProto::CssRunning,
+            ),
+            Stage::Done => (
+                pb::ContainerStateProto::CComplete,
+                pb::ContainerSubStateProto::CssDone,
+            ),
         };
         pb::ContainerStatusProto {
             container_id: Some(id.into()),
@@ -213,7 +224,9 @@ pub(super) async fn run(node: &Node, launch: Launch, mut killed: watch::Receiver
     }
     let (exit_status, diagnostics) = {
         let mut containers = node.containers();
-        let Some(record) = containers.get_mut(&id) else { return };
+        let Some(record) = containers.get_mut(&id) else {
+            return;
+        };
         record.stage = Stage::Done;
         record.exit_status = end.exit_status;
         record.diagnostics += &end.diagnostics;
@@ -221,7 +234,11 @@ pub(super) async fn run(node: &Node, launch: Launch, mut killed: watch::Receiver
         record.ended.send_replace(true);
         (record.exit_status, record.diagnostics.clone())
     };
-    (node.report)(Event::ContainerEnded { container: id, exit_status, diagnostics });
+    (node.report)(Event::ContainerEnded {
+        container: id,
+        exit_status,
+        diagnostics,
+    });
 }
 
 fn places(node: &Node, grant: &ContainerGrant) -> Places {
@@ -248,7 +265,12 @@ async fn live(
     };
     let process = match prepared {
         Ok(process) => process,
-        Err(text) => return End { exit_status: NO_EXIT, diagnostics: format!("{}{text}\n", stamp()) },
+        Err(text) => {
+            return End {
+                exit_status: NO_EXIT,
+                diagnostics: format!("{}{text}\n", stamp()),
+            };
+        }
     };
     if let Some(record) = node.containers().get_mut(&launch.grant.container) {
         record.stage = Stage::Running;
@@ -288,7 +310,10 @@ async fn prepare(node: &Node, launch: &Launch, places: &Places) -> Result<Proces
         made.map_err(|error| failed("the container's directories cannot be made", error))?;
     }
     let owner = (launch.grant.user.as_str(), launch.grant.container.application());
-    let files = node.localizer.fetch_all(owner, &launch.context.local_resources).await?;
+    let files = node
+        .localizer
+        .fetch_all(owner, &launch.context.local_resources)
+        .await?;
     let text = script::launch_script(&script::Parts {
         node: &node.facts,
         conf: &node.directories.conf,
@@ -330,16 +355,24 @@ fn killed_early(kill: Kill) -> End {
 /// A kill counts as the cause only where the process died of it; one that ends by itself keeps its exit code
 /// (`ContainerImpl`, `ContainerLaunch`).
 fn ended(id: ContainerId, logs: &Path, exit: i32, kill: Option<Kill>) -> End {
-    let mut text = kill.map(|kill| format!("{}{}\n", stamp(), kill.text())).unwrap_or_default();
+    let mut text = kill
+        .map(|kill| format!("{}{}\n", stamp(), kill.text()))
+        .unwrap_or_default();
     let by_signal = matches!(exit, 137 | 143);
     if by_signal {
         text += &format!("{0}Container killed on request. Exit code is {exit}\n", stamp());
-        text += &format!("{0}Container exited with a non-zero exit code {exit}. \n", stamp());
+        text += &format!(
+            "{0}Container exited with a non-zero exit code {exit}. \n",
+            stamp()
+        );
         if kill.is_none() {
             text += &format!("{}Killed by external signal\n", stamp());
         }
     } else if exit != 0 {
-        text += &format!("{}Exception from container-launch.\nContainer id: {id}\nExit code: {exit}\n\n", stamp());
+        text += &format!(
+            "{}Exception from container-launch.\nContainer id: {id}\nExit code: {exit}\n\n",
+            stamp()
+        );
         let tails = format!(
             "{}Container exited with a non-zero exit code {exit}. Error file: prelaunch.err.\n{}\n",
             stamp(),
@@ -349,7 +382,10 @@ fn ended(id: ContainerId, logs: &Path, exit: i32, kill: Option<Kill>) -> End {
         text += &tails;
     }
     let exit_status = kill.filter(|_| by_signal).map_or(exit, Kill::exit_status);
-    End { exit_status, diagnostics: text }
+    End {
+        exit_status,
+        diagnostics: text,
+    }
 }
 
 fn stamp() -> String {
@@ -359,7 +395,9 @@ fn stamp() -> String {
 /// The last bytes of a text, cut between characters.
 fn last_of(text: &str, bytes: usize) -> &str {
     let from = text.len().saturating_sub(bytes);
-    let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let from = (from..=text.len())
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0);
     &text[from..]
 }
 
@@ -387,8 +425,16 @@ mod tests {
         let logs = tempfile::tempdir().unwrap();
         std::fs::write(logs.path().join("stderr"), "no such thing\n").unwrap();
         let end = ended(id(), logs.path(), 3, None);
-        assert_eq!(end.diagnostics.matches("Last 4096 bytes of stderr :\nno such thing\n").count(), 2);
-        assert!(end.diagnostics.contains("]Exception from container-launch.\nContainer id: container_7_0001_01_000002\n"));
+        assert_eq!(
+            end.diagnostics
+                .matches("Last 4096 bytes of stderr :\nno such thing\n")
+                .count(),
+            2
+        );
+        assert!(
+            end.diagnostics
+                .contains("]Exception from container-launch.\nContainer id: container_7_0001_01_000002\n")
+        );
     }
 
     #[test]

@@ -71,7 +71,10 @@ impl Localizer {
         let entry = self.entry(&key);
         let fetched = entry.get_or_init(|| self.download(&key, resource)).await.clone();
         if fetched.is_err() {
-            self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+            self.entries
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&key);
         }
         fetched
     }
@@ -86,9 +89,10 @@ impl Localizer {
         match visibility {
             ResourceVisibility::Public => self.local.join("filecache"),
             ResourceVisibility::Private => of_user.join("filecache"),
-            ResourceVisibility::Application => {
-                of_user.join("appcache").join(application.to_string()).join("filecache")
-            }
+            ResourceVisibility::Application => of_user
+                .join("appcache")
+                .join(application.to_string())
+                .join("filecache"),
         }
     }
 
@@ -98,8 +102,12 @@ impl Localizer {
         }
         let source = PathBuf::from(&resource.url.path);
         check_source(&source, &key.url, resource).await?;
-        let directory = key.cache.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
-        let name = source.file_name().ok_or_else(|| format!("File {} does not exist", key.url))?;
+        let directory = key
+            .cache
+            .join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
+        let name = source
+            .file_name()
+            .ok_or_else(|| format!("File {} does not exist", key.url))?;
         let target = directory.join(name);
         let failed = |error: std::io::Error| format!("{} cannot be fetched: {error}", key.url);
         tokio::fs::create_dir_all(&directory).await.map_err(failed)?;
@@ -113,9 +121,14 @@ impl Localizer {
     /// Removes what only this application could use.
     pub(super) async fn remove_application(&self, application: ApplicationId, users: &[String]) {
         for user in users {
-            let directory = user_cache(&self.local, user).join("appcache").join(application.to_string());
+            let directory = user_cache(&self.local, user)
+                .join("appcache")
+                .join(application.to_string());
             let below = |key: &Key| key.cache.starts_with(&directory);
-            self.entries.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| !below(key));
+            self.entries
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .retain(|key, _| !below(key));
             if let Err(error) = tokio::fs::remove_dir_all(&directory).await {
                 tracing::debug!(%error, %application, "the application's files cannot be removed");
             }
@@ -129,7 +142,10 @@ async fn check_source(source: &Path, url: &str, resource: &LocalResource) -> Res
         std::io::ErrorKind::NotFound => format!("File {url} does not exist"),
         _ => format!("{url} cannot be read: {error}"),
     })?;
-    let modified = metadata.modified().map(time::of).map_err(|error| error.to_string())?;
+    let modified = metadata
+        .modified()
+        .map(time::of)
+        .map_err(|error| error.to_string())?;
     if modified != resource.timestamp_ms {
         return Err(format!(
             "Resource {url} changed on src filesystem - expected: \"{}\", was: \"{}\", current time: \"{}\"",
@@ -149,7 +165,9 @@ async fn check_source(source: &Path, url: &str, resource: &LocalResource) -> Res
 /// Readable for all, and all directories above it open for all.
 async fn is_public(source: &Path) -> bool {
     let allows = async |path: &Path, bits: u32| {
-        let mode = tokio::fs::metadata(path).await.map(|metadata| metadata.permissions().mode());
+        let mode = tokio::fs::metadata(path)
+            .await
+            .map(|metadata| metadata.permissions().mode());
         mode.is_ok_and(|mode| mode & bits == bits)
     };
     for directory in source.ancestors().skip(1) {
@@ -195,7 +213,10 @@ async fn run(command: &mut Command, name: &str) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    Err(format!("{name} failed: {}", String::from_utf8_lossy(&output.stderr).trim()))
+    Err(format!(
+        "{name} failed: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    ))
 }
 
 #[cfg(test)]
@@ -225,11 +246,17 @@ mod tests {
         let localizer = Localizer::new(directory.path().join("local"));
         let resource = resource(&source, ResourceVisibility::Private);
         let first = localizer.fetch(("ada", application()), &resource).await.unwrap();
-        let again = localizer.fetch(("ada", ApplicationId::new(7, 2)), &resource).await.unwrap();
+        let again = localizer
+            .fetch(("ada", ApplicationId::new(7, 2)), &resource)
+            .await
+            .unwrap();
         let others = localizer.fetch(("bob", application()), &resource).await.unwrap();
         assert_eq!(first, again);
         assert_ne!(first, others);
-        assert_eq!(std::fs::metadata(&first).unwrap().permissions().mode() & 0o777, 0o500);
+        assert_eq!(
+            std::fs::metadata(&first).unwrap().permissions().mode() & 0o777,
+            0o500
+        );
     }
 
     #[tokio::test]
@@ -252,12 +279,21 @@ mod tests {
         std::fs::write(directory.path().join("inside"), "x").unwrap();
         let archive = directory.path().join("a.tar.gz");
         let packed = std::process::Command::new("tar")
-            .args(["-czf".as_ref(), archive.as_os_str(), "-C".as_ref(), directory.path().as_os_str(), "inside".as_ref()])
+            .args([
+                "-czf".as_ref(),
+                archive.as_os_str(),
+                "-C".as_ref(),
+                directory.path().as_os_str(),
+                "inside".as_ref(),
+            ])
             .status();
         assert!(packed.unwrap().success());
         let localizer = Localizer::new(directory.path().join("local"));
         let kind = LocalResourceType::Archive;
-        let resource = LocalResource { kind, ..resource(&archive, ResourceVisibility::Application) };
+        let resource = LocalResource {
+            kind,
+            ..resource(&archive, ResourceVisibility::Application)
+        };
         let target = localizer.fetch(("ada", application()), &resource).await.unwrap();
         assert_eq!(std::fs::read_to_string(target.join("inside")).unwrap(), "x");
     }
@@ -267,8 +303,17 @@ mod tests {
         let localizer = Localizer::new(PathBuf::from("/nonexistent"));
         let url = "hdfs://nn/x".parse().unwrap();
         let (kind, visibility) = (LocalResourceType::File, ResourceVisibility::Application);
-        let resource = LocalResource { url, size: 0, timestamp_ms: 0, kind, visibility };
-        let error = localizer.fetch(("ada", application()), &resource).await.unwrap_err();
+        let resource = LocalResource {
+            url,
+            size: 0,
+            timestamp_ms: 0,
+            kind,
+            visibility,
+        };
+        let error = localizer
+            .fetch(("ada", application()), &resource)
+            .await
+            .unwrap_err();
         assert_eq!(error, "No FileSystem for scheme \"hdfs\"");
     }
 }

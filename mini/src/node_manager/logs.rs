@@ -60,7 +60,8 @@ pub(super) fn wrapped(
         let modified = time::listing(time::of(metadata.modified()?));
         let first = format!("Container: {id} on {node}\nLogAggregationType: LOCAL\n");
         let rule = "=".repeat(first.lines().next().map_or(0, str::len));
-        let rest = format!("LogType:{name}\nLogLastModifiedTime:{modified}\nLogLength:{length}\nLogContents:\n");
+        let rest =
+            format!("LogType:{name}\nLogLastModifiedTime:{modified}\nLogLength:{length}\nLogContents:\n");
         text.extend_from_slice(format!("{first}{rule}\n{rest}").as_bytes());
         let (from, count) = range(size, length);
         file.seek(SeekFrom::Start(from))?;
@@ -85,7 +86,9 @@ fn range(size: Option<i64>, length: u64) -> (u64, u64) {
 fn trailer(name: &str, id: ContainerId, running: bool) -> String {
     let end = format!("End of LogType:{name}");
     let end = match running {
-        true => format!("{end}.This log file belongs to a running container ({id}) and so may not be complete."),
+        true => {
+            format!("{end}.This log file belongs to a running container ({id}) and so may not be complete.")
+        }
         false => end,
     };
     format!("{end}\n{}\n\n", "*".repeat(end.len()))
@@ -95,8 +98,12 @@ fn trailer(name: &str, id: ContainerId, running: bool) -> String {
 pub(super) fn error_tails(directory: &Path) -> String {
     let mut text = String::new();
     let files = list(directory).unwrap_or_default();
-    let errors = files.iter().filter(|file| file.name.contains("stderr") || file.name.contains("STDERR"));
-    let newest = errors.max_by_key(|file| file.modified_ms).map(|file| file.name.clone());
+    let errors = files
+        .iter()
+        .filter(|file| file.name.contains("stderr") || file.name.contains("STDERR"));
+    let newest = errors
+        .max_by_key(|file| file.modified_ms)
+        .map(|file| file.name.clone());
     for name in ["prelaunch.err".to_owned()].into_iter().chain(newest) {
         if let Ok(tail) = tail(&directory.join(&name)) {
             text += &format!("Last {TAIL} bytes of {name} :\n{tail}\n");
@@ -129,9 +136,15 @@ mod tests {
     #[test]
     fn a_part_is_taken_from_either_end_and_the_length_stays_that_of_the_whole() {
         let text = wrapped_text("abcdef", Some(-2), false);
-        assert!(text.contains("LogLength:6\nLogContents:\nef\nEnd of LogType:stdout\n***"), "{text}");
+        assert!(
+            text.contains("LogLength:6\nLogContents:\nef\nEnd of LogType:stdout\n***"),
+            "{text}"
+        );
         assert!(wrapped_text("abcdef", Some(2), false).contains("LogContents:\nab\nEnd"));
-        assert!(wrapped_text("abcdef", Some(99), true).contains("LogContents:\nabcdef\nEnd of LogType:stdout.This log"));
+        assert!(
+            wrapped_text("abcdef", Some(99), true)
+                .contains("LogContents:\nabcdef\nEnd of LogType:stdout.This log")
+        );
     }
 
     #[test]

@@ -62,11 +62,17 @@ impl Process {
         let mut command = Command::new("setsid");
         command.arg("/bin/bash").arg(work.join(SCRIPT_NAME));
         command.current_dir(work).env_clear().env("PATH", SEARCH);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let child = command.kill_on_drop(true).spawn()?;
         let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let leader = id.ok_or_else(|| std::io::Error::other("the process ended before it was seen"))?;
-        Ok(Self { child, group: Group { leader } })
+        Ok(Self {
+            child,
+            group: Group { leader },
+        })
     }
 
     pub(super) fn group(&self) -> Group {
@@ -93,5 +99,8 @@ impl Process {
 const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:.";
 
 fn code(status: ExitStatus) -> i32 {
-    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
+    status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(-1)
 }

@@ -43,12 +43,18 @@ pub(super) fn launch_script(parts: &Parts<'_>) -> String {
         if let Some((directory, _)) = name.rsplit_once('/') {
             push(&mut text, format_args!("mkdir -p -- \"{directory}\""));
         }
-        push(&mut text, format_args!("ln -sf -- \"{}\" \"{name}\"", file.display()));
+        push(
+            &mut text,
+            format_args!("ln -sf -- \"{}\" \"{name}\"", file.display()),
+        );
     }
     debugging(&logs, &mut text);
     let command = parts.context.commands.join(" ");
     push(&mut text, format_args!("echo \"Launching container\""));
-    push(&mut text, format_args!("exec /bin/bash -c \"{}\"", substituted(&command, &logs)));
+    push(
+        &mut text,
+        format_args!("exec /bin/bash -c \"{}\"", substituted(&command, &logs)),
+    );
     text
 }
 
@@ -58,7 +64,10 @@ fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
 
 /// `<LOG_DIR>`, `<CPS>` and `<ADD_OPENS>` are replaced; `{{X}}` becomes `$X`, which bash expands.
 fn substituted(text: &str, logs: &str) -> String {
-    let text = text.replace("<LOG_DIR>", logs).replace("<CPS>", ":").replace("<ADD_OPENS>", "");
+    let text = text
+        .replace("<LOG_DIR>", logs)
+        .replace("<CPS>", ":")
+        .replace("<ADD_OPENS>", "");
     text.replace("{{", "$").replace("}}", "")
 }
 
@@ -69,14 +78,21 @@ fn variables(parts: &Parts<'_>, logs: &str, text: &mut String) {
     if !own.contains_key("HADOOP_CONF_DIR") {
         push(
             text,
-            format_args!("export HADOOP_CONF_DIR=${{HADOOP_CONF_DIR:-\"{}\"}}", parts.conf.display()),
+            format_args!(
+                "export HADOOP_CONF_DIR=${{HADOOP_CONF_DIR:-\"{}\"}}",
+                parts.conf.display()
+            ),
         );
     }
     for (name, value) in &fixed {
         push(text, format_args!("export {name}=\"{value}\""));
     }
-    let settable = own.iter().filter(|(name, _)| fixed.iter().all(|(other, _)| other != name));
-    let values: Vec<(&String, String)> = settable.map(|(name, value)| (name, substituted(value, logs))).collect();
+    let settable = own
+        .iter()
+        .filter(|(name, _)| fixed.iter().all(|(other, _)| other != name));
+    let values: Vec<(&String, String)> = settable
+        .map(|(name, value)| (name, substituted(value, logs)))
+        .collect();
     for (name, value) in in_order(values) {
         push(text, format_args!("export {name}=\"{value}\""));
     }
@@ -86,7 +102,9 @@ fn variables(parts: &Parts<'_>, logs: &str, text: &mut String) {
 }
 
 fn fixed_variables(parts: &Parts<'_>, logs: &str) -> Vec<(&'static str, String)> {
-    let Parts { node, grant, places, .. } = parts;
+    let Parts {
+        node, grant, places, ..
+    } = parts;
     let web_port = node.http_address.rsplit(':').next().unwrap_or_default();
     vec![
         ("CONTAINER_ID", grant.container.to_string()),
@@ -102,7 +120,10 @@ fn fixed_variables(parts: &Parts<'_>, logs: &str) -> Vec<(&'static str, String)>
         ("PWD", places.work.display().to_string()),
         ("JVM_PID", "$$".to_owned()),
         ("LOCALIZATION_COUNTERS", "0,0,0,0,0".to_owned()),
-        ("HADOOP_TOKEN_FILE_LOCATION", places.work.join(TOKENS_NAME).display().to_string()),
+        (
+            "HADOOP_TOKEN_FILE_LOCATION",
+            places.work.join(TOKENS_NAME).display().to_string(),
+        ),
     ]
 }
 
@@ -124,7 +145,8 @@ fn mentions(value: &str, name: &str) -> bool {
     let part_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     value.match_indices('$').any(|(at, _)| {
         let rest = value[at + 1..].trim_start_matches('{');
-        rest.strip_prefix(name).is_some_and(|after| !after.starts_with(part_of_name))
+        rest.strip_prefix(name)
+            .is_some_and(|after| !after.starts_with(part_of_name))
     })
 }
 
@@ -152,21 +174,34 @@ mod tests {
 
     #[test]
     fn hadoops_substitutions_are_global_and_unpaired() {
-        assert_eq!(substituted("{{JAVA_HOME}}/bin<CPS>x 1><LOG_DIR>/o", "/l"), "$JAVA_HOME/bin:x 1>/l/o");
+        assert_eq!(
+            substituted("{{JAVA_HOME}}/bin<CPS>x 1><LOG_DIR>/o", "/l"),
+            "$JAVA_HOME/bin:x 1>/l/o"
+        );
         assert_eq!(substituted(r#"{"a":{"b":1}}"#, "/l"), r#"{"a":{"b":1"#);
     }
 
     #[test]
     fn variables_come_after_those_they_mention() {
         let (a, b, c) = ("A".to_owned(), "B".to_owned(), "AB".to_owned());
-        let values = vec![(&a, "$B/x".to_owned()), (&b, "${AB}".to_owned()), (&c, "$".to_owned())];
-        let names: Vec<&str> = in_order(values).into_iter().map(|(name, _)| name.as_str()).collect();
+        let values = vec![
+            (&a, "$B/x".to_owned()),
+            (&b, "${AB}".to_owned()),
+            (&c, "$".to_owned()),
+        ];
+        let names: Vec<&str> = in_order(values)
+            .into_iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
         assert_eq!(names, ["AB", "B", "A"]);
     }
 
     #[test]
     fn variables_that_mention_each_other_all_come() {
         let (a, b) = ("A".to_owned(), "B".to_owned());
-        assert_eq!(in_order(vec![(&a, "$B".to_owned()), (&b, "$A".to_owned())]).len(), 2);
+        assert_eq!(
+            in_order(vec![(&a, "$B".to_owned()), (&b, "$A".to_owned())]).len(),
+            2
+        );
     }
 }

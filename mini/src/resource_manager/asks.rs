@@ -126,7 +126,10 @@ impl AskTable {
         if count == 0 {
             entry.names.remove(name);
         } else {
-            let ask = Ask { count, relax_locality: relax };
+            let ask = Ask {
+                count,
+                relax_locality: relax,
+            };
             entry.names.insert(name.to_owned(), ask);
         }
         self.groups.retain(|_, group| !group.names.is_empty());
@@ -135,7 +138,10 @@ impl AskTable {
     /// Takes one container that may be placed there off the counts; most important first.
     pub(super) fn take(&mut self, place: &Place<'_>) -> Option<(AskGroup, Resource, Locality)> {
         for (key, group) in &mut self.groups {
-            match group.locality(place).filter(|locality| *locality <= place.at_most) {
+            match group
+                .locality(place)
+                .filter(|locality| *locality <= place.at_most)
+            {
                 Some(locality) => {
                     let (key, resource) = (*key, group.resource.clone());
                     group.take(locality, place);
@@ -159,7 +165,9 @@ impl AskTable {
     #[must_use]
     pub fn outstanding_memory_mb(&self) -> u64 {
         let groups = self.groups.values();
-        groups.map(|group| u64::from(group.count(ANY)) * group.resource.memory_mb).sum()
+        groups
+            .map(|group| u64::from(group.count(ANY)) * group.resource.memory_mb)
+            .sum()
     }
 
     /// All entries.
@@ -186,7 +194,13 @@ mod tests {
     use super::*;
 
     fn place<'a>(name: &'a str, at_most: Locality) -> Place<'a> {
-        Place { name, rack: "/r", free_memory_mb: 1000, at_most, patience: 0 }
+        Place {
+            name,
+            rack: "/r",
+            free_memory_mb: 1000,
+            at_most,
+            patience: 0,
+        }
     }
 
     fn table(entries: &[(&str, u32, bool)]) -> AskTable {
@@ -198,7 +212,9 @@ mod tests {
     }
 
     fn taken(table: &mut AskTable, name: &str) -> Option<Locality> {
-        table.take(&place(name, Locality::OffSwitch)).map(|(_, _, locality)| locality)
+        table
+            .take(&place(name, Locality::OffSwitch))
+            .map(|(_, _, locality)| locality)
     }
 
     #[test]
@@ -214,11 +230,17 @@ mod tests {
     #[test]
     fn a_node_needs_its_rack_and_anywhere_beside_it() {
         assert_eq!(taken(&mut table(&[("a:1", 1, true)]), "a:1"), None);
-        assert_eq!(taken(&mut table(&[("a:1", 1, true), ("/r", 1, true)]), "a:1"), None);
+        assert_eq!(
+            taken(&mut table(&[("a:1", 1, true), ("/r", 1, true)]), "a:1"),
+            None
+        );
         let full = [("a:1", 1, true), ("/r", 1, true), ("*", 1, true)];
         assert_eq!(taken(&mut table(&full), "a:1"), Some(Locality::Node));
         // Without the rack it is granted, but as if from elsewhere.
-        assert_eq!(taken(&mut table(&[("a:1", 1, true), ("*", 1, true)]), "a:1"), Some(Locality::OffSwitch));
+        assert_eq!(
+            taken(&mut table(&[("a:1", 1, true), ("*", 1, true)]), "a:1"),
+            Some(Locality::OffSwitch)
+        );
     }
 
     #[test]
@@ -232,7 +254,10 @@ mod tests {
     #[test]
     fn a_group_that_names_nodes_waits_before_it_goes_elsewhere() {
         let mut table = table(&[("a:1", 1, true), ("/r", 1, true), ("*", 1, true)]);
-        let patient = Place { patience: 2, ..place("b:1", Locality::OffSwitch) };
+        let patient = Place {
+            patience: 2,
+            ..place("b:1", Locality::OffSwitch)
+        };
         assert!(table.take(&patient).is_none());
         assert!(table.take(&patient).is_none());
         assert_eq!(table.take(&patient).map(|taken| taken.2), Some(Locality::Rack));
@@ -244,7 +269,11 @@ mod tests {
         table.set((5, -1), "*", Resource::new(100, 1), 1, true);
         table.set((1, -1), "*", Resource::new(2000, 1), 1, true);
         table.set((2, -1), "*", Resource::new(100, 1), 1, true);
-        let groups = std::iter::from_fn(|| table.take(&place("a:1", Locality::OffSwitch)).map(|taken| taken.0));
+        let groups = std::iter::from_fn(|| {
+            table
+                .take(&place("a:1", Locality::OffSwitch))
+                .map(|taken| taken.0)
+        });
         assert_eq!(groups.collect::<Vec<_>>(), [(2, -1), (5, -1)]);
     }
 }

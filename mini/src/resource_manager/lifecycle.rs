@@ -31,13 +31,18 @@ impl ResourceManager {
     }
 
     pub(super) fn node_lost(&mut self, now: UnixMs, id: &NodeId, effects: &mut Effects) {
-        let Some(node) = self.nodes.get_mut(id) else { return };
+        let Some(node) = self.nodes.get_mut(id) else {
+            return;
+        };
         node.lost = true;
         let node = node.clone();
         self.announce(&node);
         let applications = self.applications.values();
         let containers = applications.flat_map(|application| application.containers.values());
-        let there: Vec<ContainerId> = containers.filter(|one| one.node == *id).map(|one| one.id).collect();
+        let there: Vec<ContainerId> = containers
+            .filter(|one| one.node == *id)
+            .map(|one| one.id)
+            .collect();
         for container in there {
             self.container_ended(now, container, ABORTED, texts::NODE_LOST, effects);
         }
@@ -55,14 +60,24 @@ impl ResourceManager {
     }
 
     /// A second submission under the same id is as good as the first.
-    pub(super) fn submitted(&mut self, now: UnixMs, user: String, mut what: Submission, effects: &mut Effects) {
+    pub(super) fn submitted(
+        &mut self,
+        now: UnixMs,
+        user: String,
+        mut what: Submission,
+        effects: &mut Effects,
+    ) {
         if self.applications.contains_key(&what.id) {
             return;
         }
         what.application_type = what.application_type.chars().take(LONGEST_TYPE).collect();
         what.resource = self.normalised(&what.resource);
         let mut application = new_application(now, user, what);
-        let queue = application.submission.queue.clone().unwrap_or_else(|| "default".to_owned());
+        let queue = application
+            .submission
+            .queue
+            .clone()
+            .unwrap_or_else(|| "default".to_owned());
         if queue == "default" || queue == QUEUE {
             let first = application.id.attempt(1);
             application.attempts.push(Attempt::new(first, now));
@@ -77,7 +92,9 @@ impl ResourceManager {
     }
 
     pub(super) fn kill(&mut self, now: UnixMs, id: ApplicationId, text: String, effects: &mut Effects) {
-        let Some(application) = self.applications.get_mut(&id) else { return };
+        let Some(application) = self.applications.get_mut(&id) else {
+            return;
+        };
         if application.state.is_final() || application.state == ApplicationState::Finishing {
             return;
         }
@@ -104,8 +121,12 @@ impl ResourceManager {
         diagnostics: &str,
         effects: &mut Effects,
     ) {
-        let Some(application) = self.applications.get_mut(&id.application()) else { return };
-        let Some(container) = give_back(application, &mut self.nodes, now, id) else { return };
+        let Some(application) = self.applications.get_mut(&id.application()) else {
+            return;
+        };
+        let Some(container) = give_back(application, &mut self.nodes, now, id) else {
+            return;
+        };
         if container.is_master {
             self.master_ended(now, id, exit, diagnostics, effects);
         } else {
@@ -116,10 +137,14 @@ impl ResourceManager {
 
     fn master_ended(&mut self, now: UnixMs, id: ContainerId, exit: i32, text: &str, effects: &mut Effects) {
         let web = self.settings.web_address.clone();
-        let Some(application) = self.applications.get_mut(&id.application()) else { return };
+        let Some(application) = self.applications.get_mut(&id.application()) else {
+            return;
+        };
         match application.attempts.last() {
             Some(current) if current.id != id.attempt => {}
-            Some(current) if current.state == AttemptState::Finishing => self.finished(now, id.application(), effects),
+            Some(current) if current.state == AttemptState::Finishing => {
+                self.finished(now, id.application(), effects)
+            }
             Some(current) if !current.state.is_final() => {
                 let cause = texts::master_exited(current.id, exit, text, &web);
                 self.attempt_failed(now, id.application(), exit, &cause, effects);
@@ -130,14 +155,25 @@ impl ResourceManager {
 
     /// The end of an application whose ApplicationMaster had unregistered.
     fn finished(&mut self, now: UnixMs, id: ApplicationId, effects: &mut Effects) {
-        let Some(application) = self.applications.get_mut(&id) else { return };
+        let Some(application) = self.applications.get_mut(&id) else {
+            return;
+        };
         application.state = ApplicationState::Finished;
         end(application, &mut self.nodes, AttemptState::Finished, now, effects);
     }
 
-    fn attempt_failed(&mut self, now: UnixMs, id: ApplicationId, exit: i32, cause: &str, effects: &mut Effects) {
+    fn attempt_failed(
+        &mut self,
+        now: UnixMs,
+        id: ApplicationId,
+        exit: i32,
+        cause: &str,
+        effects: &mut Effects,
+    ) {
         let cluster_max = self.settings.max_attempts;
-        let Some(application) = self.applications.get_mut(&id) else { return };
+        let Some(application) = self.applications.get_mut(&id) else {
+            return;
+        };
         if let Some(attempt) = application.attempts.last_mut() {
             attempt.state = AttemptState::Failed;
             attempt.finished_ms = now;
@@ -146,7 +182,11 @@ impl ResourceManager {
         }
         let failures = failures(application, now);
         let wanted = application.submission.max_attempts;
-        let most = if wanted == 0 { cluster_max } else { wanted.min(cluster_max) };
+        let most = if wanted == 0 {
+            cluster_max
+        } else {
+            wanted.min(cluster_max)
+        };
         if failures >= most as usize {
             application.state = ApplicationState::Failed;
             application.final_status = FinalStatus::AppFailed;
@@ -160,7 +200,10 @@ impl ResourceManager {
     /// Takes back what was not used in time, and gives up whoever was not heard of.
     pub(super) fn expire(&mut self, now: UnixMs, effects: &mut Effects) {
         let due = |application: &&Application| self.deadline_of(application).is_some_and(|at| at <= now);
-        let alive = self.applications.values().filter(|application| !application.state.is_final());
+        let alive = self
+            .applications
+            .values()
+            .filter(|application| !application.state.is_final());
         let ids: Vec<ApplicationId> = alive.filter(due).map(|application| application.id).collect();
         for id in ids {
             self.expire_lifetime(now, id, effects);
@@ -171,7 +214,10 @@ impl ResourceManager {
     }
 
     fn expire_lifetime(&mut self, now: UnixMs, id: ApplicationId, effects: &mut Effects) {
-        let expires = self.applications.get(&id).and_then(|application| application.lifetime_expires_ms);
+        let expires = self
+            .applications
+            .get(&id)
+            .and_then(|application| application.lifetime_expires_ms);
         if expires.is_some_and(|at| at <= now) {
             if let Some(application) = self.applications.get_mut(&id) {
                 application.lifetime_expires_ms = None;
@@ -181,9 +227,16 @@ impl ResourceManager {
     }
 
     fn expire_grants(&mut self, now: UnixMs, id: ApplicationId, effects: &mut Effects) {
-        let Some(application) = self.applications.get(&id) else { return };
+        let Some(application) = self.applications.get(&id) else {
+            return;
+        };
         let expired = |container: &&Granted| container.expires_ms.is_some_and(|at| at <= now);
-        let expired: Vec<ContainerId> = application.containers.values().filter(expired).map(|one| one.id).collect();
+        let expired: Vec<ContainerId> = application
+            .containers
+            .values()
+            .filter(expired)
+            .map(|one| one.id)
+            .collect();
         for container in expired {
             self.take_away(now, container, texts::EXPIRED, effects);
         }
@@ -191,13 +244,21 @@ impl ResourceManager {
 
     fn expire_master(&mut self, now: UnixMs, id: ApplicationId, effects: &mut Effects) {
         let patience = self.settings.master_expiry_ms;
-        let Some(application) = self.applications.get_mut(&id) else { return };
-        let Some(attempt) = application.attempts.last() else { return };
+        let Some(application) = self.applications.get_mut(&id) else {
+            return;
+        };
+        let Some(attempt) = application.attempts.last() else {
+            return;
+        };
         if !attempt.state.is_watched() || attempt.heard_ms + patience > now {
             return;
         }
         let (attempt, state) = (attempt.id, attempt.state);
-        let master = application.containers.values().find(|one| one.is_master).map(|one| one.id);
+        let master = application
+            .containers
+            .values()
+            .find(|one| one.is_master)
+            .map(|one| one.id);
         if let Some(container) = master.and_then(|id| give_back(application, &mut self.nodes, now, id)) {
             effects.push(kill_of(&container));
         }
@@ -210,8 +271,12 @@ impl ResourceManager {
 
     /// Ends a container that is not an ApplicationMaster's on the ResourceManager's own account.
     pub(super) fn take_away(&mut self, now: UnixMs, id: ContainerId, why: &str, effects: &mut Effects) {
-        let Some(application) = self.applications.get_mut(&id.application()) else { return };
-        let Some(container) = give_back(application, &mut self.nodes, now, id) else { return };
+        let Some(application) = self.applications.get_mut(&id.application()) else {
+            return;
+        };
+        let Some(container) = give_back(application, &mut self.nodes, now, id) else {
+            return;
+        };
         report_end(application, &container, ABORTED, why);
         effects.push(kill_of(&container));
     }
@@ -247,7 +312,9 @@ fn failures(application: &Application, now: UnixMs) -> usize {
 }
 
 fn next_attempt(application: &mut Application, nodes: &mut Nodes, now: UnixMs, effects: &mut Effects) {
-    let Some(last) = application.attempts.last_mut() else { return };
+    let Some(last) = application.attempts.last_mut() else {
+        return;
+    };
     let mut next = Attempt::new(application.id.attempt(last.id.attempt + 1), now);
     last.asks.clear();
     if application.submission.keep_containers {
@@ -258,7 +325,12 @@ fn next_attempt(application: &mut Application, nodes: &mut Nodes, now: UnixMs, e
     // What no ApplicationMaster has heard of cannot be handed on: its token was never sent.
     let keep = application.submission.keep_containers;
     let gone = |container: &&Granted| !keep || !container.pulled;
-    let gone: Vec<ContainerId> = application.containers.values().filter(gone).map(|one| one.id).collect();
+    let gone: Vec<ContainerId> = application
+        .containers
+        .values()
+        .filter(gone)
+        .map(|one| one.id)
+        .collect();
     for id in gone {
         if let Some(container) = give_back(application, nodes, now, id) {
             effects.push(kill_of(&container));
@@ -303,7 +375,11 @@ fn give_back(app: &mut Application, nodes: &mut Nodes, now: UnixMs, id: Containe
 }
 
 fn report_end(application: &mut Application, container: &Granted, exit: i32, diagnostics: &str) {
-    let Some(attempt) = application.attempts.last_mut().filter(|attempt| !attempt.state.is_final()) else {
+    let Some(attempt) = application
+        .attempts
+        .last_mut()
+        .filter(|attempt| !attempt.state.is_final())
+    else {
         return;
     };
     let status = pb::ContainerStatusProto {
@@ -313,5 +389,7 @@ fn report_end(application: &mut Application, container: &Granted, exit: i32, dia
         exit_status: Some(exit),
         ..Default::default()
     };
-    attempt.completed.push((container.running.then(|| container.node.clone()), status));
+    attempt
+        .completed
+        .push((container.running.then(|| container.node.clone()), status));
 }

@@ -4,7 +4,9 @@ use hadoop::ids::{ApplicationAttemptId, ContainerId};
 use yarn_rpc::proto::yarn as pb;
 use yarn_rpc::records::{AllocationRequestId, Container, ExecutionType, Priority, Resource};
 
-use super::application::{Application, ApplicationState, Attempt, AttemptState, FinalStatus, Granted, Master};
+use super::application::{
+    Application, ApplicationState, Attempt, AttemptState, FinalStatus, Granted, Master,
+};
 use super::asks::ANY;
 use super::schedule::container_grant;
 use super::{Effect, Effects, MasterAnswer, MasterCall, QUEUE, ResourceManager, texts};
@@ -27,9 +29,9 @@ impl ResourceManager {
         }
         match call {
             MasterCall::Register(request) => self.register(id, request).map(MasterAnswer::Registered),
-            MasterCall::Allocate(request) => {
-                self.allocate(now, id, request, effects).map(MasterAnswer::Allocated)
-            }
+            MasterCall::Allocate(request) => self
+                .allocate(now, id, request, effects)
+                .map(MasterAnswer::Allocated),
             MasterCall::Finish(request) => self.finish(id, request).map(MasterAnswer::Finished),
         }
     }
@@ -56,9 +58,15 @@ impl ResourceManager {
             rpc_port: request.rpc_port.unwrap_or(-1),
             tracking_url: request.tracking_url().trim().to_owned(),
         });
-        let first = pb::AllocateResponseProto { response_id: Some(0), ..Default::default() };
+        let first = pb::AllocateResponseProto {
+            response_id: Some(0),
+            ..Default::default()
+        };
         attempt.last_response = Some(first);
-        let application = self.applications.get_mut(&id.application).ok_or_else(|| not_in_cache(id))?;
+        let application = self
+            .applications
+            .get_mut(&id.application)
+            .ok_or_else(|| not_in_cache(id))?;
         application.state = ApplicationState::Running;
         let previous = previous_containers(application);
         Ok(pb::RegisterApplicationMasterResponseProto {
@@ -93,7 +101,10 @@ impl ResourceManager {
             return Err(Failure::yarn("InvalidApplicationMasterRequestException", text));
         }
         let response = if attempt.state == AttemptState::Finishing {
-            pb::AllocateResponseProto { response_id: Some(following(expected)), ..Default::default() }
+            pb::AllocateResponseProto {
+                response_id: Some(following(expected)),
+                ..Default::default()
+            }
         } else {
             self.check(id, request)?;
             self.apply(now, id, request, effects);
@@ -109,13 +120,23 @@ impl ResourceManager {
     /// One bad ask refuses the whole call, and nothing of it has any effect.
     fn check(&self, id: ApplicationAttemptId, request: &pb::AllocateRequestProto) -> Result<(), Failure> {
         request.ask.iter().try_for_each(|ask| self.check_ask(ask))?;
-        let blacklisted = request.blacklist_request.iter().flat_map(|change| &change.blacklist_additions);
+        let blacklisted = request
+            .blacklist_request
+            .iter()
+            .flat_map(|change| &change.blacklist_additions);
         if blacklisted.into_iter().any(|name| name == ANY) {
             let text = "Cannot add * to the blacklist!";
             return Err(Failure::yarn("InvalidResourceBlacklistRequestException", text));
         }
-        let keeps = self.applications.get(&id.application).is_some_and(|one| one.submission.keep_containers);
-        for container in request.release.iter().filter_map(|id| ContainerId::try_from(id).ok()) {
+        let keeps = self
+            .applications
+            .get(&id.application)
+            .is_some_and(|one| one.submission.keep_containers);
+        for container in request
+            .release
+            .iter()
+            .filter_map(|id| ContainerId::try_from(id).ok())
+        {
             if container.attempt != id && !(keeps && container.attempt.application == id.application) {
                 let text = format!(
                     "Cannot release container : {container} not belonging to this application attempt : {id}"
@@ -129,10 +150,18 @@ impl ResourceManager {
     fn check_ask(&self, ask: &pb::ResourceRequestProto) -> Result<(), Failure> {
         let invalid = |text: String| Failure::yarn("InvalidResourceRequestException", text);
         let Some(capability) = &ask.capability else {
-            return Err(Failure::new("java.lang.NullPointerException", "java.lang.NullPointerException"));
+            return Err(Failure::new(
+                "java.lang.NullPointerException",
+                "java.lang.NullPointerException",
+            ));
         };
-        if ask.node_label_expression.as_deref().is_some_and(|label| !label.trim().is_empty()) {
-            let text = "Invalid resource request, node label not enabled but request contains label expression";
+        if ask
+            .node_label_expression
+            .as_deref()
+            .is_some_and(|label| !label.trim().is_empty())
+        {
+            let text =
+                "Invalid resource request, node label not enabled but request contains label expression";
             return Err(Failure::yarn("InvalidLabelResourceRequestException", text));
         }
         let (memory, vcores) = (capability.memory(), capability.virtual_cores());
@@ -151,19 +180,37 @@ impl ResourceManager {
         Ok(())
     }
 
-    fn apply(&mut self, now: UnixMs, id: ApplicationAttemptId, request: &pb::AllocateRequestProto, to: &mut Effects) {
-        let asks: Vec<_> = request.ask.iter().map(|ask| (ask, self.normalised_of(ask))).collect();
-        let Some(application) = self.applications.get_mut(&id.application) else { return };
+    fn apply(
+        &mut self,
+        now: UnixMs,
+        id: ApplicationAttemptId,
+        request: &pb::AllocateRequestProto,
+        to: &mut Effects,
+    ) {
+        let asks: Vec<_> = request
+            .ask
+            .iter()
+            .map(|ask| (ask, self.normalised_of(ask)))
+            .collect();
+        let Some(application) = self.applications.get_mut(&id.application) else {
+            return;
+        };
         application.progress = progress(request.progress());
-        let Some(attempt) = application.attempts.last_mut() else { return };
+        let Some(attempt) = application.attempts.last_mut() else {
+            return;
+        };
         for (ask, size) in asks {
             let priority = ask.priority.as_ref().map_or(0, pb::PriorityProto::priority);
             let group = (u32::try_from(priority).unwrap_or(0), ask.allocation_request_id());
             let count = u32::try_from(ask.num_containers()).unwrap_or(0);
-            attempt.asks.set(group, ask.resource_name(), size, count, ask.relax_locality());
+            attempt
+                .asks
+                .set(group, ask.resource_name(), size, count, ask.relax_locality());
         }
         if let Some(change) = &request.blacklist_request {
-            attempt.blacklist.extend(change.blacklist_additions.iter().cloned());
+            attempt
+                .blacklist
+                .extend(change.blacklist_additions.iter().cloned());
             change.blacklist_removals.iter().for_each(|name| {
                 attempt.blacklist.remove(name);
             });
@@ -171,7 +218,11 @@ impl ResourceManager {
         if let (Some(url), Some(master)) = (&request.tracking_url, &mut attempt.master) {
             url.trim().clone_into(&mut master.tracking_url);
         }
-        for container in request.release.iter().filter_map(|id| ContainerId::try_from(id).ok()) {
+        for container in request
+            .release
+            .iter()
+            .filter_map(|id| ContainerId::try_from(id).ok())
+        {
             self.take_away(now, container, texts::RELEASED, to);
         }
     }
@@ -195,7 +246,10 @@ impl ResourceManager {
             updated_nodes = std::mem::take(&mut attempt.updated_nodes);
         }
         for (node, status) in &ends {
-            let container = status.container_id.as_ref().and_then(|id| ContainerId::try_from(id).ok());
+            let container = status
+                .container_id
+                .as_ref()
+                .and_then(|id| ContainerId::try_from(id).ok());
             if let (Some(node), Some(container)) = (node.clone(), container) {
                 effects.push(Effect::ForgetContainer { node, container });
             }
@@ -218,14 +272,22 @@ impl ResourceManager {
     /// Hands over what was granted since the last heartbeat; from now on it must be started in time.
     fn pull(&mut self, now: UnixMs, id: ApplicationAttemptId) -> Vec<Container> {
         let (keys, settings) = (self.keys.clone(), &self.settings);
-        let Some(application) = self.applications.get_mut(&id.application) else { return Vec::new() };
+        let Some(application) = self.applications.get_mut(&id.application) else {
+            return Vec::new();
+        };
         let user = application.user.clone();
-        let fresh = application.containers.values_mut().filter(|container| !container.pulled);
+        let fresh = application
+            .containers
+            .values_mut()
+            .filter(|container| !container.pulled);
         let hand_over = |granted: &mut Granted| {
             let expires = now + settings.container_expiry_ms;
             (granted.pulled, granted.expires_ms) = (true, Some(expires));
             let grant = container_grant(granted, &user, expires, settings.started_ms);
-            Container { token: Some(keys.container(&grant)), ..record(granted) }
+            Container {
+                token: Some(keys.container(&grant)),
+                ..record(granted)
+            }
         };
         fresh.map(hand_over).collect()
     }
@@ -233,8 +295,12 @@ impl ResourceManager {
     /// Tokens for the nodes of these containers, as far as the attempt has none yet.
     fn nm_tokens(&mut self, id: ApplicationAttemptId, containers: &[Container]) -> Vec<pb::NmTokenProto> {
         let keys = self.keys.clone();
-        let Some(application) = self.applications.get_mut(&id.application) else { return Vec::new() };
-        let Some(attempt) = application.attempts.last_mut() else { return Vec::new() };
+        let Some(application) = self.applications.get_mut(&id.application) else {
+            return Vec::new();
+        };
+        let Some(attempt) = application.attempts.last_mut() else {
+            return Vec::new();
+        };
         let nodes = containers.iter().map(|container| &container.node);
         let fresh = nodes.filter(|node| attempt.tokens_sent.insert((*node).clone()));
         let token = |node: &hadoop::ids::NodeId| pb::NmTokenProto {
@@ -261,7 +327,10 @@ impl ResourceManager {
         master.tracking_url.clone_from(&url);
         attempt.state = AttemptState::Finishing;
         attempt.asks.clear();
-        let application = self.applications.get_mut(&id.application).ok_or_else(|| not_in_cache(id))?;
+        let application = self
+            .applications
+            .get_mut(&id.application)
+            .ok_or_else(|| not_in_cache(id))?;
         application.finish_calls += 1;
         if application.state != ApplicationState::Finishing {
             application.state = ApplicationState::Finishing;
@@ -280,7 +349,10 @@ impl ResourceManager {
 
 /// What earlier attempts left running.
 fn previous_containers(application: &mut Application) -> Vec<Container> {
-    let running = application.containers.values().filter(|container| !container.is_master);
+    let running = application
+        .containers
+        .values()
+        .filter(|container| !container.is_master);
     running.map(record).collect()
 }
 

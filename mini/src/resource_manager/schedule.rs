@@ -31,7 +31,9 @@ impl ResourceManager {
 
     fn assign_somewhere(&mut self, now: UnixMs, id: ApplicationId, at_most: Locality) -> bool {
         let nodes = self.roomiest();
-        nodes.iter().any(|node| self.assign(now, id, node, at_most, 0).is_some())
+        nodes
+            .iter()
+            .any(|node| self.assign(now, id, node, at_most, 0).is_some())
     }
 
     /// The turn of one node, with [`Pacing::NodeHeartbeats`]: one container from elsewhere, as many as fit of those
@@ -53,7 +55,10 @@ impl ResourceManager {
     /// Applications that may want something: the more important first, then the older.
     fn in_order(&self) -> Vec<ApplicationId> {
         let wants = |application: &&Application| {
-            matches!(application.state, ApplicationState::Accepted | ApplicationState::Running)
+            matches!(
+                application.state,
+                ApplicationState::Accepted | ApplicationState::Running
+            )
         };
         let mut all: Vec<&Application> = self.applications.values().filter(wants).collect();
         all.sort_by_key(|application| (-application.submission.priority.max(0), application.id));
@@ -67,10 +72,17 @@ impl ResourceManager {
     }
 
     fn place_master(&mut self, now: UnixMs, id: ApplicationId, node: &NodeId, effects: &mut Effects) {
-        let Some(application) = self.applications.get(&id) else { return };
-        let waits = application.current().is_some_and(|attempt| attempt.state == AttemptState::Scheduled);
+        let Some(application) = self.applications.get(&id) else {
+            return;
+        };
+        let waits = application
+            .current()
+            .is_some_and(|attempt| attempt.state == AttemptState::Scheduled);
         let size = application.submission.resource.clone();
-        let fits = self.nodes.get(node).is_some_and(|node| node.free_memory_mb() >= size.memory_mb);
+        let fits = self
+            .nodes
+            .get(node)
+            .is_some_and(|node| node.free_memory_mb() >= size.memory_mb);
         if !waits || !fits {
             return;
         }
@@ -80,11 +92,19 @@ impl ResourceManager {
     }
 
     fn launch(&mut self, now: UnixMs, granted: &Granted, effects: &mut Effects) {
-        let Some(application) = self.applications.get_mut(&granted.id.application()) else { return };
-        let Some(attempt) = application.attempts.last_mut() else { return };
+        let Some(application) = self.applications.get_mut(&granted.id.application()) else {
+            return;
+        };
+        let Some(attempt) = application.attempts.last_mut() else {
+            return;
+        };
         attempt.state = AttemptState::Launched;
         attempt.heard_ms = now;
-        attempt.container = Some((granted.id, granted.node.clone(), granted.node_http_address.clone()));
+        attempt.container = Some((
+            granted.id,
+            granted.node.clone(),
+            granted.node_http_address.clone(),
+        ));
         if application.launched_ms == 0 {
             application.launched_ms = now;
         }

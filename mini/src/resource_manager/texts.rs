@@ -23,7 +23,12 @@ pub(super) fn unknown_queue(application: ApplicationId, user: &str, queue: &str)
 }
 
 /// `RMAppAttemptImpl` on an ApplicationMaster that ended.
-pub(super) fn master_exited(attempt: ApplicationAttemptId, exit: i32, diagnostics: &str, web: &str) -> String {
+pub(super) fn master_exited(
+    attempt: ApplicationAttemptId,
+    exit: i32,
+    diagnostics: &str,
+    web: &str,
+) -> String {
     let application = attempt.application;
     format!(
         "AM Container for {attempt} exited with  exitCode: {exit}\nFailing this attempt.Diagnostics: \

@@ -48,7 +48,9 @@ pub(super) fn one(application: &Application, view: &View<'_>) -> String {
     struct Root {
         app: AppJson,
     }
-    text(&Root { app: app(application, view) })
+    text(&Root {
+        app: app(application, view),
+    })
 }
 
 /// `{"apps":{"app":[…]}}`, or `{"apps":{}}` if there are none.
@@ -84,7 +86,10 @@ fn app(application: &Application, view: &View<'_>) -> AppJson {
             fields.extend(part);
         }
     }
-    AppJson { fields, resource_seconds_map: Seconds(memory, cores) }
+    AppJson {
+        fields,
+        resource_seconds_map: Seconds(memory, cores),
+    }
 }
 
 fn identity(application: &Application, view: &View<'_>) -> Value {
@@ -106,8 +111,16 @@ fn identity(application: &Application, view: &View<'_>) -> Value {
 }
 
 fn progress(application: &Application, view: &View<'_>) -> Value {
-    let end = if application.finished_ms == 0 { view.now } else { application.finished_ms };
-    let progress = if application.state.is_final() { 1.0 } else { application.progress };
+    let end = if application.finished_ms == 0 {
+        view.now
+    } else {
+        application.finished_ms
+    };
+    let progress = if application.state.is_final() {
+        1.0
+    } else {
+        application.progress
+    };
     let (interface, url) = tracking(application, view);
     let mut value = json!({
         "state": state(application.state),
@@ -204,10 +217,15 @@ fn pending(attempt: &Attempt) -> Vec<Value> {
 
 fn master(application: &Application) -> Value {
     let mut value = json!({"masterNodeId": ""});
-    let Some(attempt) = application.current() else { return value };
+    let Some(attempt) = application.current() else {
+        return value;
+    };
     if let Some((container, node, http)) = &attempt.container {
-        value["amContainerLogs"] =
-            format!("http://{http}/node/containerlogs/{container}/{}", application.user).into();
+        value["amContainerLogs"] = format!(
+            "http://{http}/node/containerlogs/{container}/{}",
+            application.user
+        )
+        .into();
         value["amHostHttpAddress"] = http.as_str().into();
         value["masterNodeId"] = node.to_string().into();
     }
@@ -272,7 +290,9 @@ fn place(attempt: &Attempt) -> (String, String, String) {
 /// One attempt: no root, and every value a text.
 pub(super) fn attempt(application: &Application, attempt: &Attempt, view: &View<'_>) -> Value {
     let master = attempt.master.as_ref();
-    let original = master.map(|master| master.tracking_url.as_str()).filter(|url| !url.is_empty());
+    let original = master
+        .map(|master| master.tracking_url.as_str())
+        .filter(|url| !url.is_empty());
     json!({
         "appAttemptId": attempt.id.to_string(),
         "host": master.map_or("N/A", |master| master.host.as_str()),
@@ -289,7 +309,10 @@ pub(super) fn attempt(application: &Application, attempt: &Attempt, view: &View<
 
 /// `{"container":…}`: an object for one, a list for several.
 pub(super) fn containers(application: &Application, attempt: &Attempt, now: UnixMs) -> Value {
-    let held = application.containers.values().filter(|container| container.id.attempt == attempt.id);
+    let held = application
+        .containers
+        .values()
+        .filter(|container| container.id.attempt == attempt.id);
     let mut containers: Vec<Value> = held.map(|one| container(one, &application.user, now)).collect();
     match containers.len() {
         0 => json!({}),

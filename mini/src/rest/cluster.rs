@@ -16,8 +16,16 @@ use crate::time;
 
 /// The release whose shapes are spoken.
 const RELEASE: &str = "3.4.3";
-const STATES: [&str; 8] =
-    ["NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING", "FINISHED", "FAILED", "KILLED"];
+const STATES: [&str; 8] = [
+    "NEW",
+    "NEW_SAVING",
+    "SUBMITTED",
+    "ACCEPTED",
+    "RUNNING",
+    "FINISHED",
+    "FAILED",
+    "KILLED",
+];
 
 /// Everything on the ResourceManager's web port.
 pub(crate) struct ClusterSite {
@@ -67,9 +75,9 @@ impl ClusterSite {
             ["nodes"] => Ok(json_answer(&nodes(&core, request))),
             ["nodes", id] => node_by_id(&core, id),
             ["scheduler"] => Ok(json_answer(&scheduler(&core))),
-            ["scheduler", "activities"] => {
-                Ok(json_answer(&json!({"activities": {"diagnostic": "waiting for next allocation"}})))
-            }
+            ["scheduler", "activities"] => Ok(json_answer(
+                &json!({"activities": {"diagnostic": "waiting for next allocation"}}),
+            )),
             ["scheduler", "app-activities", id] => activities(&core, id),
             ["apps"] => applications(&core, request),
             ["apps", id, rest @ ..] => {
@@ -114,10 +122,16 @@ impl ClusterSite {
     fn submit(&self, request: &Request) -> Outcome {
         let (submission, web) = {
             let core = self.daemon.core();
-            (submission::read(&request.body, core.maximum())?, core.settings().web_address.clone())
+            (
+                submission::read(&request.body, core.maximum())?,
+                core.settings().web_address.clone(),
+            )
         };
         let location = format!("http://{web}/ws/v1/cluster/apps/{}", submission.id);
-        self.daemon.drive(Event::Submitted { user: request.user(), submission: Box::new(submission) });
+        self.daemon.drive(Event::Submitted {
+            user: request.user(),
+            submission: Box::new(submission),
+        });
         Ok(Answer::json(202, "").with(http::header::LOCATION, location))
     }
 
@@ -137,7 +151,10 @@ impl ClusterSite {
         self.daemon.drive(Event::KillRequested {
             application,
             user: request.user(),
-            diagnostics: wanted.get("diagnostics").and_then(Value::as_str).map(str::to_owned),
+            diagnostics: wanted
+                .get("diagnostics")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
         });
         let location = format!("/ws/v1/cluster/apps/{id}/state");
         Ok(Answer::json(202, r#"{"state":"KILLING"}"#).with(http::header::LOCATION, location))
@@ -150,25 +167,38 @@ impl ClusterSite {
     fn set_timeout(&self, request: &Request, id: &str) -> Outcome {
         let wanted: Value = body(request)?;
         let timeout = wanted.get("timeout");
-        let expiry = timeout.and_then(|timeout| timeout.get("expiryTime")).and_then(Value::as_str);
+        let expiry = timeout
+            .and_then(|timeout| timeout.get("expiryTime"))
+            .and_then(Value::as_str);
         let Some(expires_ms) = expiry.and_then(time::parse_iso) else {
             return Err(RestError::bad_request("Timeout type or ExpiryTime is null."));
         };
         if expires_ms <= time::now() {
-            return Err(RestError::bad_request("Expiry time is not greater than current time"));
+            return Err(RestError::bad_request(
+                "Expiry time is not greater than current time",
+            ));
         }
         let application = parse::<ApplicationId>(id)?;
         if self.state_of(id)?.is_final() {
-            return Err(RestError::bad_request("Application is in a final state and its timeout can't be updated"));
+            return Err(RestError::bad_request(
+                "Application is in a final state and its timeout can't be updated",
+            ));
         }
-        self.daemon.drive(Event::LifetimeSet { application, expires_ms });
-        self.with(id, |_, found| json_answer(&json!({"timeout": application::timeout(found, time::now())})))
+        self.daemon.drive(Event::LifetimeSet {
+            application,
+            expires_ms,
+        });
+        self.with(id, |_, found| {
+            json_answer(&json!({"timeout": application::timeout(found, time::now())}))
+        })
     }
 
     fn set_queue(&self, request: &Request, id: &str) -> Outcome {
         let wanted: Value = body(request)?;
         match wanted.get("queue").and_then(Value::as_str) {
-            Some("default" | "root.default") => self.with(id, |_, _| json_answer(&json!({"queue": "root.default"}))),
+            Some("default" | "root.default") => {
+                self.with(id, |_, _| json_answer(&json!({"queue": "root.default"})))
+            }
             _ => Err(RestError::internal("null")),
         }
     }
@@ -181,7 +211,9 @@ impl ClusterSite {
             "FORCEFUL_SHUTDOWN" => ContainerSignal::Forceful,
             _ => return Err(RestError::bad_request(format!("Invalid command: {signal}"))),
         };
-        self.daemon.nodes().for_each(|node| node.signal(container, signal));
+        self.daemon
+            .nodes()
+            .for_each(|node| node.signal(container, signal));
         Ok(Answer::text(200, ""))
     }
 }
@@ -198,12 +230,14 @@ fn parse<T: std::str::FromStr>(text: &str) -> Result<T, RestError>
 where
     T::Err: std::fmt::Display,
 {
-    text.parse().map_err(|error: T::Err| RestError::bad_request(error.to_string()))
+    text.parse()
+        .map_err(|error: T::Err| RestError::bad_request(error.to_string()))
 }
 
 fn find<'a>(core: &'a ResourceManager, id: &str) -> Result<&'a Application, RestError> {
     let parsed = parse::<ApplicationId>(id)?;
-    core.application(parsed).ok_or_else(|| RestError::not_found(format!("app with id: {id} not found")))
+    core.application(parsed)
+        .ok_or_else(|| RestError::not_found(format!("app with id: {id} not found")))
 }
 
 fn view(core: &ResourceManager) -> application::View<'_> {
@@ -242,9 +276,15 @@ fn metrics(core: &ResourceManager) -> Value {
     let cores: u32 = alive(core).map(|node| node.facts.total.vcores).sum();
     let used: u64 = alive(core).map(|node| node.used.memory_mb).sum();
     let used_cores: u32 = alive(core).map(|node| node.used.vcores).sum();
-    let asks = || core.applications().filter_map(Application::current).map(|attempt| &attempt.asks);
+    let asks = || {
+        core.applications()
+            .filter_map(Application::current)
+            .map(|attempt| &attempt.asks)
+    };
     let pending: u32 = asks().map(crate::resource_manager::AskTable::outstanding).sum();
-    let pending_mb: u64 = asks().map(crate::resource_manager::AskTable::outstanding_memory_mb).sum();
+    let pending_mb: u64 = asks()
+        .map(crate::resource_manager::AskTable::outstanding_memory_mb)
+        .sum();
     json!({"clusterMetrics": {
         "appsSubmitted": count(|_| true),
         "appsCompleted": count(|one| one.state == ApplicationState::Finished),
@@ -299,7 +339,10 @@ fn node_json(node: &Node) -> Value {
 
 /// All nodes, lost ones too, unless states are named.
 fn nodes(core: &ResourceManager, request: &Request) -> Value {
-    let states = request.parameter("states").unwrap_or_default().to_ascii_uppercase();
+    let states = request
+        .parameter("states")
+        .unwrap_or_default()
+        .to_ascii_uppercase();
     let wanted = |node: &&Node| {
         let state = if node.lost { "LOST" } else { "RUNNING" };
         states.is_empty() || states.split(',').any(|wanted| wanted == state)
@@ -330,7 +373,8 @@ fn scheduler(core: &ResourceManager) -> Value {
     };
     let mut leaf = capacities("default", "root.default");
     leaf["type"] = "capacitySchedulerLeafQueueInfo".into();
-    leaf["resourcesUsed"] = json!({"memory": used, "vCores": alive(core).map(|node| node.used.vcores).sum::<u32>()});
+    leaf["resourcesUsed"] =
+        json!({"memory": used, "vCores": alive(core).map(|node| node.used.vcores).sum::<u32>()});
     leaf["numActiveApplications"] = running.into();
     leaf["numPendingApplications"] = pending.into();
     leaf["AMResourceLimit"] = json!({"memory": total, "vCores": 1});
@@ -355,15 +399,34 @@ fn activities(core: &ResourceManager, id: &str) -> Outcome {
 fn applications(core: &ResourceManager, request: &Request) -> Outcome {
     let list = |name: &str| -> Vec<String> {
         let value = request.parameter(name).unwrap_or_default();
-        value.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        value
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect()
     };
-    let states: Vec<String> = list("states").iter().map(|state| state.to_ascii_uppercase()).collect();
+    let states: Vec<String> = list("states")
+        .iter()
+        .map(|state| state.to_ascii_uppercase())
+        .collect();
     if let Some(unknown) = states.iter().find(|state| !STATES.contains(&state.as_str())) {
-        let text = format!("Invalid application-state {unknown} specified. It should be one of {}", STATES.join(","));
+        let text = format!(
+            "Invalid application-state {unknown} specified. It should be one of {}",
+            STATES.join(",")
+        );
         return Err(RestError::bad_request(text));
     }
-    let (types, tags, users, names) = (list("applicationTypes"), list("applicationTags"), list("user"), list("name"));
-    let limit = request.parameter("limit").and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
+    let (types, tags, users, names) = (
+        list("applicationTypes"),
+        list("applicationTags"),
+        list("user"),
+        list("name"),
+    );
+    let limit = request
+        .parameter("limit")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(usize::MAX);
     let named = |wanted: &[String], value: &str| wanted.is_empty() || wanted.iter().any(|one| one == value);
     let matches = |one: &&Application| {
         named(&states, application::state(one.state))
@@ -395,8 +458,8 @@ fn of_application(core: &ResourceManager, found: &Application, parts: &[&str]) -
         ["appattempts", id, "containers"] => json_answer(&application::containers(found, attempt(id)?, now)),
         ["appattempts", _, "containers", id] => {
             let container = found.containers.get(&parse::<ContainerId>(id)?);
-            let container =
-                container.ok_or_else(|| RestError::not_found(format!("container with id: {id} not found")))?;
+            let container = container
+                .ok_or_else(|| RestError::not_found(format!("container with id: {id} not found")))?;
             json_answer(&application::container(container, &found.user, now))
         }
         _ => return Err(RestError::not_found("null for uri")),

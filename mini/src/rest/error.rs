@@ -17,11 +17,21 @@ const WEBAPP: &str = "org.apache.hadoop.yarn.webapp";
 
 impl RestError {
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
-        Self { status: 400, exception: "BadRequestException", package: WEBAPP, message: message.into() }
+        Self {
+            status: 400,
+            exception: "BadRequestException",
+            package: WEBAPP,
+            message: message.into(),
+        }
     }
 
     pub(super) fn not_found(message: impl Into<String>) -> Self {
-        Self { status: 404, exception: "NotFoundException", package: WEBAPP, message: message.into() }
+        Self {
+            status: 404,
+            exception: "NotFoundException",
+            package: WEBAPP,
+            message: message.into(),
+        }
     }
 
     /// Whatever else goes wrong in the daemon is a 503.

@@ -70,7 +70,10 @@ impl NodeSite {
 
     fn container(&self, view: &ContainerView) -> Value {
         let facts = self.node.facts();
-        let link = format!("http://{}/node/containerlogs/{}/{}", facts.http_address, view.id, view.user);
+        let link = format!(
+            "http://{}/node/containerlogs/{}/{}",
+            facts.http_address, view.id, view.user
+        );
         let files = self.node.log_files(view.id).unwrap_or_default();
         json!({
             "id": view.id.to_string(),
@@ -92,8 +95,9 @@ impl NodeSite {
     }
 
     fn find(&self, id: &str) -> Result<ContainerView, RestError> {
-        let parsed: ContainerId =
-            id.parse().map_err(|_| RestError::bad_request(format!("invalid container id, {id}")))?;
+        let parsed: ContainerId = id
+            .parse()
+            .map_err(|_| RestError::bad_request(format!("invalid container id, {id}")))?;
         let found = self.node.container(parsed);
         found.ok_or_else(|| RestError::not_found(format!("container with id, {id}, not found")))
     }
@@ -123,7 +127,9 @@ impl NodeSite {
 
     fn log(&self, request: &Request, id: &str, file: &str) -> Outcome {
         let missing = || format!("java.lang.Exception: Cannot find this log on the local disk: {file}\n");
-        let Ok(container) = id.parse::<ContainerId>() else { return Ok(Answer::text(404, missing())) };
+        let Ok(container) = id.parse::<ContainerId>() else {
+            return Ok(Answer::text(404, missing()));
+        };
         let size = request.parameter("size").and_then(|size| size.parse().ok());
         Ok(match self.node.log(container, file, size) {
             Ok(bytes) => Answer::new(200, "text/plain;charset=utf-8", bytes),
@@ -135,7 +141,10 @@ impl NodeSite {
         let mut page = format!("<!DOCTYPE html>\n<html><body><h1>Logs of {id}</h1><ul>\n");
         for file in self.files(id)? {
             let name = &file.name;
-            page += &format!("<li><a href=\"/node/containerlogs/{id}/{user}/{name}\">{name}</a>, {} bytes\n", file.size);
+            page += &format!(
+                "<li><a href=\"/node/containerlogs/{id}/{user}/{name}\">{name}</a>, {} bytes\n",
+                file.size
+            );
         }
         Ok(Answer::html(200, page + "</ul></body></html>\n"))
     }

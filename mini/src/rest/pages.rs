@@ -18,14 +18,22 @@ fn page(title: &str, body: &str) -> Answer {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 /// All applications.
 pub(super) fn applications(core: &ResourceManager, now: UnixMs) -> Answer {
-    let mut rows = String::from("<table><tr><th>Application<th>Name<th>User<th>State<th>Started<th>Seconds</tr>\n");
+    let mut rows =
+        String::from("<table><tr><th>Application<th>Name<th>User<th>State<th>Started<th>Seconds</tr>\n");
     for one in core.applications() {
-        let end = if one.finished_ms == 0 { now } else { one.finished_ms };
+        let end = if one.finished_ms == 0 {
+            now
+        } else {
+            one.finished_ms
+        };
         rows += &format!(
             "<tr><td><a href=\"/cluster/app/{0}\">{0}</a><td>{1}<td>{2}<td>{3}<td>{4}<td>{5}</tr>\n",
             one.id,
@@ -49,17 +57,36 @@ pub(super) fn application(core: &ResourceManager, one: &Application, now: UnixMs
     row("State", application::state(one.state));
     row("Final status", application::final_status(one.final_status));
     row("Started", &time::stamp(one.started_ms));
-    row("Pages", &format!("<a href=\"http://{0}/proxy/{1}/\">{1}</a>", core.settings().web_address, one.id));
-    row("Diagnostics", &format!("<pre>{}</pre>", escaped(&one.diagnostics)));
+    row(
+        "Pages",
+        &format!(
+            "<a href=\"http://{0}/proxy/{1}/\">{1}</a>",
+            core.settings().web_address,
+            one.id
+        ),
+    );
+    row(
+        "Diagnostics",
+        &format!("<pre>{}</pre>", escaped(&one.diagnostics)),
+    );
     for attempt in &one.attempts {
-        let Some((container, node, http)) = &attempt.container else { continue };
+        let Some((container, node, http)) = &attempt.container else {
+            continue;
+        };
         let logs = format!("http://{http}/node/containerlogs/{container}/{}", one.user);
-        let text = format!("{} on {node}, <a href=\"{}\">logs</a>", attempt.id, escaped(&logs));
+        let text = format!(
+            "{} on {node}, <a href=\"{}\">logs</a>",
+            attempt.id,
+            escaped(&logs)
+        );
         row("Attempt", &text);
     }
     for container in one.containers.values() {
         let age = now.saturating_sub(container.granted_ms) / 1000;
-        row("Container", &format!("{} on {}, {age} s", container.id, container.node));
+        row(
+            "Container",
+            &format!("{} on {}, {age} s", container.id, container.node),
+        );
     }
     rows += "</table>";
     page(&one.id.to_string(), &rows)

@@ -35,7 +35,11 @@ const PASSED: [HeaderName; 9] = [
     header::ACCESS_CONTROL_REQUEST_HEADERS,
 ];
 /// What of an answer belongs to its connection.
-const NOT_PASSED_BACK: [HeaderName; 3] = [header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH];
+const NOT_PASSED_BACK: [HeaderName; 3] = [
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::CONTENT_LENGTH,
+];
 
 /// Where a request goes.
 enum Target {
@@ -58,14 +62,21 @@ pub(super) async fn answer(daemon: &Daemon, request: &Request, parts: &[&str]) -
     let target = {
         let core = daemon.core();
         let web = &core.settings().web_address;
-        core.application(application).map(|found| target(found, web, &tail(request, rest)))
+        core.application(application)
+            .map(|found| target(found, web, &tail(request, rest)))
     };
     match target {
-        None => Answer::text(404, format!("Application {id} could not be found in RM or history server\n")),
+        None => Answer::text(
+            404,
+            format!("Application {id} could not be found in RM or history server\n"),
+        ),
         Some(Target::Elsewhere(url)) => Answer::redirect(302, url),
         Some(Target::Master(url)) => match timeout(DEADLINE, pass(request, &url)).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(why)) => Answer::text(500, format!("the ApplicationMaster at {url} cannot be asked: {why}\n")),
+            Ok(Err(why)) => Answer::text(
+                500,
+                format!("the ApplicationMaster at {url} cannot be asked: {why}\n"),
+            ),
             Err(_) => Answer::text(504, format!("the ApplicationMaster at {url} does not answer\n")),
         },
     }
@@ -90,7 +101,11 @@ fn tail(request: &Request, rest: &[&str]) -> String {
 fn target(application: &Application, web: &str, tail: &str) -> Target {
     let page = format!("http://{web}/cluster/app/{}", application.id);
     let joined = |url: &str| {
-        let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+        let url = if url.contains("://") {
+            url.to_owned()
+        } else {
+            format!("http://{url}")
+        };
         format!("{}/{tail}", url.trim_end_matches('/'))
     };
     let master = application.current().and_then(|attempt| attempt.master.as_ref());
@@ -99,7 +114,9 @@ fn target(application: &Application, web: &str, tail: &str) -> Target {
             Some(url) if !url.is_empty() && url != "N/A" => Target::Master(joined(url)),
             _ => Target::Elsewhere(page),
         },
-        ApplicationState::Finishing | ApplicationState::Finished if !application.final_tracking_url.is_empty() => {
+        ApplicationState::Finishing | ApplicationState::Finished
+            if !application.final_tracking_url.is_empty() =>
+        {
             Target::Elsewhere(joined(&application.final_tracking_url))
         }
         _ => Target::Elsewhere(page),
@@ -115,9 +132,16 @@ async fn pass(request: &Request, url: &str) -> Result<Answer, Box<dyn std::error
         let answer = sender.send_request(outgoing(request, &uri)?).await?;
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, LARGEST).collect().await?.to_bytes();
-        let kept = head.headers.iter().filter(|(name, _)| !NOT_PASSED_BACK.contains(name));
+        let kept = head
+            .headers
+            .iter()
+            .filter(|(name, _)| !NOT_PASSED_BACK.contains(name));
         let texts = kept.filter_map(|(name, value)| Some((name.clone(), value.to_str().ok()?.to_owned())));
-        Ok(Answer { status: head.status.as_u16(), headers: texts.collect(), body })
+        Ok(Answer {
+            status: head.status.as_u16(),
+            headers: texts.collect(),
+            body,
+        })
     };
     tokio::pin!(connection);
     tokio::select! {
@@ -134,13 +158,19 @@ fn outgoing(request: &Request, uri: &Uri) -> Result<http::Request<Full<Bytes>>, 
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let mut builder = http::Request::builder().method(request.method.clone()).uri(path);
-    builder = builder.header(header::HOST, authority).header(header::CONNECTION, "close");
+    builder = builder
+        .header(header::HOST, authority)
+        .header(header::CONNECTION, "close");
     builder = builder.header(header::COOKIE, format!("proxy-user={}", request.user()));
     for name in PASSED {
         if let Some(value) = request.headers.get(&name) {
             builder = builder.header(name, value);
         }
     }
-    let lines = request.body.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r'));
+    let lines = request
+        .body
+        .iter()
+        .copied()
+        .filter(|byte| !matches!(byte, b'\n' | b'\r'));
     builder.body(Full::new(lines.collect::<Vec<u8>>().into()))
 }

@@ -31,16 +31,24 @@ pub(super) fn read(body: &[u8], maximum: &Resource) -> Result<Submission, RestEr
     let body: Value = serde_json::from_slice(body)
         .map_err(|error| RestError::bad_request(format!("the body is no JSON: {error}")))?;
     let id = text(&body, "application-id");
-    let id = id.parse().map_err(|_| RestError::bad_request(format!("Could not parse application id {id}")))?;
+    let id = id
+        .parse()
+        .map_err(|_| RestError::bad_request(format!("Could not parse application id {id}")))?;
     let spec = body.get("am-container-spec").unwrap_or(&Value::Null);
     Ok(Submission {
         id,
         name: text(&body, "application-name").to_owned(),
         application_type: text(&body, "application-type").to_owned(),
-        queue: Some(text(&body, "queue")).filter(|queue| !queue.is_empty()).map(str::to_owned),
-        priority: number(&body, "priority").and_then(|number| i32::try_from(number).ok()).unwrap_or(-1),
+        queue: Some(text(&body, "queue"))
+            .filter(|queue| !queue.is_empty())
+            .map(str::to_owned),
+        priority: number(&body, "priority")
+            .and_then(|number| i32::try_from(number).ok())
+            .unwrap_or(-1),
         tags: tags(&body)?,
-        max_attempts: number(&body, "max-app-attempts").and_then(|number| u32::try_from(number).ok()).unwrap_or(0),
+        max_attempts: number(&body, "max-app-attempts")
+            .and_then(|number| u32::try_from(number).ok())
+            .unwrap_or(0),
         keep_containers: flag(&body, "keep-containers-across-application-attempts"),
         failures_validity_ms: number(&body, "attempt-failures-validity-interval").unwrap_or(-1),
         resource: resource(&body, maximum)?,
@@ -73,14 +81,23 @@ fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
 
 fn entries<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = (String, &'a Value)> {
     let entries = value.get(name).map_or(&[][..], |map| list(map, "entry"));
-    entries.iter().map(|entry| (text(entry, "key").to_owned(), entry.get("value").unwrap_or(&Value::Null)))
+    entries.iter().map(|entry| {
+        (
+            text(entry, "key").to_owned(),
+            entry.get("value").unwrap_or(&Value::Null),
+        )
+    })
 }
 
 fn tags(body: &Value) -> Result<Vec<String>, RestError> {
-    let tags = body.get("application-tags").map_or(&[][..], |tags| list(tags, "tag"));
+    let tags = body
+        .get("application-tags")
+        .map_or(&[][..], |tags| list(tags, "tag"));
     let tags: Vec<String> = tags.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     if tags.len() > MOST_TAGS {
-        return Err(RestError::bad_request("Too many applicationTags, a maximum of only 10 are allowed!"));
+        return Err(RestError::bad_request(
+            "Too many applicationTags, a maximum of only 10 are allowed!",
+        ));
     }
     match tags.iter().find(|tag| !tag.is_ascii() || tag.len() > LONGEST_TAG) {
         Some(tag) if tag.is_ascii() => Err(RestError::bad_request(format!(
@@ -94,9 +111,15 @@ fn tags(body: &Value) -> Result<Vec<String>, RestError> {
 }
 
 fn resource(body: &Value, maximum: &Resource) -> Result<Resource, RestError> {
-    let Some(asked) = body.get("resource") else { return Ok(Resource::new(1024, 1)) };
-    let amount = |name: &str, default: i64| u64::try_from(number(asked, name).unwrap_or(default)).unwrap_or(0);
-    let (memory, vcores) = (amount("memory", 1024), u32::try_from(amount("vCores", 1)).unwrap_or(u32::MAX));
+    let Some(asked) = body.get("resource") else {
+        return Ok(Resource::new(1024, 1));
+    };
+    let amount =
+        |name: &str, default: i64| u64::try_from(number(asked, name).unwrap_or(default)).unwrap_or(0);
+    let (memory, vcores) = (
+        amount("memory", 1024),
+        u32::try_from(amount("vCores", 1)).unwrap_or(u32::MAX),
+    );
     if vcores > maximum.vcores {
         let text = format!("Requested more cores than configured max {}", maximum.vcores);
         return Err(RestError::bad_request(text));
@@ -109,7 +132,9 @@ fn resource(body: &Value, maximum: &Resource) -> Result<Resource, RestError> {
 }
 
 fn context(spec: &Value) -> Result<ContainerLaunchContext, RestError> {
-    let commands = spec.get("commands").map_or(&[][..], |commands| list(commands, "command"));
+    let commands = spec
+        .get("commands")
+        .map_or(&[][..], |commands| list(commands, "command"));
     let environment = entries(spec, "environment");
     let resources = entries(spec, "local-resources");
     Ok(ContainerLaunchContext {
@@ -119,7 +144,11 @@ fn context(spec: &Value) -> Result<ContainerLaunchContext, RestError> {
         environment: environment
             .map(|(name, value)| (name, value.as_str().unwrap_or_default().to_owned()))
             .collect(),
-        commands: commands.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        commands: commands
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
         tokens: Some(credentials(spec)?.to_bytes(Format::Writable)),
         ..ContainerLaunchContext::default()
     })
@@ -128,13 +157,19 @@ fn context(spec: &Value) -> Result<ContainerLaunchContext, RestError> {
 fn local_resource(value: &Value) -> Result<LocalResource, RestError> {
     let url = text(value, "resource");
     Ok(LocalResource {
-        url: url.parse().map_err(|error| RestError::bad_request(format!("{error}")))?,
+        url: url
+            .parse()
+            .map_err(|error| RestError::bad_request(format!("{error}")))?,
         size: unsigned(value, "size"),
         timestamp_ms: unsigned(value, "timestamp"),
         kind: match text(value, "type") {
             "FILE" => LocalResourceType::File,
             "ARCHIVE" | "PATTERN" => LocalResourceType::Archive,
-            other => return Err(RestError::bad_request(format!("unknown resource type \"{other}\""))),
+            other => {
+                return Err(RestError::bad_request(format!(
+                    "unknown resource type \"{other}\""
+                )));
+            }
         },
         visibility: match text(value, "visibility") {
             "PUBLIC" => ResourceVisibility::Public,
@@ -185,10 +220,19 @@ mod tests {
         sent.resource = yarn_rest::Resource::new(256, 1);
         sent.container.commands = vec!["sleep".into(), "1".into()];
         sent.container.environment.insert("K".into(), "v".into());
-        sent.container.credentials.secrets.insert("s".into(), SecretBytes(vec![1, 255]));
+        sent.container
+            .credentials
+            .secrets
+            .insert("s".into(), SecretBytes(vec![1, 255]));
         let read = read(&serde_json::to_vec(&sent).unwrap(), &maximum()).unwrap();
-        assert_eq!((read.name.as_str(), read.max_attempts, read.keep_containers), ("n", 2, true));
-        assert_eq!((read.resource, read.tags), (Resource::new(256, 1), vec!["a".to_owned()]));
+        assert_eq!(
+            (read.name.as_str(), read.max_attempts, read.keep_containers),
+            ("n", 2, true)
+        );
+        assert_eq!(
+            (read.resource, read.tags),
+            (Resource::new(256, 1), vec!["a".to_owned()])
+        );
         assert_eq!(read.context.commands.join(" "), "sleep 1");
         assert_eq!(read.context.environment["K"], "v");
         let credentials = Credentials::from_bytes(read.context.tokens.as_ref().unwrap()).unwrap();
@@ -200,7 +244,10 @@ mod tests {
         let body = r#"{"application-id":"application_7_0001","application-tags":{"tag":"x"},
             "am-container-spec":{"commands":{"command":"true"},"environment":{"entry":{"key":"A","value":"b"}}}}"#;
         let read = read(body.as_bytes(), &maximum()).unwrap();
-        assert_eq!((read.tags, read.context.environment["A"].as_str()), (vec!["x".to_owned()], "b"));
+        assert_eq!(
+            (read.tags, read.context.environment["A"].as_str()),
+            (vec!["x".to_owned()], "b")
+        );
         assert_eq!((read.priority, read.resource), (-1, Resource::new(1024, 1)));
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use hadoop::ids::NodeId;
+use hadoop::ids::{ContainerId, NodeId};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -241,6 +241,11 @@ impl Cluster {
         &self.faults
     }
 
+    /// Takes a container from its application, as a scheduler does that wants the room for others.
+    pub fn preempt(&self, container: ContainerId) {
+        self.daemon.drive(Event::ContainerPreempted(container));
+    }
+
     /// Switches a node off: its processes die at once, and the ResourceManager learns that it is lost. Its ports stay
     /// open, and it does not come back.
     pub fn lose_node(&self, id: &NodeId) {
@@ -253,8 +258,10 @@ impl Cluster {
 
     /// Ends all containers, then the daemons, and removes the directory unless it was given or is to be kept.
     pub async fn shutdown(self) {
+        self.daemon.end_applications();
+        self.nodes.iter().for_each(NodeManager::stop_all);
         for node in &self.nodes {
-            node.shut_down().await;
+            node.join().await;
         }
         self.end.send_replace(true);
         self.servers.join().await;

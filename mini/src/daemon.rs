@@ -154,6 +154,23 @@ impl Daemon {
         }
     }
 
+    /// Kills all applications, so that none gets another attempt.
+    pub(crate) fn end_applications(&self) {
+        let ids: Vec<_> = self
+            .core()
+            .applications()
+            .map(|application| application.id)
+            .collect();
+        for application in ids {
+            let diagnostics = Some("the embedded cluster was ended".to_owned());
+            self.drive(Event::KillRequested {
+                application,
+                user: "mini".to_owned(),
+                diagnostics,
+            });
+        }
+    }
+
     /// Wakes the core when something expires, until `ended` says so.
     pub(crate) async fn watch_deadlines(self: Arc<Self>, mut ended: watch::Receiver<bool>) {
         loop {

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::peer::{is_ours, is_own_name};
 use crate::tasks::over;
 
 /// The largest body that is taken, in bytes.
@@ -119,7 +120,7 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<dyn Site>, mut ended:
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, peer.ip(), site.clone()));
+                    connections.spawn(connection(stream, peer, site.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a web server cannot accept a connection");
@@ -136,7 +137,11 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<dyn Site>, mut ended:
     }
 }
 
-async fn connection(stream: TcpStream, peer: IpAddr, site: Arc<dyn Site>) {
+async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<dyn Site>) {
+    match stream.local_addr() {
+        Ok(own) if is_ours(peer, own).await => {}
+        Ok(_) | Err(_) => return tracing::warn!(%peer, "a connection of another user was refused"),
+    }
     let service = service_fn(|request| respond(request, site.as_ref()));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -152,6 +157,16 @@ async fn respond(
     site: &dyn Site,
 ) -> Result<http::Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
+    let host = head
+        .headers
+        .get(http::header::HOST)
+        .and_then(|host| host.to_str().ok());
+    if host.is_some_and(|host| !is_own_name(host)) {
+        return Ok(response(Answer::text(
+            403,
+            "this server is known as 127.0.0.1 and localhost only\n",
+        )));
+    }
     let Ok(body) = Limited::new(body, LARGEST_BODY).collect().await else {
         return Ok(response(Answer::text(
             413,

@@ -27,8 +27,8 @@
 //! - One queue, `root.default`, first come first served, by memory only; no preemption, labels, reservations, quotas,
 //!   no limit for ApplicationMasters. With [`Pacing::Immediate`] asks are granted in the answer to the heartbeat that
 //!   makes them, which Hadoop never does; [`Pacing::NodeHeartbeats`] is nearer to its default.
-//! - No security but tokens: anybody who reaches the ports may submit, under any name, and every container runs as the
-//!   user of this process. Therefore it listens on loopback only. There is no client RPC (port 8032), so Hadoop's own
+//! - No security but tokens: containers run as the user of this process, under whatever name they were submitted.
+//!   Therefore it listens on loopback only and, on Linux, serves web requests of processes of the same user only. There is no client RPC (port 8032), so Hadoop's own
 //!   command line tools do not work with it; keys never roll.
 //! - `file:` is the only file system; no `http:`, no HDFS. Memory is not watched, disks are never bad. SIGQUIT is not
 //!   blocked in containers. Updates of containers, unmanaged ApplicationMasters, scheduling requests, opportunistic
@@ -47,6 +47,7 @@ mod http_server;
 mod launch;
 pub mod node_manager;
 mod options;
+mod peer;
 pub mod resource_manager;
 mod rest;
 mod rpc;

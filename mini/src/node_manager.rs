@@ -211,9 +211,13 @@ impl NodeManager {
         });
     }
 
-    /// Ends everything and waits until it has ended.
-    pub async fn shut_down(&self) {
+    /// Ends everything that runs.
+    pub(crate) fn stop_all(&self) {
         self.node.kill_where(Kill::ApplicationEnded, |_| true);
+    }
+
+    /// Waits until everything that was there has ended.
+    pub(crate) async fn join(&self) {
         self.node.tasks.join().await;
     }
 

@@ -111,6 +111,8 @@ pub enum Event {
         /// What the NodeManager says of it.
         diagnostics: String,
     },
+    /// A container is taken from its application, as a scheduler does that wants the room for others.
+    ContainerPreempted(ContainerId),
     /// [`ResourceManager::next_deadline`] has come.
     DeadlineReached,
 }
@@ -234,6 +236,7 @@ impl ResourceManager {
             } => {
                 self.container_ended(now, container, exit_status, &diagnostics, effects);
             }
+            Event::ContainerPreempted(container) => self.preempted(now, container, effects),
             Event::DeadlineReached => self.expire(now, effects),
         }
     }

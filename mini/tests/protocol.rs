@@ -27,6 +27,8 @@ struct Lab {
 
 impl Lab {
     async fn start(options: Options) -> Self {
+        // Another test of this process may have been first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let cluster = Cluster::start(options).await.unwrap();
         let client = Client::builder(Auth::simple("ada"))
             .resource_manager(format!("http://{}", cluster.web_address()))
@@ -44,7 +46,7 @@ impl Lab {
         let mut context = SubmissionContext::new(id);
         context.name = "test".into();
         context.resource = yarn_rest::Resource::new(100, 1);
-        context.container.commands = vec![format!("{command} 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr")];
+        context.container.commands = vec![format!("{{ {command}; }} 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr")];
         change(&mut context);
         self.client.submit(&context).await.unwrap();
         id
@@ -214,7 +216,7 @@ fn any(count: i32) -> pb::ResourceRequestProto {
 
 fn shell(command: &str) -> ContainerLaunchContext {
     ContainerLaunchContext {
-        commands: vec![format!("{command} 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr")],
+        commands: vec![format!("{{ {command}; }} 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr")],
         ..Default::default()
     }
 }
@@ -448,6 +450,68 @@ async fn an_ordered_exception_has_its_class() {
     let class = "org.apache.hadoop.yarn.exceptions.ApplicationMasterNotRegisteredException";
     assert_eq!(class_of(&error), class);
     master.allocate(Default::default()).await.unwrap();
+    lab.cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_preempted_container_is_reported_as_such() {
+    let lab = Lab::start(Options::default()).await;
+    let (_, mut master) = lab.played(|_| {}).await;
+    let container = master.get_containers(1).await.remove(0);
+    master
+        .nodes()
+        .start_container(&container, &shell("exec sleep 600"))
+        .await
+        .unwrap();
+    lab.cluster.preempt(container.id);
+    let end = master.ends().await.remove(0);
+    assert_eq!(
+        (end.exit_status(), end.diagnostics()),
+        (-102, "Container preempted by scheduler")
+    );
+    lab.cluster.shutdown().await;
+}
+
+/// What a page in a browser may send to a foreign server without asking it first.
+#[tokio::test]
+async fn pages_of_others_cannot_submit_through_a_browser() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let lab = Lab::start(Options {
+        nodes: 1,
+        ..Options::default()
+    })
+    .await;
+    let web = lab.cluster.web_address();
+    let body =
+        r#"{"application-id":"application_1_0001","am-container-spec":{"commands":{"command":"true"}}}"#;
+    let requests = [
+        (
+            format!("POST /ws/v1/cluster/apps HTTP/1.1\r\nHost: {web}\r\nContent-Type: text/plain\r\n"),
+            "503",
+        ),
+        (
+            "GET /ws/v1/cluster/apps HTTP/1.1\r\nHost: evil.example\r\n".to_owned(),
+            "403",
+        ),
+    ];
+    for (head, status) in requests {
+        let mut stream = tokio::net::TcpStream::connect(web).await.unwrap();
+        let request = format!(
+            "{head}Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer.split_whitespace().nth(1), Some(status), "{answer}");
+    }
+    assert!(
+        lab.client
+            .applications(&Default::default())
+            .await
+            .unwrap()
+            .is_empty()
+    );
     lab.cluster.shutdown().await;
 }
 

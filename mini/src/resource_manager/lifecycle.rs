@@ -14,9 +14,11 @@ use crate::UnixMs;
 
 /// `ContainerExitStatus.ABORTED`: given back, expired, or its node was lost.
 pub(super) const ABORTED: i32 = -100;
+/// `ContainerExitStatus.PREEMPTED`.
+const PREEMPTED: i32 = -102;
 /// Exit statuses that are not the ApplicationMaster's fault (`RMAppAttemptImpl.shouldCountTowardsMaxAttemptRetry`):
 /// aborted, disks failed, preempted, killed by the ResourceManager.
-const NOT_COUNTED: [i32; 4] = [ABORTED, -101, -102, -106];
+const NOT_COUNTED: [i32; 4] = [ABORTED, -101, PREEMPTED, -106];
 /// YARN cuts longer application types.
 const LONGEST_TYPE: usize = 20;
 
@@ -238,7 +240,7 @@ impl ResourceManager {
             .map(|one| one.id)
             .collect();
         for container in expired {
-            self.take_away(now, container, texts::EXPIRED, effects);
+            self.take_away(now, container, (ABORTED, texts::EXPIRED), effects);
         }
     }
 
@@ -269,15 +271,30 @@ impl ResourceManager {
         }
     }
 
+    /// An ApplicationMaster's container is left alone.
+    pub(super) fn preempted(&mut self, now: UnixMs, id: ContainerId, effects: &mut Effects) {
+        let application = self.applications.get(&id.application());
+        let container = application.and_then(|application| application.containers.get(&id));
+        if container.is_some_and(|container| !container.is_master) {
+            self.take_away(now, id, (PREEMPTED, texts::PREEMPTED), effects);
+        }
+    }
+
     /// Ends a container that is not an ApplicationMaster's on the ResourceManager's own account.
-    pub(super) fn take_away(&mut self, now: UnixMs, id: ContainerId, why: &str, effects: &mut Effects) {
+    pub(super) fn take_away(
+        &mut self,
+        now: UnixMs,
+        id: ContainerId,
+        end: (i32, &str),
+        effects: &mut Effects,
+    ) {
         let Some(application) = self.applications.get_mut(&id.application()) else {
             return;
         };
         let Some(container) = give_back(application, &mut self.nodes, now, id) else {
             return;
         };
-        report_end(application, &container, ABORTED, why);
+        report_end(application, &container, end.0, end.1);
         effects.push(kill_of(&container));
     }
 }

@@ -8,6 +8,7 @@ use super::application::{
     Application, ApplicationState, Attempt, AttemptState, FinalStatus, Granted, Master,
 };
 use super::asks::ANY;
+use super::lifecycle::ABORTED;
 use super::schedule::container_grant;
 use super::{Effect, Effects, MasterAnswer, MasterCall, QUEUE, ResourceManager, texts};
 use crate::UnixMs;
@@ -223,7 +224,7 @@ impl ResourceManager {
             .iter()
             .filter_map(|id| ContainerId::try_from(id).ok())
         {
-            self.take_away(now, container, texts::RELEASED, to);
+            self.take_away(now, container, (ABORTED, texts::RELEASED), to);
         }
     }
 

@@ -76,5 +76,7 @@ fn shown(resource: &Resource) -> String {
 pub(super) const RELEASED: &str = "Container released by application";
 /// Its ApplicationMaster did not start it in time.
 pub(super) const EXPIRED: &str = "Container expired since it was unused";
+/// Others got its room.
+pub(super) const PREEMPTED: &str = "Container preempted by scheduler";
 /// Its node is gone.
 pub(super) const NODE_LOST: &str = "Container released on a *lost* node";

@@ -119,7 +119,16 @@ impl ClusterSite {
         }))
     }
 
+    /// Only JSON is taken. Hadoop refuses plain text too; here that also keeps out pages in a browser, which may send
+    /// nothing else to a foreign server unasked.
     fn submit(&self, request: &Request) -> Outcome {
+        let kind = request
+            .headers
+            .get(http::header::CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok());
+        if !kind.is_some_and(|kind| kind.starts_with("application/json")) {
+            return Err(RestError::internal("HTTP 415 Unsupported Media Type"));
+        }
         let (submission, web) = {
             let core = self.daemon.core();
             (

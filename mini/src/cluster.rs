@@ -177,12 +177,8 @@ impl Cluster {
             logs: own.join("logs"),
             conf: self.conf_dir(),
         };
-        NodeManager::new(
-            facts,
-            directories,
-            keys.clone(),
-            report_to(Arc::downgrade(&self.daemon)),
-        )
+        let report = report_to(Arc::downgrade(&self.daemon));
+        NodeManager::new(facts, directories, keys.clone(), report).with_light(options.light.clone())
     }
 
     fn serve_rpc(&self, listener: TcpListener, service: Arc<dyn Service>, options: &Options) {
@@ -265,10 +261,10 @@ impl Cluster {
         }
         self.end.send_replace(true);
         self.servers.join().await;
-        if self.removed_at_end {
-            if let Err(error) = tokio::fs::remove_dir_all(&self.directory).await {
-                tracing::warn!(%error, directory = %self.directory.display(), "the directory cannot be removed");
-            }
+        if self.removed_at_end
+            && let Err(error) = tokio::fs::remove_dir_all(&self.directory).await
+        {
+            tracing::warn!(%error, directory = %self.directory.display(), "the directory cannot be removed");
         }
     }
 }

@@ -78,7 +78,7 @@ impl Daemon {
             self.core().handle(time::now(), event, &mut effects);
             for effect in effects {
                 match effect {
-                    Effect::Answer(result) => answer = Some(result),
+                    Effect::Answer(result) => answer = Some(*result),
                     effect => events.extend(self.carry_out(effect)),
                 }
             }

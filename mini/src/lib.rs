@@ -34,6 +34,8 @@
 //!   blocked in containers. Updates of containers, unmanaged ApplicationMasters, scheduling requests, opportunistic
 //!   containers, log aggregation, timelines and high availability are not there. A negative count is taken as 0, where
 //!   it would corrupt Hadoop's queue. The proxy does not follow redirects.
+//! - Containers may be tasks of this process instead ([`node_manager::LightContainers`]), for as many executors as no
+//!   machine could start; those have no files and no logs.
 //! - Nothing outlives the process: no recovery of the ResourceManager or of NodeManagers.
 //! - On purpose more than Hadoop: logs and entries of containers that have ended stay visible as long as the cluster.
 

@@ -6,12 +6,14 @@
 //! process.
 
 mod container;
+mod light;
 mod localize;
 mod logs;
 mod process;
 mod script;
 
 pub use container::{ContainerView, Kill, Stage};
+pub use light::{LightContainers, LightLaunch, LightLife};
 pub use logs::LogFile;
 
 use std::collections::BTreeMap;
@@ -59,6 +61,7 @@ struct Node {
     keys: Arc<Keys>,
     report: Report,
     localizer: Localizer,
+    light: Option<LightContainers>,
     containers: Mutex<BTreeMap<ContainerId, Record>>,
     tasks: Tasks,
 }
@@ -74,10 +77,23 @@ impl NodeManager {
             keys,
             report,
             localizer,
+            light: None,
             containers: Mutex::default(),
             tasks: Tasks::default(),
         };
         Self { node: Arc::new(node) }
+    }
+
+    /// The same node with containers that are tasks.
+    ///
+    /// # Panics
+    /// The node has been cloned already.
+    #[must_use]
+    pub(crate) fn with_light(mut self, light: Option<LightContainers>) -> Self {
+        Arc::get_mut(&mut self.node)
+            .expect("a new node has one owner")
+            .light = light;
+        self
     }
 
     /// What the node says of itself.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use hadoop::sasl::Qop;
 
+use crate::node_manager::LightContainers;
+
 /// When asks are granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pacing {
@@ -36,6 +38,8 @@ pub struct Options {
     pub container_expiry: Duration,
     /// Protections that the RPC services offer (`hadoop.rpc.protection`).
     pub protection: Vec<Qop>,
+    /// Containers that are tasks of this process instead of processes.
+    pub light: Option<LightContainers>,
     /// Where everything is kept. None: a directory of its own below the system's for temporary files, removed at
     /// the end.
     pub directory: Option<PathBuf>,
@@ -53,6 +57,7 @@ impl Default for Options {
             master_expiry: Duration::from_secs(600),
             container_expiry: Duration::from_secs(600),
             protection: vec![Qop::Auth],
+            light: None,
             directory: None,
         }
     }

@@ -132,9 +132,9 @@ pub enum MasterCall {
 #[derive(Debug, Clone, PartialEq)]
 pub enum MasterAnswer {
     /// To `registerApplicationMaster`.
-    Registered(pb::RegisterApplicationMasterResponseProto),
+    Registered(Box<pb::RegisterApplicationMasterResponseProto>),
     /// To `allocate`.
-    Allocated(pb::AllocateResponseProto),
+    Allocated(Box<pb::AllocateResponseProto>),
     /// To `finishApplicationMaster`.
     Finished(pb::FinishApplicationMasterResponseProto),
 }
@@ -143,7 +143,7 @@ pub enum MasterAnswer {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Answer the call of this event.
-    Answer(Result<MasterAnswer, Failure>),
+    Answer(Box<Result<MasterAnswer, Failure>>),
     /// Start the container of an ApplicationMaster.
     StartMaster {
         /// Where.
@@ -226,7 +226,7 @@ impl ResourceManager {
             }
             Event::MasterCalled { attempt, call } => {
                 let answer = self.master_called(now, attempt, &call, effects);
-                effects.push(Effect::Answer(answer));
+                effects.push(Effect::Answer(Box::new(answer)));
             }
             Event::ContainerStarted(container) => self.container_started(container),
             Event::ContainerEnded {

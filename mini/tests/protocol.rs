@@ -1,5 +1,7 @@
 //! The cluster as its clients see it: REST with `yarn-rest`, RPC with `yarn-rpc`, real processes.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::time::Duration;
 
 use hadoop::credentials::{Credentials, Token};
@@ -469,6 +471,44 @@ async fn a_preempted_container_is_reported_as_such() {
         (end.exit_status(), end.diagnostics()),
         (-102, "Container preempted by scheduler")
     );
+    lab.cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn thousands_of_containers_may_be_tasks() {
+    let light = mini::node_manager::LightContainers::new(async |launch: mini::node_manager::LightLaunch| {
+        assert_eq!(launch.environment["CONTAINER_ID"], launch.container.to_string());
+        if launch.environment["LIVES"] == "\"long\"" {
+            std::future::pending().await
+        } else {
+            3
+        }
+    });
+    let options = Options {
+        nodes: 20,
+        node_memory_mb: 8192,
+        light: Some(light),
+        ..Options::default()
+    };
+    let lab = Lab::start(options).await;
+    let (_, mut master) = lab.played(|_| {}).await;
+    let containers = master.get_containers(2000).await;
+    let nodes = master.nodes();
+    let mut context = shell("nothing");
+    context.environment.insert("LIVES".into(), r#"\"long\""#.into());
+    for container in &containers[1..] {
+        nodes.start_container(container, &context).await.unwrap();
+    }
+    context.environment.insert("LIVES".into(), "short".into());
+    nodes.start_container(&containers[0], &context).await.unwrap();
+    assert_eq!(master.ends().await[0].exit_status(), 3);
+    nodes
+        .stop_container(&containers[1].node, containers[1].id)
+        .await
+        .unwrap();
+    assert_eq!(master.ends().await[0].exit_status(), -105);
+    let metrics = lab.client.cluster_metrics().await.unwrap();
+    assert_eq!(metrics.containers_allocated, 1999);
     lab.cluster.shutdown().await;
 }
 

@@ -1,5 +1,7 @@
 //! The main job with the real executable, which `DRAWLOOM_BIN` names or the workspace's target directory has.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -1,5 +1,6 @@
 //! One container, from its acceptance to its end.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use hadoop::ids::ContainerId;
@@ -8,6 +9,7 @@ use yarn_rpc::am_nm::ContainerSignal;
 use yarn_rpc::proto::yarn as pb;
 use yarn_rpc::records::{ContainerLaunchContext, Resource};
 
+use super::light::{LightContainers, LightLaunch};
 use super::process::{Group, Process};
 use super::{Node, logs, script, user_cache};
 use crate::resource_manager::Event;
@@ -258,6 +260,58 @@ async fn live(
     places: &Places,
     killed: &mut watch::Receiver<Option<Kill>>,
 ) -> End {
+    match node.light.as_ref().filter(|_| !launch.grant.is_master) {
+        Some(light) => live_light(node, light, launch, places, killed).await,
+        None => live_as_process(node, launch, places, killed).await,
+    }
+}
+
+async fn live_light(
+    node: &Node,
+    light: &LightContainers,
+    launch: &Launch,
+    places: &Places,
+    killed: &mut watch::Receiver<Option<Kill>>,
+) -> End {
+    let files = BTreeMap::new();
+    let life = light.begin(LightLaunch {
+        container: launch.grant.container,
+        node: node.facts.clone(),
+        resource: launch.grant.resource.clone(),
+        commands: launch.context.commands.clone(),
+        environment: script::plain_variables(&parts(node, launch, places, &files)),
+        credentials: launch.context.tokens.clone().unwrap_or_else(empty_credentials),
+    });
+    node.started(launch.grant.container, None);
+    tokio::select! {
+        biased;
+        kill = wanted(killed) => killed_early(kill),
+        exit = life => ended(launch.grant.container, &places.logs, exit, None),
+    }
+}
+
+fn parts<'a>(
+    node: &'a Node,
+    launch: &'a Launch,
+    places: &'a Places,
+    files: &'a BTreeMap<String, PathBuf>,
+) -> script::Parts<'a> {
+    script::Parts {
+        node: &node.facts,
+        conf: &node.directories.conf,
+        grant: &launch.grant,
+        context: &launch.context,
+        places,
+        files,
+    }
+}
+
+async fn live_as_process(
+    node: &Node,
+    launch: &Launch,
+    places: &Places,
+    killed: &mut watch::Receiver<Option<Kill>>,
+) -> End {
     let prepared = tokio::select! {
         biased;
         kill = wanted(killed) => return killed_early(kill),
@@ -272,11 +326,7 @@ async fn live(
             };
         }
     };
-    if let Some(record) = node.containers().get_mut(&launch.grant.container) {
-        record.stage = Stage::Running;
-        record.group = Some(process.group());
-    }
-    (node.report)(Event::ContainerStarted(launch.grant.container));
+    node.started(launch.grant.container, Some(process.group()));
     wait(launch, places, process, killed).await
 }
 
@@ -292,6 +342,16 @@ async fn wait(
     };
     process.group().kill();
     ended(launch.grant.container, &places.logs, exit, kill)
+}
+
+impl Node {
+    fn started(&self, id: ContainerId, group: Option<Group>) {
+        if let Some(record) = self.containers().get_mut(&id) {
+            record.stage = Stage::Running;
+            record.group = group;
+        }
+        (self.report)(Event::ContainerStarted(id));
+    }
 }
 
 /// Waits until somebody wants the container dead.
@@ -314,14 +374,7 @@ async fn prepare(node: &Node, launch: &Launch, places: &Places) -> Result<Proces
         .localizer
         .fetch_all(owner, &launch.context.local_resources)
         .await?;
-    let text = script::launch_script(&script::Parts {
-        node: &node.facts,
-        conf: &node.directories.conf,
-        grant: &launch.grant,
-        context: &launch.context,
-        places,
-        files: &files,
-    });
+    let text = script::launch_script(&parts(node, launch, places, &files));
     let tokens = launch.context.tokens.clone().unwrap_or_else(empty_credentials);
     let written = write_files(places, &text, &tokens).await;
     written.map_err(|error| failed("the launch script cannot be written", error))?;

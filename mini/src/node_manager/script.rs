@@ -101,6 +101,30 @@ fn variables(parts: &Parts<'_>, logs: &str, text: &mut String) {
     }
 }
 
+/// The same for a container without a shell; what was escaped for one is not, in here.
+pub(super) fn plain_variables(parts: &Parts<'_>) -> BTreeMap<String, String> {
+    let logs = parts.places.logs.display().to_string();
+    let own = parts.context.environment.iter();
+    let own = own.map(|(name, value)| (name.clone(), unescaped(&substituted(value, &logs))));
+    let fixed = fixed_variables(parts, &logs).into_iter();
+    own.chain(fixed.map(|(name, value)| (name.to_owned(), value)))
+        .collect()
+}
+
+/// What bash makes of a text between double quotes, but for variables.
+fn unescaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let escapes = c == '\\'
+            && rest
+                .peek()
+                .is_some_and(|next| matches!(next, '"' | '\\' | '`' | '$'));
+        plain.extend(if escapes { rest.next() } else { Some(c) });
+    }
+    plain
+}
+
 fn fixed_variables(parts: &Parts<'_>, logs: &str) -> Vec<(&'static str, String)> {
     let Parts {
         node, grant, places, ..
@@ -179,6 +203,14 @@ mod tests {
             "$JAVA_HOME/bin:x 1>/l/o"
         );
         assert_eq!(substituted(r#"{"a":{"b":1}}"#, "/l"), r#"{"a":{"b":1"#);
+    }
+
+    #[test]
+    fn escapes_for_a_shell_are_undone_where_there_is_none() {
+        assert_eq!(
+            unescaped(r#"a \"b\" \$C \`d\` \\e \f\"#),
+            r#"a "b" $C `d` \e \f\"#
+        );
     }
 
     #[test]

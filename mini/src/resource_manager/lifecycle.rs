@@ -145,7 +145,7 @@ impl ResourceManager {
         match application.attempts.last() {
             Some(current) if current.id != id.attempt => {}
             Some(current) if current.state == AttemptState::Finishing => {
-                self.finished(now, id.application(), effects)
+                self.finished(now, id.application(), effects);
             }
             Some(current) if !current.state.is_final() => {
                 let cause = texts::master_exited(current.id, exit, text, &web);

@@ -29,10 +29,12 @@ impl ResourceManager {
             attempt.heard_ms = now;
         }
         match call {
-            MasterCall::Register(request) => self.register(id, request).map(MasterAnswer::Registered),
+            MasterCall::Register(request) => self
+                .register(id, request)
+                .map(|response| MasterAnswer::Registered(Box::new(response))),
             MasterCall::Allocate(request) => self
                 .allocate(now, id, request, effects)
-                .map(MasterAnswer::Allocated),
+                .map(|response| MasterAnswer::Allocated(Box::new(response))),
             MasterCall::Finish(request) => self.finish(id, request).map(MasterAnswer::Finished),
         }
     }

@@ -24,16 +24,27 @@ impl ResourceManager {
                 self.place_master(now, id, &node, effects);
             }
             for locality in [Locality::Node, Locality::Rack, Locality::OffSwitch] {
-                while self.assign_somewhere(now, id, locality) {}
+                self.assign_around(now, id, locality);
             }
         }
     }
 
-    fn assign_somewhere(&mut self, now: UnixMs, id: ApplicationId, at_most: Locality) -> bool {
+    /// Goes around the nodes, the roomiest first, until none of them can give anything more.
+    fn assign_around(&mut self, now: UnixMs, id: ApplicationId, at_most: Locality) {
         let nodes = self.roomiest();
-        nodes
-            .iter()
-            .any(|node| self.assign(now, id, node, at_most, 0).is_some())
+        while self.wants_more(id) {
+            let given = nodes
+                .iter()
+                .filter(|node| self.assign(now, id, node, at_most, 0).is_some());
+            if given.count() == 0 {
+                return;
+            }
+        }
+    }
+
+    fn wants_more(&self, id: ApplicationId) -> bool {
+        let current = self.applications.get(&id).and_then(Application::current);
+        current.is_some_and(|attempt| attempt.asks.outstanding() > 0)
     }
 
     /// The turn of one node, with [`Pacing::NodeHeartbeats`]: one container from elsewhere, as many as fit of those

@@ -127,7 +127,7 @@ impl World {
             call: Box::new(call),
         });
         let answer = self.effects.iter().find_map(|effect| match effect {
-            Effect::Answer(answer) => Some(answer.clone()),
+            Effect::Answer(answer) => Some(answer.as_ref().clone()),
             _ => None,
         });
         answer.unwrap()
@@ -135,7 +135,7 @@ impl World {
 
     fn register(&mut self, n: u32) -> Result<pb::RegisterApplicationMasterResponseProto, Failure> {
         match self.call(n, MasterCall::Register(Default::default()))? {
-            MasterAnswer::Registered(response) => Ok(response),
+            MasterAnswer::Registered(response) => Ok(*response),
             other => panic!("{other:?}"),
         }
     }
@@ -162,7 +162,7 @@ impl World {
         request: pb::AllocateRequestProto,
     ) -> Result<pb::AllocateResponseProto, Failure> {
         match self.call(n, MasterCall::Allocate(request))? {
-            MasterAnswer::Allocated(response) => Ok(response),
+            MasterAnswer::Allocated(response) => Ok(*response),
             other => panic!("{other:?}"),
         }
     }
@@ -698,11 +698,11 @@ fn take_step(world: &mut World, response_id: &mut i32, step: &Step) {
         Step::Beat(node) => world.beat(*node),
         Step::Lose(node) => world.does(Event::NodeLost(node_id(*node))),
     }
-    if matches!(step, Step::Ask { .. } | Step::ReleaseOne(_)) {
-        if let Ok(response) = world.allocate_all(current, request) {
-            assert_eq!(response.response_id(), *response_id + 1);
-            *response_id += 1;
-        }
+    if matches!(step, Step::Ask { .. } | Step::ReleaseOne(_))
+        && let Ok(response) = world.allocate_all(current, request)
+    {
+        assert_eq!(response.response_id(), *response_id + 1);
+        *response_id += 1;
     }
 }
 

@@ -15,6 +15,7 @@ pub mod admission;
 pub mod connection;
 pub mod links;
 pub mod listener;
+pub mod orders;
 
 use std::fmt;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use dfs::{DfsError, DfsPath, FileStatus, FileSystems, is_pattern};
 use driver::event::TaskInput;
 use driver::plan::TaskSource;
 use futures::TryStreamExt as _;
-use wire::task::InputSlice;
+use wire::task::{InputSlice, MOST_DESCRIBED, described_bytes};
 
 /// The most files a stage may read; beyond that memory would not be bounded.
 const MOST_FILES: usize = 1_000_000;
@@ -13,8 +13,25 @@ const MOST_FILES: usize = 1_000_000;
 /// The tasks of a stage. The files of a directory are taken with those of its subdirectories, hidden ones left out.
 ///
 /// # Errors
-/// A text for people: a missing input, a pattern without a match, or a file system that does not answer.
+/// A text for people: a missing input, a pattern without a match, a task with more inputs than it can be told of, or a
+/// file system that does not answer.
 pub async fn plan_tasks(systems: &FileSystems, source: &TaskSource) -> Result<Vec<TaskInput>, String> {
+    let tasks = all_tasks(systems, source).await?;
+    match tasks.iter().position(is_too_long) {
+        None => Ok(tasks),
+        Some(index) => Err(format!(
+            "task {index} would read {} files, and their names alone are more than {} MiB: use more tasks",
+            tasks[index].inputs.len(),
+            MOST_DESCRIBED >> 20
+        )),
+    }
+}
+
+fn is_too_long(task: &TaskInput) -> bool {
+    described_bytes(task.item.as_deref(), &task.inputs) > MOST_DESCRIBED
+}
+
+async fn all_tasks(systems: &FileSystems, source: &TaskSource) -> Result<Vec<TaskInput>, String> {
     match source {
         TaskSource::Tasks(count) => Ok(vec![TaskInput::default(); *count as usize]),
         TaskSource::Items(items) => Ok(items.iter().map(|text| item(text)).collect()),
@@ -247,6 +264,15 @@ mod tests {
                 .unwrap_err(),
             format!("the input {pattern} matches no file")
         );
+    }
+
+    #[tokio::test]
+    async fn a_task_that_no_frame_could_describe_is_refused() {
+        let items = vec!["short".to_owned(), "x".repeat(MOST_DESCRIBED)];
+        let refused = plan_tasks(&systems(), &TaskSource::Items(items))
+            .await
+            .unwrap_err();
+        assert!(refused.starts_with("task 1 would read 0 files"), "{refused}");
     }
 
     #[tokio::test]

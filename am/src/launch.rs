@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 /// The version of the file's format; another one is refused.
 pub const VERSION: u32 = 1;
 
-/// The name under which the file is localized into the ApplicationMaster's working directory.
+/// The file's name in the application's staging directory, from where the ApplicationMaster reads it.
 pub const FILE_NAME: &str = "launch.json";
 
-/// The name under which the plan ([`driver::plan::AppPlan`]) is localized.
+/// The plan's ([`driver::plan::AppPlan`]) name in the staging directory, from where the ApplicationMaster reads it.
 pub const PLAN_FILE_NAME: &str = "plan.json";
 
 /// The name under which the Hadoop configuration, a flat map of names to values, is localized for the

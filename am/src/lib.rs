@@ -53,6 +53,7 @@ const FAILED_ATTEMPT: u8 = 20;
 /// Only what prevents the registration with the ResourceManager; everything later ends in the application's final
 /// status.
 pub fn run_from_env() -> anyhow::Result<ExitCode> {
+    process::allow_many_files();
     let environment = Environment::read(&|name| std::env::var(name).ok())?;
     let directory = std::env::current_dir().context("the working directory")?;
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -329,6 +329,13 @@ fn describe_tasks(snapshot: &Snapshot, registry: &mut Registry) {
         .executors
         .iter()
         .filter(|executor| executor.gone.is_none());
+    let age = live
+        .clone()
+        .map(|executor| snapshot.at.saturating_sub(executor.last_heard))
+        .max();
+    let age = age.unwrap_or_default().as_secs_f64();
+    let help = "Since the quietest executor was last heard";
+    gauge(registry, "drawloom_executor_heartbeat_age_seconds", help, age);
     let (total, used) = live.fold((0, 0), |(total, used), executor| {
         (
             total + i64::from(executor.slots),

@@ -4,7 +4,8 @@
 //! attempt of the same application knows its predecessor's partial results from somebody else's data. It goes away
 //! when the application ends. `_SUCCESS` appears when a stage is done, and `_temporary` is where attempts write.
 //!
-//! A: a partition's final name depends on the partition only, so a repeated commit gives the same directory.
+//! A: a partition's final name depends on the partition only, so a repeated commit gives the same directory; and
+//! nothing is put into, or removed from, a directory without our marker, because somebody else may be at work there.
 
 use std::sync::Arc;
 
@@ -71,21 +72,24 @@ impl Outputs {
             Found::Nothing | Found::Empty => Ok(()),
             Found::Ours => place.remove().await.map_err(|error| told(output, &error)),
             Found::Foreign if output.overwrite => Ok(()),
-            Found::Foreign => Err(format!(
-                "the output {} exists and is not empty: remove it, choose another, or set overwrite: true",
-                output.uri
-            )),
+            Found::Foreign => Err(occupied(output)),
         }
     }
 
-    /// Makes a stage's directory ready for its tasks.
+    /// Makes a stage's directory ready for its tasks. Somebody may have filled it since it was checked: results of
+    /// another application would then pass for ours, because a commit replaces nothing.
     ///
     /// # Errors
     /// A text for people.
     pub async fn prepare(&self, output: &OutputPlan) -> Result<(), String> {
         let place = self.place(output)?;
+        let found = place.found(&self.marker).await;
+        let foreign = found.map_err(|error| told(output, &error))? == Found::Foreign;
+        if foreign && !output.overwrite {
+            return Err(occupied(output));
+        }
         let result = async {
-            if place.found(&self.marker).await? == Found::Foreign && output.overwrite {
+            if foreign {
                 place.remove().await?;
             }
             place.fs.mkdirs(&place.path, MODE).await?;
@@ -114,11 +118,17 @@ impl Outputs {
     /// A text for people.
     pub async fn abandon(&self, output: &OutputPlan) -> Result<(), String> {
         let place = self.place(output)?;
-        let removed = place.fs.delete(&place.path.join(TEMPORARY), true).await;
-        removed.map(|_| ()).map_err(|error| told(output, &error))
+        let result = async {
+            if place.found(&self.marker).await? == Found::Ours {
+                place.fs.delete(&place.path.join(TEMPORARY), true).await?;
+            }
+            Ok(())
+        };
+        result.await.map_err(|error| told(output, &error))
     }
 
-    /// At the end of the application: takes the marker away, and the directory if nothing else is in it.
+    /// At the end of the application, when nobody writes any more: removes what unfinished attempts left, takes the
+    /// marker away, and the directory if nothing else is in it.
     ///
     /// # Errors
     /// A text for people.
@@ -128,6 +138,7 @@ impl Outputs {
             if place.found(&self.marker).await? != Found::Ours {
                 return Ok(());
             }
+            place.fs.delete(&place.path.join(TEMPORARY), true).await?;
             place.fs.delete(&place.path.join(&self.marker), false).await?;
             if place.found(&self.marker).await? == Found::Empty {
                 place.fs.delete(&place.path, false).await?;
@@ -149,6 +160,13 @@ impl Outputs {
 
 fn told(output: &OutputPlan, error: &DfsError) -> String {
     format!("the output {} cannot be used: {error}", output.uri)
+}
+
+fn occupied(output: &OutputPlan) -> String {
+    format!(
+        "the output {} exists and is not empty: remove it, choose another, or set overwrite: true",
+        output.uri
+    )
 }
 
 /// An input of the stage that is the output directory or lies in it.
@@ -307,9 +325,26 @@ mod tests {
         let (outputs, stage) = (outputs("application_1_0001"), stage(dir.path(), false));
         let output = stage.output.as_ref().unwrap();
         outputs.prepare(output).await.unwrap();
-        outputs.abandon(output).await.unwrap();
+        std::fs::create_dir(dir.path().join("out/_temporary/attempt-1")).unwrap();
         outputs.leave(output).await.unwrap();
         assert!(!dir.path().join("out").exists());
+    }
+
+    #[tokio::test]
+    async fn another_applications_work_is_neither_touched_nor_joined() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, second) = (outputs("application_1_0001"), outputs("application_1_0002"));
+        let stage = stage(dir.path(), false);
+        let output = stage.output.as_ref().unwrap();
+        second.check(&stage).await.unwrap();
+        first.prepare(output).await.unwrap();
+        let refused = second.prepare(output).await.unwrap_err();
+        assert!(refused.contains("exists and is not empty"), "{refused}");
+        let before = names(dir.path());
+        second.abandon(output).await.unwrap();
+        second.leave(output).await.unwrap();
+        assert_eq!(names(dir.path()), before);
+        assert!(before.contains(TEMPORARY), "{before:?}");
     }
 
     #[tokio::test]

@@ -1,8 +1,22 @@
-//! This process as Prometheus's client libraries describe one, from `/proc/self`.
+//! This process: its limits, and what Prometheus's client libraries tell of one, from `/proc/self`.
 
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Raises the limit of open files as far as it may be: each executor holds a connection, and many systems start
+/// processes with a limit of 1,024.
+pub(crate) fn allow_many_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, ?limit, "the limit of open files stays");
+    }
+}
 
 /// Adds the `process_` metrics; what the system does not tell is left out.
 pub(crate) fn describe(registry: &mut Registry) {

@@ -1,10 +1,22 @@
 //! What this process does in the application's staging directory.
 
 use bytes::Bytes;
-use dfs::{CreateOptions, DfsError, DfsPath, FileSystems, write_all};
+use dfs::{CreateOptions, DfsError, DfsPath, FileSystems, read_all, write_all};
 
 /// Says that the application succeeded, should this attempt die before the ResourceManager knows.
 const SUCCEEDED: &str = "succeeded";
+
+/// A plan names every item of every stage; beyond this it is damaged.
+const LARGEST_FILE: u64 = 512 << 20;
+
+/// Reads a file of the application that the client has staged.
+///
+/// # Errors
+/// When it is missing, too large or the file system does not answer.
+pub async fn read(systems: &FileSystems, staging: &str, name: &str) -> Result<Bytes, DfsError> {
+    let path = systems.resolve(staging)?.join(name);
+    read_all(systems.get(&path)?.as_ref(), &path, LARGEST_FILE).await
+}
 
 /// Leaves word that the application succeeded. A failure is only logged: it costs a repetition if we die right now.
 pub async fn mark_succeeded(systems: &FileSystems, staging: &str) {
@@ -67,6 +79,8 @@ mod tests {
             .build()
             .unwrap();
         assert!(!has_succeeded(&systems, &staging).await.unwrap());
+        std::fs::write(dir.path().join("app/plan.json"), "{}").unwrap();
+        assert_eq!(read(&systems, &staging, "plan.json").await.unwrap(), "{}");
         mark_succeeded(&systems, &staging).await;
         assert!(has_succeeded(&systems, &staging).await.unwrap());
         remove(&systems, &staging).await;

@@ -96,8 +96,10 @@ fn name_of(uid: u32, passwd: &str) -> Option<String> {
 
 /// Where a user and a system keep settings, the user's first.
 pub fn settings_files(env: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+    // An empty or relative one means nothing: it would be a file of whichever directory we are in.
     let home = env("XDG_CONFIG_HOME")
         .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
         .or_else(|| Some(PathBuf::from(env("HOME")?).join(".config")));
     let own = home.map(|home| home.join("drawloom/drawloom.properties"));
     own.into_iter()
@@ -108,6 +110,23 @@ pub fn settings_files(env: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_are_never_looked_for_in_the_working_directory() {
+        let env = |xdg: &'static str| {
+            move |name: &str| match name {
+                "XDG_CONFIG_HOME" => Some(xdg.to_owned()),
+                "HOME" => Some("/home/ada".to_owned()),
+                _ => None,
+            }
+        };
+        let own = |xdg| settings_files(&env(xdg)).remove(0);
+        assert_eq!(own("/xdg"), Path::new("/xdg/drawloom/drawloom.properties"));
+        for useless in ["", "conf"] {
+            let path = own(useless);
+            assert_eq!(path, Path::new("/home/ada/.config/drawloom/drawloom.properties"));
+        }
+    }
 
     #[test]
     fn the_user_is_hadoops_before_the_systems() {

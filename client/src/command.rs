@@ -7,9 +7,29 @@ pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod status;
 
+use std::io::Write;
+
 use hadoop::ids::ApplicationId;
 
 use crate::error::CommandError;
+
+/// Prints a result.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(crate) fn print(text: &str) -> Result<(), CommandError> {
+    let mut out = std::io::stdout().lock();
+    print_or_stop(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// A reader that has seen enough, like `head`, is no error.
+fn print_or_stop(printed: std::io::Result<()>) -> Result<(), CommandError> {
+    match printed {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => Err(CommandError::refused("standard output cannot be written").caused_by(error)),
+        Ok(()) => Ok(()),
+    }
+}
 
 /// Reads an application's id.
 fn application_id(text: &str) -> Result<ApplicationId, CommandError> {

@@ -87,6 +87,11 @@ impl CommandError {
         self
     }
 
+    /// Why, or at least what.
+    pub(crate) fn reason(&self) -> &str {
+        self.cause.as_deref().unwrap_or(&self.what)
+    }
+
     /// The text for standard error; with `verbose` the chain of sources too.
     pub fn render(&self, verbose: bool) -> String {
         let mut text = format!("error: {}\n", indented(&self.what));

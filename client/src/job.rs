@@ -36,8 +36,27 @@ pub struct JobFile {
     pub files: Vec<Placed<String>>,
     /// Archives, unpacked for every task.
     pub archives: Vec<Placed<String>>,
+    /// Pools of stages.
+    pub pools: Vec<PoolFile>,
     /// The stages.
     pub stages: Vec<StageFile>,
+}
+
+/// A pool as written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PoolFile {
+    /// Where it begins.
+    pub place: Place,
+    /// Its name.
+    pub name: Placed<String>,
+    /// The pool it is in.
+    pub parent: Option<Placed<String>>,
+    /// Whether its members share fairly.
+    pub fair: Option<Placed<bool>>,
+    /// Its share in relation to its neighbours.
+    pub weight: Option<Placed<u32>>,
+    /// Running tasks below which it goes first.
+    pub min_share: Option<Placed<u32>>,
 }
 
 /// A stage as written.
@@ -49,6 +68,12 @@ pub struct StageFile {
     pub name: Placed<String>,
     /// The stages it waits for.
     pub after: Vec<Placed<String>>,
+    /// The stages whose partition of the same number each of its tasks waits for.
+    pub with: Vec<Placed<String>>,
+    /// The pool its tasks are in.
+    pub pool: Option<Placed<String>>,
+    /// Whether all its tasks start together or none.
+    pub barrier: Option<Placed<bool>>,
     /// Files, globs or directories.
     pub inputs: Vec<Placed<String>>,
     /// A number of tasks, or of groups of inputs.
@@ -164,6 +189,9 @@ fn read_job(path: &Path, root: Node, problems: &mut Vec<Problem>) -> JobFile {
         ("instances", "executors.instances"),
         ("memory", "executors.memory"),
         ("cores", "executors.cores"),
+        ("min", "executors.min"),
+        ("max", "executors.max"),
+        ("idle-timeout", "executors.idle-timeout"),
     ];
     read_group(&mut fields, "executors", &executors, &mut settings, problems);
     let job = JobFile {
@@ -173,6 +201,7 @@ fn read_job(path: &Path, root: Node, problems: &mut Vec<Problem>) -> JobFile {
         env: fields.text_map("env", problems),
         files: fields.texts("files", problems).unwrap_or_default(),
         archives: fields.texts("archives", problems).unwrap_or_default(),
+        pools: read_pools(&mut fields, problems),
         stages: read_stages(&mut fields, problems),
     };
     fields.finish(problems);
@@ -216,6 +245,59 @@ fn read_group(
     inner.finish(problems);
 }
 
+fn read_pools(fields: &mut Fields, problems: &mut Vec<Problem>) -> Vec<PoolFile> {
+    let Some(node) = fields.node("pools") else {
+        return Vec::new();
+    };
+    let place = node.place;
+    let document::Value::List(nodes) = node.value else {
+        problems.push(Problem::new(
+            place,
+            "pools should be a list: begin each pool with a dash",
+        ));
+        return Vec::new();
+    };
+    nodes.into_iter().map(|node| read_pool(node, problems)).collect()
+}
+
+fn read_pool(node: Node, problems: &mut Vec<Problem>) -> PoolFile {
+    let mut fields = Fields::of(node, "a pool", problems);
+    let place = fields.place;
+    let pool = PoolFile {
+        place,
+        name: named(fields.text("name", problems), "a pool", place, problems),
+        parent: fields.text("parent", problems),
+        fair: fields.parsed("mode", problems, mode),
+        weight: fields.parsed("weight", problems, value::count),
+        min_share: fields.parsed("min-share", problems, value::number),
+    };
+    fields.finish(problems);
+    pool
+}
+
+fn named(
+    name: Option<Placed<String>>,
+    what: &str,
+    place: Place,
+    problems: &mut Vec<Problem>,
+) -> Placed<String> {
+    name.unwrap_or_else(|| {
+        problems.push(Problem::new(place, format!("{what} needs a name")));
+        Placed {
+            value: String::new(),
+            place,
+        }
+    })
+}
+
+fn mode(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "fair" => Ok(true),
+        "fifo" => Ok(false),
+        _ => Err(format!("{text:?} should be fifo or fair")),
+    }
+}
+
 fn read_stages(fields: &mut Fields, problems: &mut Vec<Problem>) -> Vec<StageFile> {
     let place = fields.place;
     let Some(node) = fields.node("stages") else {
@@ -245,17 +327,14 @@ fn read_stages(fields: &mut Fields, problems: &mut Vec<Problem>) -> Vec<StageFil
 fn read_stage(node: Node, problems: &mut Vec<Problem>) -> StageFile {
     let mut fields = Fields::of(node, "a stage", problems);
     let place = fields.place;
-    let name = fields.text("name", problems).unwrap_or_else(|| {
-        problems.push(Problem::new(place, "a stage needs a name"));
-        Placed {
-            value: String::new(),
-            place,
-        }
-    });
+    let name = named(fields.text("name", problems), "a stage", place, problems);
     let stage = StageFile {
         place,
         name,
         after: fields.texts("after", problems).unwrap_or_default(),
+        with: fields.texts("with", problems).unwrap_or_default(),
+        pool: fields.text("pool", problems),
+        barrier: fields.parsed("barrier", problems, value::boolean),
         inputs: fields.texts("inputs", problems).unwrap_or_default(),
         tasks: fields.parsed("tasks", problems, value::count),
         items: fields.texts("items", problems),
@@ -407,8 +486,8 @@ stages:
     }
 
     #[test]
-    fn what_belongs_to_later_versions_is_refused_with_a_reason() {
-        let text = "version: 1\npools: []\nstages: [{ name: a, tasks: 1, shell: x }]\n";
-        assert!(problems(text).contains("unknown key \"pools\""));
+    fn keys_of_no_meaning_are_refused() {
+        let text = "version: 1\njobs: []\nstages: [{ name: a, tasks: 1, shell: x }]\n";
+        assert!(problems(text).contains("unknown key \"jobs\""));
     }
 }

@@ -28,8 +28,9 @@ pub fn run(cli: &Cli) -> Result<(), CommandError> {
     match &cli.command {
         Command::Config(config) => command::config::run(cli.conf_dir.as_deref(), config),
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "drawloom", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "drawloom", &mut script);
+            command::print(&String::from_utf8_lossy(&script))
         }
         asynchronous => on_runtime(cli, asynchronous),
     }

@@ -9,7 +9,9 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     // The roles come before anything else: they start in the time that counts.
-    match std::env::args().nth(1).as_deref() {
+    // Not `args`, which panics at an argument that is not UTF-8.
+    let role = std::env::args_os().nth(1);
+    match role.as_ref().and_then(|role| role.to_str()) {
         Some("am") => {
             log_to_stderr("info");
             return am::run_from_env().unwrap_or_else(|error| {

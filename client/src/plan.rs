@@ -4,16 +4,18 @@
 //! default file system. Nothing is asked of any file system yet.
 
 mod files;
+mod scheduling;
 
 use std::collections::BTreeMap;
 
 use dfs::DfsPath;
+use driver::check::PlanProblem;
 use driver::plan::{
     AppPlan, BodyPlan, ExecutorPlan, FeedPlan, OutputPlan, Settings, StagePlan, TaskSource, VERSION,
 };
 
 use crate::job::fields::Placed;
-use crate::job::problem::Problem;
+use crate::job::problem::{Place, Problem};
 use crate::job::{InvalidJob, JobFile, StageFile};
 use crate::settings::Resolved;
 pub use files::{JobFiles, JobResource, Source};
@@ -53,6 +55,7 @@ pub fn resolve(job: &JobFile, settings: &Resolved, home: &DfsPath) -> Result<Pla
         .map(|stage| plan_stage(job, stage, home, &mut problems))
         .collect();
     unordered_reads(job, &stages, &mut problems);
+    shared_outputs(job, &stages, &mut problems);
     if !problems.is_empty() {
         problems.sort();
         let path = job.path.clone();
@@ -70,9 +73,9 @@ pub fn resolve(job: &JobFile, settings: &Resolved, home: &DfsPath) -> Result<Pla
         files: files.names(),
         stages,
         settings: driver_settings(settings),
-        scheduling: driver::policy::Scheduling::default(),
+        scheduling: scheduling::of_job(job, settings),
     };
-    too_many_cores(job, &plan)?;
+    impossible(job, &plan)?;
     Ok(Planned { plan, files })
 }
 
@@ -96,13 +99,7 @@ fn texts(env: &BTreeMap<String, Placed<String>>) -> BTreeMap<String, String> {
 }
 
 fn plan_stage(job: &JobFile, stage: &StageFile, home: &DfsPath, problems: &mut Vec<Problem>) -> StagePlan {
-    let index = |name: &Placed<String>| job.stages.iter().position(|stage| stage.name.value == name.value);
-    let after = stage
-        .after
-        .iter()
-        .filter_map(index)
-        .filter_map(|at| u32::try_from(at).ok())
-        .collect();
+    let after = indexes(job, &stage.after);
     let source = source(stage, home, problems);
     let no_input = !matches!(source, TaskSource::Inputs { .. });
     StagePlan {
@@ -124,8 +121,18 @@ fn plan_stage(job: &JobFile, stage: &StageFile, home: &DfsPath, problems: &mut V
         memory_mib: value(&stage.memory_mib),
         timeout: value(&stage.timeout),
         max_failures: value(&stage.retries).map(|retries| retries.saturating_add(1)),
-        scheduling: driver::policy::StageScheduling::default(),
+        scheduling: scheduling::of_stage(job, stage),
     }
+}
+
+/// Where the named stages stand in the job file.
+fn indexes(job: &JobFile, names: &[Placed<String>]) -> Vec<u32> {
+    let index = |name: &Placed<String>| job.stages.iter().position(|stage| stage.name.value == name.value);
+    names
+        .iter()
+        .filter_map(index)
+        .filter_map(|at| u32::try_from(at).ok())
+        .collect()
 }
 
 fn value<T: Clone>(field: &Option<Placed<T>>) -> Option<T> {
@@ -165,10 +172,12 @@ fn output_plan(
     problems: &mut Vec<Problem>,
 ) -> Option<OutputPlan> {
     let path = resolve_path(output, home, problems)?;
-    if path.parent().is_none() {
+    let uri = path.to_string();
+    // `overwrite` would remove everything in it.
+    if path.parent().is_none() || below(&home.to_string(), &uri) {
         problems.push(Problem::new(
             output.place,
-            "the output needs a directory of its own, not the root",
+            "the output needs a directory of its own, not the root, the home directory or one above that",
         ));
     }
     if output.value.contains(['*', '?', '[', '{']) {
@@ -178,7 +187,7 @@ fn output_plan(
         ));
     }
     Some(OutputPlan {
-        uri: path.to_string(),
+        uri,
         overwrite: value(&stage.overwrite).unwrap_or(false),
         directory: value(&stage.capture_directory).unwrap_or(false),
     })
@@ -218,6 +227,27 @@ fn unordered_reads(job: &JobFile, stages: &[StagePlan], problems: &mut Vec<Probl
     }
 }
 
+/// Two stages that write into one directory, in whatever words, or one into the other's.
+fn shared_outputs(job: &JobFile, stages: &[StagePlan], problems: &mut Vec<Problem>) {
+    let outputs = || {
+        stages
+            .iter()
+            .enumerate()
+            .filter_map(|(at, stage)| Some((at, stage.output.as_ref()?)))
+    };
+    for (later, output) in outputs() {
+        let meets = |other: &OutputPlan| below(&output.uri, &other.uri) || below(&other.uri, &output.uri);
+        if let Some((earlier, _)) = outputs().find(|(earlier, other)| *earlier < later && meets(other)) {
+            let text = format!(
+                "stage {:?} writes where stage {:?} writes: each output needs a directory of its own",
+                stages[later].name, stages[earlier].name
+            );
+            let place = job.stages[later].output.as_ref().map(|output| output.place);
+            problems.push(Problem::new(place.unwrap_or(job.stages[later].place), text));
+        }
+    }
+}
+
 fn below(path: &str, directory: &str) -> bool {
     path.strip_prefix(directory)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -239,28 +269,24 @@ fn comes_after(stages: &[StagePlan], later: usize, earlier: usize) -> bool {
     false
 }
 
-/// A task that no executor has enough slots for would wait for ever.
-fn too_many_cores(job: &JobFile, plan: &AppPlan) -> Result<(), InvalidJob> {
-    let cores = plan.executors.cores;
-    let too_large = |(file, stage): (&StageFile, &StagePlan)| {
-        let text = format!(
-            "a task of stage {:?} wants {} cores, an executor has {cores}: raise executors.cores",
-            stage.name, stage.cores
-        );
-        let place = file.cores.as_ref().map_or(file.place, |cores| cores.place);
-        (stage.cores > cores).then(|| Problem::new(place, text))
-    };
-    let problems: Vec<Problem> = job
-        .stages
-        .iter()
-        .zip(&plan.stages)
-        .filter_map(too_large)
-        .collect();
+/// What no cluster could run: tasks larger than an executor, unknown pools, gangs without room.
+fn impossible(job: &JobFile, plan: &AppPlan) -> Result<(), InvalidJob> {
+    let place = Place { line: 1, column: 1 };
+    let problem =
+        |problem: PlanProblem| Problem::new(place_of(job, &problem).unwrap_or(place), problem.to_string());
+    let problems: Vec<Problem> = plan.problems().into_iter().map(problem).collect();
     if problems.is_empty() {
         return Ok(());
     }
     let path = job.path.clone();
     Err(InvalidJob { path, problems })
+}
+
+/// The stage that a problem is about, if it is about one.
+fn place_of(job: &JobFile, problem: &PlanProblem) -> Option<Place> {
+    let name = problem.stage()?;
+    let stage = job.stages.iter().find(|stage| stage.name.value == name)?;
+    Some(stage.place)
 }
 
 fn driver_settings(settings: &Resolved) -> Settings {
@@ -332,6 +358,54 @@ stages:
     }
 
     #[test]
+    fn archives_are_such_as_yarn_unpacks() {
+        let archive = |name: &str| {
+            planned(&format!(
+                "version: 1\narchives: [{name}]\nstages: [{{ name: a, tasks: 1, shell: x }}]\n"
+            ))
+        };
+        assert!(archive("'env.TAR.GZ#env'").is_ok());
+        for plain in ["env.tar.zst", "'data#data.zip'"] {
+            assert!(
+                archive(plain)
+                    .unwrap_err()
+                    .contains("no archive that YARN unpacks"),
+                "{plain}"
+            );
+        }
+    }
+
+    #[test]
+    fn outputs_are_directories_of_their_own() {
+        let two = |first: &str, second: &str| {
+            let stage = |name: &str, output: &str| {
+                format!("  - {{ name: {name}, tasks: 1, shell: x, output: {output} }}\n")
+            };
+            planned(&format!(
+                "version: 1\nstages:\n{}{}",
+                stage("a", first),
+                stage("b", second)
+            ))
+        };
+        for (first, second) in [
+            ("out", "/user/ada/out"),
+            ("out", "./out/deep"),
+            ("/x/y/z", "/x/y"),
+        ] {
+            let problem = two(first, second).unwrap_err();
+            assert!(
+                problem.contains("stage \"b\" writes where stage \"a\" writes"),
+                "{problem}"
+            );
+        }
+        assert!(two("out", "out2").is_ok());
+        for home in [".", "..", "/user/ada", "hdfs://nn:8020/user"] {
+            let problem = two(home, "/elsewhere").unwrap_err();
+            assert!(problem.contains("a directory of its own"), "{home}: {problem}");
+        }
+    }
+
+    #[test]
     fn names_in_the_directory_must_differ_and_not_be_ours() {
         let text = "\
 version: 1
@@ -347,7 +421,32 @@ stages: [{ name: a, tasks: 1, shell: x }]
         assert!(
             planned(text)
                 .unwrap_err()
-                .contains("wants 4 cores, an executor has 1")
+                .contains("takes 4 cores, an executor has 1")
+        );
+    }
+
+    #[test]
+    fn pools_edges_and_gangs_reach_the_plan() {
+        let text = "\
+version: 1
+executors: { min: 1, max: 4, cores: 2 }
+conf: { scheduler.mode: fair, speculation.enabled: true }
+pools: [{ name: prod, mode: fair, weight: 2, min-share: 4 }]
+stages:
+  - { name: a, tasks: 2, shell: x, pool: prod }
+  - { name: b, tasks: 2, shell: x, with: a, barrier: true }
+";
+        let plan = planned(text).unwrap().plan;
+        insta::assert_json_snapshot!((plan.scheduling, &plan.stages[1].scheduling));
+    }
+
+    #[test]
+    fn a_pool_that_is_not_there_is_refused() {
+        let text = "version: 1\nstages: [{ name: a, tasks: 1, shell: x, pool: prod }]\n";
+        assert!(
+            planned(text)
+                .unwrap_err()
+                .contains("uses pool prod, which is not among `pools`")
         );
     }
 }

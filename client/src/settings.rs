@@ -109,6 +109,16 @@ impl Resolved {
         value::duration(self.text(key)).unwrap_or_default()
     }
 
+    /// A yes or no.
+    pub fn flag(&self, key: &'static str) -> bool {
+        value::boolean(self.text(key)).unwrap_or_default()
+    }
+
+    /// A number of at least 1.
+    pub fn factor(&self, key: &'static str) -> f64 {
+        value::factor(self.text(key)).unwrap_or(1.0)
+    }
+
     /// A number between 0 and 1.
     pub fn ratio(&self, key: &'static str) -> f64 {
         value::ratio(self.text(key)).unwrap_or_default()

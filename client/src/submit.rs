@@ -5,6 +5,8 @@
 
 mod context;
 mod dry_run;
+pub(crate) mod leftovers;
+mod lifetime;
 pub(crate) mod preflight;
 pub(crate) mod prepare;
 mod progress;
@@ -16,18 +18,20 @@ use std::time::{Duration, Instant, SystemTime};
 
 use dfs::FileSystems;
 use dfs::staging::Staging;
+use hadoop::ids::ApplicationId;
 use wire::security::ApplicationKeys;
-use yarn_rest::{AppReport, Client};
+use yarn_rest::{Client, SubmissionContext};
 
 use crate::cli::{Run, Submit, SubmitOptions};
 use crate::cluster::Cluster;
-use crate::error::CommandError;
+use crate::command;
+use crate::error::{CommandError, Exit};
 use crate::job::JobFile;
 use crate::plan::Planned;
 use crate::settings::Resolved;
 use preflight::{Checked, rest_failed, unusable};
-use progress::line;
-use watch::Watch;
+use progress::{line, tell};
+use watch::{Interrupts, Watch};
 
 /// `drawloom submit`.
 ///
@@ -93,24 +97,49 @@ impl<'a> Submission<'a> {
             return dry_run::print(&self.cluster, &self.settings, &self.planned, &checked);
         }
         let staging = self.staging()?;
-        let accepted = self.stage_and_submit(&checked, &staging).await;
+        let mut interrupts = Interrupts::listen()?;
+        let accepted = self.stage_and_submit(&checked, &staging, &mut interrupts).await;
         if accepted.is_err() {
             self.unstage(&checked, &staging).await;
         }
         accepted?;
-        self.set_lifetime(&checked).await?;
+        let id = checked.application.application_id;
         if self.options.detach {
-            println!("{}", checked.application.application_id);
+            command::print(&format!("{id}\n"))?;
+        }
+        tokio::select! {
+            () = leftovers::sweep(&self.client, &staging, id) => {}
+            () = interrupts.next(), if self.options.detach => {}
+        }
+        if self.options.detach {
             return Ok(());
         }
-        self.wait(&checked, &staging).await
+        self.wait(&checked, &staging, &mut interrupts).await
     }
 
     fn staging(&self) -> Result<Staging, CommandError> {
         Staging::locate(&self.file_systems, self.settings.optional("staging.dir")).map_err(unusable)
     }
 
-    async fn stage_and_submit(&self, checked: &Checked, staging: &Staging) -> Result<(), CommandError> {
+    /// Ctrl-C ends staging, but not the submission itself: of a request that was sent nobody knows what became.
+    async fn stage_and_submit(
+        &self,
+        checked: &Checked,
+        staging: &Staging,
+        interrupts: &mut Interrupts,
+    ) -> Result<(), CommandError> {
+        let context = tokio::select! {
+            biased;
+            () = interrupts.next() => return Err(not_submitted()),
+            context = self.stage(checked, staging) => context?,
+        };
+        self.client.submit(&context).await.map_err(rest_failed)?;
+        let id = checked.application.application_id;
+        self.say("submitted", &format!("{id} ({})", self.planned.plan.name));
+        self.set_lifetime(id).await
+    }
+
+    async fn stage(&self, checked: &Checked, staging: &Staging) -> Result<SubmissionContext, CommandError> {
         let id = checked.application.application_id;
         let keys = ApplicationKeys::issue()
             .map_err(|error| CommandError::refused("no keys can be made").caused_by(error))?;
@@ -143,29 +172,42 @@ impl<'a> Submission<'a> {
             resources: &staged.am_resources,
             keys: &keys,
         });
-        if let Some(problem) = context.problems().first() {
-            return Err(CommandError::usage("YARN would not take the application").because(problem));
+        match context.problems().first() {
+            Some(problem) => Err(CommandError::usage("YARN would not take the application").because(problem)),
+            None => Ok(context),
         }
-        self.client.submit(&context).await.map_err(rest_failed)?;
-        self.say("submitted", &format!("{id} ({})", self.planned.plan.name));
-        Ok(())
     }
 
-    /// A lifetime can only be set on an application that exists.
-    async fn set_lifetime(&self, checked: &Checked) -> Result<(), CommandError> {
-        if self.settings.optional("lifetime").is_none() {
+    /// A lifetime can only be set on an application that exists. One without the lifetime it was to have is killed.
+    async fn set_lifetime(&self, id: ApplicationId) -> Result<(), CommandError> {
+        let Some(lifetime) = self.settings.optional("lifetime") else {
             return Ok(());
-        }
+        };
         let expiry = SystemTime::now() + self.settings.duration("lifetime");
-        let id = checked.application.application_id;
-        self.client
-            .set_lifetime(id, expiry)
-            .await
-            .map(drop)
-            .map_err(rest_failed)
+        let Err(error) = lifetime::set(&self.client, id, expiry).await else {
+            return Ok(());
+        };
+        let reason = format!("its lifetime of {lifetime} could not be set");
+        let killed = watch::kill(&self.client, id, &reason).await;
+        let became = match &killed {
+            Ok(_) => "it was killed".to_owned(),
+            Err(_) => format!("it may run on; to kill it: drawloom kill {id}"),
+        };
+        Err(
+            CommandError::refused(format!("the lifetime of {id} could not be set"))
+                .caused_by(error)
+                .help(format!(
+                    "{became}; submit it without lifetime, or ask the cluster's operators"
+                )),
+        )
     }
 
-    async fn wait(&self, checked: &Checked, staging: &Staging) -> Result<(), CommandError> {
+    async fn wait(
+        &self,
+        checked: &Checked,
+        staging: &Staging,
+        interrupts: &mut Interrupts,
+    ) -> Result<(), CommandError> {
         let watch = Watch {
             client: &self.client,
             user: &self.cluster.user,
@@ -177,28 +219,28 @@ impl<'a> Submission<'a> {
                 .max(Duration::from_millis(10)),
             timeout: self.options.timeout.map(Into::into),
         };
-        let ended = watch.run().await;
-        if let Ok(report) = &ended {
-            self.clean_up(report, checked, staging).await;
+        let ended = watch.run(interrupts).await;
+        // The ApplicationMaster removes its files when it unregisters; one that could not has left them to us.
+        match &ended {
+            Ok(_) => self.unstage(checked, staging).await,
+            Err(error) if matches!(error.exit, Exit::Interrupted | Exit::TimedOut) => {
+                leftovers::remove_if_ended(&self.client, staging, watch.id).await;
+            }
+            Err(_) => {}
         }
         watch::conclude(self.since, &ended?)
     }
 
-    /// The ApplicationMaster removes its files when it unregisters; one that could not has left them to us.
-    async fn clean_up(&self, report: &AppReport, checked: &Checked, staging: &Staging) {
-        if report.is_final() {
-            self.unstage(checked, staging).await;
-        }
-    }
-
     async fn unstage(&self, checked: &Checked, staging: &Staging) {
-        let application = checked.application.application_id.to_string();
-        if let Err(error) = staging.remove_application(&application).await {
-            tracing::warn!(%error, "the staged files of {application} could not be removed");
-        }
+        leftovers::remove(staging, &checked.application.application_id.to_string()).await;
     }
 
     fn say(&self, what: &str, details: &str) {
-        eprintln!("{}", line(self.since.elapsed(), what, details));
+        tell(&line(self.since.elapsed(), what, details));
     }
+}
+
+fn not_submitted() -> CommandError {
+    CommandError::new(Exit::Interrupted, "interrupted before the job was submitted")
+        .help("nothing runs, and what was staged is removed")
 }

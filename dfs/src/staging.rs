@@ -174,6 +174,41 @@ impl Staging {
         Ok(LocalResource::of(&status, spec, Visibility::Private))
     }
 
+    /// Stages contents in the cache, once, and says what YARN needs to localize them.
+    ///
+    /// # Errors
+    /// [`StagingError::Target`] or [`StagingError::Name`].
+    pub async fn cache_bytes(&self, name: &str, contents: Bytes) -> Result<LocalResource, StagingError> {
+        let name = file_name(name)?;
+        let directory = self.base.join("cache").join(&hex(&Sha256::digest(&contents)));
+        let target = directory.join(&name);
+        let len = contents.len() as u64;
+        let status = match self.complete(&target, len).await {
+            Some(status) => Ok(status),
+            None => self.write_cached(&directory, &target, contents).await,
+        };
+        let status = status.map_err(|source| self.refused(&name, source))?;
+        Ok(LocalResource::of(
+            &status,
+            &ResourceSpec::file(&name),
+            Visibility::Private,
+        ))
+    }
+
+    async fn write_cached(
+        &self,
+        directory: &DfsPath,
+        target: &DfsPath,
+        contents: Bytes,
+    ) -> Result<FileStatus, DfsError> {
+        let len = contents.len() as u64;
+        self.fs.mkdirs(directory, PRIVATE_DIR).await?;
+        let temporary = directory.join(&temporary_name(target.name()));
+        let options = CreateOptions::default().permission(CACHED_FILE);
+        write_all(self.fs.as_ref(), &temporary, contents, &options).await?;
+        self.put_in_place(&temporary, target, len).await
+    }
+
     /// The cached file when it is there in full length.
     async fn complete(&self, target: &DfsPath, len: u64) -> Option<FileStatus> {
         let status = self.fs.status(target).await.ok()?;
@@ -404,12 +439,11 @@ fn hash_blocking(path: &Path) -> std::io::Result<(String, u64)> {
         hasher.update(&buffer[..read]);
         len += read as u64;
     }
-    let hex = hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Ok((hex, len))
+    Ok((hex(&hasher.finalize()), len))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

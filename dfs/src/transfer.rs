@@ -1,20 +1,25 @@
 //! Copies between file systems, for `drawloom fs put`, `get` and `cat`, and for staging.
 //!
 //! A file appears under its name only when it is whole: it is written as `name._COPYING_`, as Hadoop's shell does,
-//! and renamed. Memory is one chunk per copy, whatever the size.
+//! and renamed. Memory is one chunk per file under way, whatever the size; of a directory eight files are under way.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-use futures::TryStreamExt;
+use futures::stream::FuturesUnordered;
+use futures::{StreamExt, TryStreamExt};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::error::DfsError;
-use crate::fs::{ByteStream, CreateOptions, FileSystem, FileWriter, Overwrite, abandon, finish};
+use crate::fs::{ByteStream, CreateOptions, FileSystem, FileWriter, Overwrite, StatusStream, abandon, finish};
 use crate::local::LocalFileSystem;
 use crate::path::DfsPath;
 
 /// Suffix of files that are not yet whole.
 const COPYING: &str = "._COPYING_";
+
+/// Files of a directory that are copied at the same time: small ones cost round trips more than bytes.
+const AT_ONCE: usize = 8;
 
 /// How far a copy has come. Reported after each chunk and at the start of each file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,41 +123,98 @@ pub async fn copy(
 ) -> Result<Copied, TransferError> {
     let source = from.fs.status(from.path).await.map_err(TransferError::Source)?;
     let target = target_of(from.path, to).await.map_err(TransferError::Target)?;
-    let mut copied = Copied::default();
+    let to = Side {
+        fs: to.fs,
+        path: &target,
+    };
     if !source.is_dir {
+        let bytes = copy_file(from, to, overwrite, progress).await?;
+        return Ok(Copied { files: 1, bytes });
+    }
+    let tree = Tree {
+        from,
+        to,
+        overwrite,
+        progress: Mutex::new(progress),
+    };
+    tree.copy().await
+}
+
+/// The copy of a directory.
+struct Tree<'a, 'p> {
+    from: Side<'a>,
+    to: Side<'a>,
+    overwrite: Overwrite,
+    progress: Mutex<&'a mut OnProgress<'p>>,
+}
+
+impl Tree<'_, '_> {
+    /// After an error no more files are begun, and those under way are finished.
+    async fn copy(&self) -> Result<Copied, TransferError> {
+        self.make_directory(self.to.path).await?;
+        let mut entries = self.from.fs.list(self.from.path, true);
+        let mut running = FuturesUnordered::new();
+        let mut outcome = Ok(Copied::default());
+        let mut listed = false;
+        loop {
+            while !listed && outcome.is_ok() && running.len() < AT_ONCE {
+                match self.next_file(&mut entries).await {
+                    Ok(Some((file, target))) => running.push(self.copy_one(file, target)),
+                    Ok(None) => listed = true,
+                    Err(error) => outcome = Err(error),
+                }
+            }
+            match (running.next().await, &mut outcome) {
+                (Some(Ok(bytes)), Ok(copied)) => {
+                    copied.bytes += bytes;
+                    copied.files += 1;
+                }
+                (Some(Err(error)), Ok(_)) => outcome = Err(error),
+                (Some(_), Err(_)) => {}
+                (None, _) => return outcome,
+            }
+        }
+    }
+
+    /// The next file and where it goes; directories before it are made.
+    async fn next_file(
+        &self,
+        entries: &mut StatusStream,
+    ) -> Result<Option<(DfsPath, DfsPath)>, TransferError> {
+        while let Some(entry) = entries.try_next().await.map_err(TransferError::Source)? {
+            let below = entry.path.relative_to(self.from.path).unwrap_or_default();
+            let target = self.to.path.join(below);
+            if !entry.is_dir {
+                return Ok(Some((entry.path, target)));
+            }
+            self.make_directory(&target).await?;
+        }
+        Ok(None)
+    }
+
+    async fn make_directory(&self, path: &DfsPath) -> Result<(), TransferError> {
+        self.to
+            .fs
+            .mkdirs(path, 0o755)
+            .await
+            .map_err(TransferError::Target)
+    }
+
+    async fn copy_one(&self, file: DfsPath, target: DfsPath) -> Result<u64, TransferError> {
+        let from = Side {
+            fs: self.from.fs,
+            path: &file,
+        };
         let to = Side {
-            fs: to.fs,
+            fs: self.to.fs,
             path: &target,
         };
-        copied.bytes = copy_file(from, to, overwrite, progress).await?;
-        copied.files = 1;
-        return Ok(copied);
+        let mut report = |progress| {
+            let mut told = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+            (*told)(progress);
+        };
+        copy_file(from, to, self.overwrite, &mut report).await
     }
-    to.fs
-        .mkdirs(&target, 0o755)
-        .await
-        .map_err(TransferError::Target)?;
-    let mut entries = from.fs.list(from.path, true);
-    while let Some(entry) = entries.try_next().await.map_err(TransferError::Source)? {
-        let below = target.join(entry.path.relative_to(from.path).unwrap_or_default());
-        if entry.is_dir {
-            to.fs.mkdirs(&below, 0o755).await.map_err(TransferError::Target)?;
-            continue;
-        }
-        let (one, place) = (
-            Side {
-                fs: from.fs,
-                path: &entry.path,
-            },
-            Side {
-                fs: to.fs,
-                path: &below,
-            },
-        );
-        copied.bytes += copy_file(one, place, overwrite, progress).await?;
-        copied.files += 1;
-    }
-    Ok(copied)
 }
 
 /// An existing directory takes the copy in.

@@ -77,11 +77,9 @@ fn main() {
 }
 
 fn measure(case: &Case) {
-    let before = HELD.load(Ordering::Relaxed);
-    let mut run = Run::new(case);
-    let pending = HELD.load(Ordering::Relaxed) - before;
-    run.register(case.executors);
-    let executors = HELD.load(Ordering::Relaxed) - before - pending;
+    let (mut run, pending) = Run::new(case);
+    let before = HELD.load(Ordering::Relaxed) - pending;
+    run.register(0..1);
     #[expect(
         clippy::disallowed_methods,
         reason = "a benchmark measures time; the core does not"
@@ -91,7 +89,7 @@ fn measure(case: &Case) {
     let took = start.elapsed();
     run.effects = Vec::new();
     run.running = Vec::new();
-    let done = (HELD.load(Ordering::Relaxed) - before).saturating_sub(executors);
+    let done = HELD.load(Ordering::Relaxed).saturating_sub(before);
     let tasks = case.tasks as usize;
     println!(
         "{{\"order\":\"{}\",\"stages\":{},\"tasks\":{tasks},\"executors\":{},\"transitions\":{transitions},\
@@ -115,8 +113,8 @@ struct Run {
 }
 
 impl Run {
-    /// A started run whose tasks are all pending.
-    fn new(case: &Case) -> Self {
+    /// A started run whose tasks are all pending for want of one executor, and the bytes that they take.
+    fn new(case: &Case) -> (Self, usize) {
         let mut run = Self {
             driver: Driver::new(plan(case)),
             effects: Vec::new(),
@@ -124,6 +122,8 @@ impl Run {
             now: Duration::ZERO,
         };
         run.send(Event::Started);
+        run.register(1..case.executors);
+        let executors = HELD.load(Ordering::Relaxed);
         for stage in 0..case.stages {
             let key = StageKey {
                 job: if case.mode == PoolMode::Fair { stage } else { 0 },
@@ -137,11 +137,11 @@ impl Run {
             });
         }
         run.effects = Vec::new();
-        run
+        (run, HELD.load(Ordering::Relaxed).saturating_sub(executors))
     }
 
-    fn register(&mut self, executors: u32) {
-        for number in 0..executors {
+    fn register(&mut self, executors: std::ops::Range<u32>) {
+        for number in executors {
             let name = format!("container_e17_1410901177871_0001_01_{number:06}");
             self.send(Event::ExecutorRegistered(Registration {
                 executor: name.parse().expect("a container id is an executor id"),
@@ -220,7 +220,10 @@ fn plan(case: &Case) -> AppPlan {
         env: BTreeMap::new(),
         files: Vec::new(),
         stages: (0..case.stages).map(|number| stage(case, number)).collect(),
-        settings: Settings::default(),
+        settings: Settings {
+            min_registered_ratio: 1.0,
+            ..Settings::default()
+        },
         scheduling: Scheduling {
             mode: case.mode,
             jobs: if fair {

@@ -1,6 +1,6 @@
 //! What makes a plan impossible to run, found before anything is asked of a cluster.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::plan::{AppPlan, StagePlan, TaskSource, VERSION};
 use crate::policy::PoolPlan;
@@ -131,6 +131,30 @@ pub enum PlanProblem {
         /// The upper bound.
         max: u32,
     },
+}
+
+impl PlanProblem {
+    /// The stage that it is about, by name.
+    #[must_use]
+    pub fn stage(&self) -> Option<&str> {
+        match self {
+            Self::UnknownStage { stage, .. }
+            | Self::TooManyCores { stage, .. }
+            | Self::TooMuchMemory { stage, .. }
+            | Self::UnknownJob { stage, .. }
+            | Self::EdgeBetweenJobs { stage, .. }
+            | Self::GangTooLarge { stage, .. }
+            | Self::KeptOutput { stage } => Some(stage),
+            Self::Cycle { stages } => stages.first().map(String::as_str),
+            Self::Version { .. }
+            | Self::NoExecutors
+            | Self::UnknownPool { .. }
+            | Self::PoolTwice { .. }
+            | Self::PoolCycle { .. }
+            | Self::MinShareTooLarge { .. }
+            | Self::ElasticBounds { .. } => None,
+        }
+    }
 }
 
 impl AppPlan {
@@ -310,25 +334,26 @@ fn check_pool(
     }
 }
 
-/// The stages that can never begin because they wait for each other.
+/// The stages that can never begin because they wait for each other, or for those that do.
 fn find_cycle(plan: &AppPlan) -> Option<PlanProblem> {
-    let mut open: BTreeSet<usize> = (0..plan.stages.len()).collect();
-    loop {
-        let waits = |&index: &usize| {
-            plan.stages[index]
-                .edges()
-                .any(|before| open.contains(&(*before as usize)))
-        };
-        let waiting: BTreeSet<_> = open.iter().copied().filter(waits).collect();
-        if waiting.len() == open.len() {
-            break;
+    let count = plan.stages.len();
+    let known = |stage: &StagePlan| stage.edges().filter(|&&edge| (edge as usize) < count).count();
+    let mut waits: Vec<_> = plan.stages.iter().map(known).collect();
+    let mut followers = vec![Vec::new(); count];
+    for (index, stage) in plan.stages.iter().enumerate() {
+        for &before in stage.edges().filter(|&&edge| (edge as usize) < count) {
+            followers[before as usize].push(index);
         }
-        open = waiting;
     }
-    let stages: Vec<_> = open
-        .iter()
-        .map(|&index| plan.stages[index].name.clone())
-        .collect();
+    let mut ready: Vec<_> = (0..count).filter(|&index| waits[index] == 0).collect();
+    while let Some(index) = ready.pop() {
+        for &follower in &followers[index] {
+            waits[follower] -= 1;
+            ready.extend((waits[follower] == 0).then_some(follower));
+        }
+    }
+    let stuck = (0..count).filter(|&index| waits[index] > 0);
+    let stages: Vec<_> = stuck.map(|index| plan.stages[index].name.clone()).collect();
     (!stages.is_empty()).then_some(PlanProblem::Cycle { stages })
 }
 

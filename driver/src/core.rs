@@ -152,6 +152,7 @@ impl Driver {
             Event::ResourceManagerHeard => self.on_resource_manager_heard(effects),
             Event::LauncherGaveUp { reason } => self.hopeless = Some(reason),
             Event::KillRequested { by } => self.on_kill_requested(&by, effects),
+            Event::JobKillRequested { job, by } => self.on_job_kill_requested(job, by, effects),
             Event::DeadlineReached => {}
         }
     }

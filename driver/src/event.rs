@@ -95,6 +95,13 @@ pub enum Event {
         /// By whom or what.
         by: String,
     },
+    /// One job was told to end; others go on.
+    JobKillRequested {
+        /// Which.
+        job: u32,
+        /// By whom or what.
+        by: String,
+    },
     /// [`Driver::next_deadline`](crate::core::Driver::next_deadline) has passed.
     DeadlineReached,
 }

@@ -52,8 +52,6 @@ pub(crate) struct Executor {
     pub(crate) told: BTreeSet<StageKey>,
     pub(crate) succeeded: u32,
     pub(crate) failed: u32,
-    /// It leaves: no new tasks.
-    pub(crate) draining: bool,
     /// It is left out after failures.
     pub(crate) excluded: bool,
 }
@@ -75,7 +73,6 @@ impl Executor {
             told: BTreeSet::new(),
             succeeded: 0,
             failed: 0,
-            draining: false,
             excluded: false,
         }
     }
@@ -86,7 +83,7 @@ impl Executor {
 
     /// The slots it may be given tasks for.
     fn offered(&self) -> u32 {
-        let willing = self.liveness == Liveness::Live && !self.draining && !self.excluded;
+        let willing = self.liveness == Liveness::Live && !self.excluded;
         if willing { self.free } else { 0 }
     }
 }

@@ -3,6 +3,19 @@
 //! It owns jobs, stages, task sets, executor liveness and the wanted number of executors. It knows neither YARN nor
 //! sockets nor clocks: [`core::Driver::handle`] takes the time and an [`event::Event`] and pushes
 //! [`event::Effect`]s that the shell around it carries out. The same events give the same effects, in order.
+//!
+//! What the outside sees: [`plan`] and [`policy`] (what is to be done, as the client staged it), [`check`] (why a
+//! plan cannot run), [`event`], [`core`] and [`view`] (the state for pages, API and metrics).
+//!
+//! What is inside, each with its own state or its own transitions of [`core::Driver`]:
+//!
+//! - `job`, `stage`, `lifecycle`, `verdict`: how stages begin and end, and the words at the end;
+//! - `task_set`, `attempts`, `outcome`: tasks of a stage, live attempts, what follows from their end;
+//! - `assignment`, `pools`, `locality`, `launch`: who gets a free slot;
+//! - `executors`, `free`, `hosts`, `liveness`: who is there, and the one way to go;
+//! - `exclusion`, `places`, `speculation`, `gang`, `outputs`: avoiding bad places, copies of slow tasks, all or
+//!   none, results that live on executors;
+//! - `commit`, `gate`, `demand`: who may put results in place, when to begin, how many executors to ask for.
 
 pub mod check;
 pub mod commit;

@@ -202,6 +202,7 @@ impl Driver {
         self.executors[index].attempts = Vec::new();
         self.exclusions.forget(index);
         self.recover_outputs();
+        self.offers.everyone();
         self.revalidate_localities();
     }
 

@@ -58,6 +58,7 @@ impl Driver {
         for index in present {
             self.apply_exclusion(index);
         }
+        self.offers.everyone();
         match self.exclusions.next_end() {
             Some(end) => self.timers.set(Timer::Exclusion, end),
             None => self.timers.clear(Timer::Exclusion),

@@ -436,7 +436,7 @@ impl TaskSet {
     }
 }
 
-/// Whether a task in a list of pending ones can go to an offer.
+/// Whether a task in a list of pending ones can go to an offer. One with two attempts that are about to end waits.
 fn judge(
     tasks: &[Task],
     exclusion: &StageExclusion,
@@ -444,9 +444,12 @@ fn judge(
     terms: &Terms<'_>,
     partition: u32,
 ) -> Fitness {
-    if tasks[partition as usize].state != TaskState::Pending {
+    let task = &tasks[partition as usize];
+    let crowded = || task.live.is_some() && (terms.tried)(task).len() > 1;
+    let plan = &terms.scheduling.exclusion;
+    if task.state != TaskState::Pending {
         Fitness::Stale
-    } else if exclusion.keeps(&terms.scheduling.exclusion, partition, offer.executor, offer.host) {
+    } else if crowded() || exclusion.keeps(plan, partition, offer.executor, offer.host) {
         Fitness::Excluded
     } else {
         Fitness::Fits

@@ -6,7 +6,7 @@ use crate::attempts::Attempt;
 use crate::core::{Driver, Life};
 use crate::event::{Effect, Verdict};
 use crate::index::StageIx;
-use crate::job::JobState;
+use crate::job::{Job, JobState};
 use crate::stage::Phase;
 use crate::timers::Timer;
 
@@ -20,6 +20,13 @@ impl Driver {
             if self.jobs[job].is_running() {
                 self.end_job(job, JobState::Killed(by.to_owned()), effects);
             }
+        }
+    }
+
+    pub(crate) fn on_job_kill_requested(&mut self, job: u32, by: String, effects: &mut Vec<Effect>) {
+        let job = job as usize;
+        if self.jobs.get(job).is_some_and(Job::is_running) {
+            self.end_job(job, JobState::Killed(by), effects);
         }
     }
 
@@ -89,7 +96,7 @@ impl Driver {
     /// Gives the verdict once every job has its own.
     pub(crate) fn conclude(&mut self, effects: &mut Vec<Effect>) {
         self.fail_hopeless_jobs(effects);
-        if self.jobs.iter().any(crate::job::Job::is_running) {
+        if self.jobs.iter().any(Job::is_running) {
             return;
         }
         self.life = Life::Finished;
@@ -116,7 +123,8 @@ impl Driver {
         let Some(reason) = self.hopeless.as_ref().filter(|_| self.executors.present() == 0) else {
             return;
         };
-        let cause = format!("no executor is left and no other can be had: {reason}");
+        // The cause first: YARN shows little more than the beginning.
+        let cause = format!("{reason}; no executor is left");
         for index in self.stages.indexes() {
             let stage = &self.stages[index];
             if stage.is_running() {

@@ -382,7 +382,7 @@ fn ten_thousand_input_files_are_read_each_once() {
     user.must(["fs", "put", "in", "in"]).unwrap();
     let stage = "    inputs: in\n    tasks: 4\n    command: [cat]\n    output: out";
     let output = user.submit_and_wait(&job(stage), &[]).unwrap();
-    output.must_end(0, &["tasks      4/4", "verdict    succeeded"]);
+    output.must_end(0, &["succeeded: 4 of 4 tasks"]);
     let parts = (0..4).map(|part| user.get(&format!("out/part-{part:05}")).unwrap());
     let lines = String::from_utf8(parts.collect::<Vec<_>>().concat()).unwrap();
     assert_eq!(lines.lines().count(), FILES);

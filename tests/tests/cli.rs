@@ -344,7 +344,7 @@ fn one_command_runs_as_a_job_without_a_file() {
     ];
     let run = [&args[..9], &small, &args[9..]].concat();
     let output = user.run(run).unwrap();
-    output.must_end(0, &["(tooled)", "tasks      3/3"]);
+    output.must_end(0, &["(tooled)", "succeeded: 3 of 3 tasks"]);
     let lines = user.must(["fs", "cat", "out/part-*"]).unwrap();
     assert_eq!(
         lines,

@@ -249,3 +249,13 @@ fn ending_an_application_leaves_none_of_its_tasks_processes_alive() {
         killed.must(["kill", application.id()]).unwrap();
     });
 }
+
+#[test]
+fn killing_by_the_name_of_executors_hits_no_guard() {
+    nothing_escapes("escape-name", 14, |application| {
+        let named = |process: &Process| process.command.contains("drawloom executor");
+        let hit: Vec<Process> = application.processes().into_iter().filter(named).collect();
+        assert_eq!(hit.len(), 1, "{hit:?}");
+        hit[0].signal(Signal::KILL);
+    });
+}

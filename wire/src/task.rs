@@ -88,6 +88,27 @@ pub struct TaskSpec {
     pub inputs: Vec<InputSlice>,
 }
 
+/// The most bytes that the description of one task may take, as [`TaskSpec::described_bytes`] counts: half a frame
+/// ([`crate::frame::MAX_FRAME`]), which leaves room for that of its stage.
+pub const MOST_DESCRIBED: usize = crate::frame::MAX_FRAME / 2;
+
+impl TaskSpec {
+    /// An upper bound of the bytes that the task takes in a frame.
+    #[must_use]
+    pub fn described_bytes(&self) -> usize {
+        described_bytes(self.item.as_deref(), &self.inputs)
+    }
+}
+
+/// An upper bound of the bytes that a task for this item with these inputs takes in a frame.
+#[must_use]
+pub fn described_bytes(item: Option<&str>, inputs: &[InputSlice]) -> usize {
+    // Tags, lengths and numbers take at most this much besides the texts.
+    const NUMBERS: usize = 64;
+    let inputs = inputs.iter().map(|slice| slice.uri.len() + NUMBERS);
+    item.map_or(0, str::len) + inputs.sum::<usize>() + NUMBERS
+}
+
 /// What an attempt used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TaskMetrics {

@@ -103,6 +103,47 @@ fn causes() -> Vec<FailureCause> {
     causes
 }
 
+fn launch_of(item: Option<String>, inputs: Vec<InputSlice>) -> (usize, GatewayMessage) {
+    let ends = u32::MAX;
+    let stage = StageKey {
+        job: ends,
+        stage: ends,
+        stage_attempt: ends,
+    };
+    let (partition, attempt) = (ends, ends);
+    let id = TaskAttemptId {
+        stage,
+        partition,
+        attempt,
+    };
+    let (task, stages) = (TaskSpec { id, item, inputs }, vec![]);
+    let described = task.described_bytes();
+    (
+        described,
+        GatewayMessage::Launch {
+            stages,
+            tasks: vec![task],
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_task_takes_no_more_room_in_a_frame_than_it_says(
+        item in proptest::option::of("\\PC{0,300}"),
+        uris in proptest::collection::vec("\\PC{0,200}", 0..20),
+        offset: u64,
+        length: u64,
+    ) {
+        let slice = |uri| InputSlice { uri, offset, length, cut_at_lines: true };
+        let (described, message) = launch_of(item, uris.into_iter().map(slice).collect());
+        let (mut whole, mut bare) = (BytesMut::new(), BytesMut::new());
+        encode(envelope(message), &mut whole).unwrap();
+        encode(envelope(GatewayMessage::Launch { stages: vec![], tasks: vec![] }), &mut bare).unwrap();
+        prop_assert!(whole.len() - bare.len() <= described, "{} {} {described}", whole.len(), bare.len());
+    }
+}
+
 #[test]
 fn every_failure_cause_survives() {
     for cause in causes() {

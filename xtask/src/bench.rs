@@ -55,8 +55,7 @@ impl Bench {
 
 /// The harness takes the binary from the environment, which a process does not change for itself.
 fn again_with_release_build() -> anyhow::Result<()> {
-    let build = ["build", "--release", "--package", "drawloom", "--locked"];
-    steps::run("release build", &mut steps::cargo(build))?;
+    steps::release_build()?;
     let mut again = Command::new(env::current_exe()?);
     again
         .args(env::args_os().skip(1))

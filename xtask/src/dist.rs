@@ -12,8 +12,7 @@ const DOCUMENTS: [&str; 3] = ["LICENSE", "CHANGELOG.md", "README.md"];
 
 /// Builds the release profile (stripped) and packs `drawloom-<version>-<target>.tar.gz` with a `.sha256` beside it.
 pub(crate) fn run() -> anyhow::Result<()> {
-    let build = ["build", "--release", "--package", "drawloom", "--locked"];
-    steps::run("release build", &mut steps::cargo(build))?;
+    steps::release_build()?;
     let name = format!("drawloom-{}-{}", env!("CARGO_PKG_VERSION"), host()?);
     let dist = workspace::target().join("dist");
     let tree = dist.join(&name);

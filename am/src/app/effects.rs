@@ -15,6 +15,7 @@ use yarn_rpc::session::{Ask, AskKey, SessionCommand};
 
 use super::{App, Done, Step};
 use crate::gateway::links::Sent;
+use crate::gateway::orders::orders;
 use crate::inputs;
 use crate::launcher::core::EXECUTORS;
 use crate::launcher::{Effect as LauncherEffect, Event as LauncherEvent};
@@ -35,7 +36,9 @@ impl App {
                 stages,
                 tasks,
             } => {
-                self.tell(&executor, GatewayMessage::Launch { stages, tasks }, steps);
+                for message in orders(stages, tasks) {
+                    self.tell(&executor, message, steps);
+                }
             }
             DriverEffect::Cancel { executor, id, reason } => {
                 let grace = self.plan.settings.kill_grace;

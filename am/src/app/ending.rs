@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use driver::event::Verdict;
-use driver::plan::OutputPlan;
 use wire::message::GatewayMessage;
 use yarn_rpc::session::SessionCommand;
 
 use super::{App, Done, Exit, Life, Step};
 use crate::launcher::Event as LauncherEvent;
-use crate::outputs::Outputs;
 use crate::staged;
 use crate::verdict;
 
@@ -98,7 +96,9 @@ impl App {
                 staged::mark_succeeded(&systems, &staging).await;
             }
             for output in &outputs {
-                tidy(&tidier, output, done).await;
+                if let Err(error) = tidier.leave(output).await {
+                    tracing::warn!(error, "traces of this application were left behind");
+                }
             }
             Done::Cleaned
         });
@@ -202,14 +202,5 @@ impl App {
         if tokio::time::timeout(TERMINATING, gone).await.is_err() {
             tracing::warn!("executors were still connected");
         }
-    }
-}
-
-async fn tidy(outputs: &Outputs, output: &OutputPlan, succeeded: bool) {
-    if !succeeded && let Err(error) = outputs.abandon(output).await {
-        tracing::warn!(error, "unfinished results were left behind");
-    }
-    if let Err(error) = outputs.leave(output).await {
-        tracing::warn!(error, "the marker of this application was left behind");
     }
 }

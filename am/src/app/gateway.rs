@@ -41,13 +41,18 @@ impl App {
                 executor,
                 reason,
             } => {
-                if self.links.closed(&executor, connection) {
-                    tracing::info!(%executor, reason, "executor disconnected");
-                    // The ResourceManager may know why, and tells with its next answer.
-                    self.outbox.push(SessionCommand::Nudge);
-                    self.process(Step::Driver(DriverEvent::ExecutorDisconnected { executor }));
-                }
+                self.on_closed(connection, executor, &reason);
             }
+        }
+    }
+
+    /// A connection ended; one that was refused or replaced had no link, and its end means nothing.
+    fn on_closed(&mut self, connection: ConnectionId, executor: ExecutorId, reason: &str) {
+        if self.links.closed(&executor, connection) {
+            tracing::info!(%executor, reason, "executor disconnected");
+            // The ResourceManager may know why, and tells with its next answer.
+            self.outbox.push(SessionCommand::Nudge);
+            self.process(Step::Driver(DriverEvent::ExecutorDisconnected { executor }));
         }
     }
 
@@ -75,7 +80,7 @@ impl App {
         };
         let admitted = matches!(admission, Admission::Admitted(_));
         if reply.send(admission).is_err() {
-            return self.links.forget(&hello.executor);
+            return self.on_closed(connection, hello.executor, "left before it was taken in");
         }
         if admitted {
             self.take_in(boot, hello);
@@ -156,7 +161,9 @@ impl App {
     fn on_report(&mut self, executor: &ExecutorId, report: TaskReport) {
         self.metrics
             .task_finished(&report, self.stage_name(report.id.stage.stage));
-        if let Err(failure) = &report.outcome {
+        if let Err(failure) = &report.outcome
+            && failure.counts_for_task()
+        {
             self.note_task_failure(executor, &report, &failure.to_string());
         }
         let sequences = vec![report.sequence];

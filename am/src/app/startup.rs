@@ -5,11 +5,12 @@
 //! and YARN tries again; what goes wrong after it is the job's own doing and ends the application as failed.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bytes::Bytes;
 use dfs::FileSystems;
 use driver::core::Driver;
 use driver::event::Verdict;
@@ -60,7 +61,6 @@ const SILENCE_SHARE: f64 = 0.8;
 struct Ground {
     clock: Clock,
     environment: Environment,
-    directory: PathBuf,
     credentials: Credentials,
     conf: Configuration,
     gateway: Gateway,
@@ -76,9 +76,9 @@ struct Ground {
 pub(crate) async fn run(environment: Environment, directory: &Path) -> anyhow::Result<Exit> {
     let ground = Ground::prepare(environment, directory).await?;
     let (session, events) = ground.open_session()?;
-    // Lets the session dial before files are read.
-    tokio::task::yield_now().await;
-    match ground.read_job() {
+    // The session registers while the files come.
+    let files = ground.fetch_job().await?;
+    match ground.read_job(&files) {
         Ok(job) => Ok(job.into_app(session, events).run().await),
         Err(error) => Ok(end_early(&session, events, &error).await),
     }
@@ -94,7 +94,6 @@ impl Ground {
             gateway: Gateway::bind().await.context("no port for the gateway")?,
             web: WebServer::bind().await.context("no port for the pages")?,
             nm_tokens: NmTokenStore::new(),
-            directory: directory.to_owned(),
             environment,
         })
     }
@@ -119,11 +118,29 @@ impl Ground {
         }))
     }
 
-    /// Reads the job and starts the servers.
-    fn read_job(self) -> anyhow::Result<Job> {
-        let plan = read_plan(&self.directory)?;
-        let launch = read_launch(&self.directory)?;
+    /// Fetches the job's files. They are of this application alone, and localizing them would cost YARN more time
+    /// than everything else that we do before the registration. Failing here ends the attempt, not the application.
+    async fn fetch_job(&self) -> anyhow::Result<JobFiles> {
         let systems = Arc::new(FileSystems::builder(&self.conf, &self.environment.user).build()?);
+        let staging = &self.environment.staging;
+        let (plan, launch) = tokio::try_join!(
+            staged::read(&systems, staging, launch::PLAN_FILE_NAME),
+            staged::read(&systems, staging, launch::FILE_NAME),
+        )
+        .context("the job's files cannot be fetched from the staging directory")?;
+        Ok(JobFiles {
+            systems,
+            plan,
+            launch,
+        })
+    }
+
+    /// Reads the job and starts the servers.
+    fn read_job(self, files: &JobFiles) -> anyhow::Result<Job> {
+        let plan: AppPlan = serde_json::from_slice(&files.plan)
+            .with_context(|| format!("{} is no plan of this build", launch::PLAN_FILE_NAME))?;
+        let launch = LaunchFile::parse(&files.launch)?;
+        let systems = Arc::clone(&files.systems);
         let port = self.gateway.address()?.port();
         let address = format!("{}:{port}", self.environment.host);
         let context = containers::launch_context(
@@ -157,6 +174,13 @@ impl Ground {
             servers,
         })
     }
+}
+
+/// The job as it was staged.
+struct JobFiles {
+    systems: Arc<FileSystems>,
+    plan: Bytes,
+    launch: Bytes,
 }
 
 /// The tasks that serve executors and people, and where their events arrive.
@@ -316,19 +340,6 @@ fn rules(plan: &AppPlan, launch: &LaunchFile) -> Rules {
         failures_validity: settings.executor_failures_validity,
         backoff: settings.relaunch_backoff,
     }
-}
-
-fn read_plan(directory: &Path) -> anyhow::Result<AppPlan> {
-    let path = directory.join(launch::PLAN_FILE_NAME);
-    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_slice(&text)
-        .with_context(|| format!("{} is no plan of this build", launch::PLAN_FILE_NAME))
-}
-
-fn read_launch(directory: &Path) -> anyhow::Result<LaunchFile> {
-    let path = directory.join(launch::FILE_NAME);
-    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(LaunchFile::parse(&text)?)
 }
 
 /// The job cannot even be read: the ResourceManager is told so, that it does not try again.

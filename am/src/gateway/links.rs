@@ -8,8 +8,10 @@ use wire::message::GatewayMessage;
 
 use super::ConnectionId;
 
-/// Messages that may wait for one executor. One that falls behind further is disconnected.
-const QUEUE: usize = 64;
+/// Messages that may wait for one executor; room is taken as it is needed. One that falls behind further is
+/// disconnected. All 4,096 slots that an executor may have can change hands within one turn of the loop, which is
+/// before its connection gets a turn: an answer, a decision and an order for each are not falling behind.
+const QUEUE: usize = 16_384;
 
 #[derive(Debug)]
 struct Link {

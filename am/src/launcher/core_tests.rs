@@ -379,7 +379,7 @@ fn why_pending_says_what_is_awaited() {
     let text = bench.launcher.why_pending(MS(7000)).unwrap();
     assert_eq!(
         text,
-        "2 containers of 512 MiB have been asked for, the oldest 7 s ago; queue and user have 100 MiB left"
+        "asked for 2 containers of 512 MiB, the oldest 7 s ago; queue and user have 100 MiB left"
     );
     bench.up(2, "a");
     bench.up(3, "a");

@@ -90,8 +90,9 @@ impl Launcher {
         }
         let next = self.deferred.iter().min()?;
         let wait = next.saturating_sub(now);
+        let deferred = counted(deferred, "replacement");
         Some(format!(
-            "{deferred} executors are replaced later because of losses on their nodes, the next in {wait:.1?}"
+            "{deferred} delayed because of losses on the nodes, the next starts in {wait:.1?}"
         ))
     }
 
@@ -99,8 +100,8 @@ impl Launcher {
         let since = self.asked_at.front().copied().unwrap_or(now);
         let waited = now.saturating_sub(since).as_secs();
         let mib = self.rules.memory_mib;
-        let mut text =
-            format!("{asked} containers of {mib} MiB have been asked for, the oldest {waited} s ago");
+        let asked = counted(asked as usize, "container");
+        let mut text = format!("asked for {asked} of {mib} MiB, the oldest {waited} s ago");
         match self.headroom_mib {
             Some(headroom) if headroom < mib => {
                 text.push_str(&format!("; queue and user have {headroom} MiB left"));
@@ -110,8 +111,17 @@ impl Launcher {
         }
         let excluded = self.nodes.excluded().count();
         if excluded > 0 {
-            text.push_str(&format!("; {excluded} nodes are avoided after failures"));
+            text.push_str(&format!("; {} avoided after failures", counted(excluded, "node")));
         }
         text
+    }
+}
+
+/// A number with its noun.
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{count} {noun}s")
     }
 }

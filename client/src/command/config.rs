@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use hadoop::conf::is_sensitive;
+use hadoop::conf::{Location, is_sensitive};
 
+use super::print;
 use crate::cli::Config;
 use crate::cluster::Cluster;
 use crate::error::CommandError;
@@ -18,24 +19,25 @@ pub(crate) fn run(conf_dir: Option<&Path>, command: &Config) -> Result<(), Comma
     let job = command.job.as_deref().map(prepare::read_job).transpose()?;
     let flags = Layer::flags(command.conf.iter().cloned());
     let settings = prepare::settings(flags, job.as_ref(), command.properties_file.as_deref())?;
-    print!("{}", text(&settings));
+    print(&text(&settings))?;
     if command.hadoop {
-        let cluster = Cluster::find(conf_dir)?;
-        println!(
-            "\n# Hadoop, from {} ({})",
-            cluster.location.dir.display(),
-            cluster.location.found_by
-        );
-        for (key, entry) in cluster.conf.entries() {
-            let value = if is_sensitive(key) {
-                "<hidden>"
-            } else {
-                entry.value.as_str()
-            };
-            println!("{key} = {value}  # {}", entry.origin);
-        }
+        print(&hadoop_text(&Cluster::find(conf_dir)?))?;
     }
     Ok(())
+}
+
+fn hadoop_text(cluster: &Cluster) -> String {
+    let Location { dir, found_by } = &cluster.location;
+    let mut text = format!("\n# Hadoop, from {} ({found_by})\n", dir.display());
+    for (key, entry) in cluster.conf.entries() {
+        let value = if is_sensitive(key) {
+            "<hidden>"
+        } else {
+            entry.value.as_str()
+        };
+        text.push_str(&format!("{key} = {value}  # {}\n", entry.origin));
+    }
+    text
 }
 
 fn text(settings: &Resolved) -> String {

@@ -8,7 +8,7 @@ use dfs::transfer::{self, Side, TransferError};
 use dfs::{DfsError, DfsPath, FileStatus, FileSystem, FileSystems, LocalFileSystem, Overwrite};
 use futures::TryStreamExt;
 
-use super::moment;
+use super::{moment, print_or_stop};
 use crate::cli::FsCommand;
 use crate::cluster::Cluster;
 use crate::error::CommandError;
@@ -85,15 +85,6 @@ fn permission_text(bits: u32) -> String {
             }
         })
         .collect()
-}
-
-/// A reader that has seen enough, like `head`, is no error.
-fn print_or_stop(printed: std::io::Result<()>) -> Result<(), CommandError> {
-    match printed {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(error) => Err(CommandError::refused("standard output cannot be written").caused_by(error)),
-        Ok(()) => Ok(()),
-    }
 }
 
 async fn cat(files: &FileSystems, paths: &[String]) -> Result<(), CommandError> {

@@ -2,12 +2,18 @@
 
 use std::path::Path;
 
+use dfs::staging::Staging;
+use hadoop::ids::ApplicationId;
+use yarn_rest::Client;
+
 use super::application_id;
 use crate::cli::Kill;
 use crate::cluster::Cluster;
 use crate::error::CommandError;
-use crate::submit::preflight::rest_failed;
+use crate::settings::Layer;
+use crate::submit::preflight::{rest_failed, unusable};
 use crate::submit::watch::{self, verdict};
+use crate::submit::{leftovers, prepare};
 
 /// Kills.
 ///
@@ -24,5 +30,20 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &Kill) -> Result<(), C
     }
     let report = watch::kill(&client, id, &command.reason).await?;
     eprintln!("{id} {}", verdict(&report).1);
+    if report.user == cluster.user {
+        // The application is dead, which is what was asked for.
+        if let Err(error) = unstage(&cluster, &client, id).await {
+            tracing::warn!(%error, "what was staged for {id} could not be removed");
+        }
+    }
+    Ok(())
+}
+
+/// A killed ApplicationMaster has no time to remove what was staged for it.
+async fn unstage(cluster: &Cluster, client: &Client, id: ApplicationId) -> Result<(), CommandError> {
+    let settings = prepare::settings(Layer::flags([]), None, None)?;
+    let file_systems = cluster.file_systems()?;
+    let staging = Staging::locate(&file_systems, settings.optional("staging.dir")).map_err(unusable)?;
+    leftovers::remove_if_ended(client, &staging, id).await;
     Ok(())
 }

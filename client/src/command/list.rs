@@ -7,7 +7,7 @@ use serde::Serialize;
 use yarn_rest::request::AppFilter;
 use yarn_rest::{AppReport, AppState};
 
-use super::{moment, span};
+use super::{moment, print, span};
 use crate::cli::{Format, List};
 use crate::cluster::Cluster;
 use crate::error::CommandError;
@@ -53,10 +53,22 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &List) -> Result<(), C
     apps.sort_by_key(|app| app.id);
     let rows: Vec<Row> = apps.iter().map(row).collect();
     match command.output {
-        Format::Json => println!("{}", serde_json::json!(rows)),
-        Format::Text => println!("{}", table(&rows)),
+        Format::Json => print(&format!("{}\n", serde_json::json!(rows))),
+        Format::Text if rows.is_empty() => {
+            eprintln!("{}", nothing(command));
+            Ok(())
+        }
+        Format::Text => print(&format!("{}\n", table(&rows))),
     }
-    Ok(())
+}
+
+/// What to say where there is nothing to list.
+fn nothing(command: &List) -> &'static str {
+    match (command.all, command.all_types) {
+        (false, _) => "no applications run or wait; --all shows those that have ended",
+        (true, false) => "no applications of type DRAWLOOM; --all-types shows others",
+        (true, true) => "the ResourceManager knows no applications",
+    }
 }
 
 fn row(app: &AppReport) -> Row {
@@ -75,9 +87,6 @@ fn row(app: &AppReport) -> Row {
 }
 
 fn table(rows: &[Row]) -> String {
-    if rows.is_empty() {
-        return "no applications; --all shows those that have ended".to_owned();
-    }
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header([

@@ -11,9 +11,9 @@ use std::path::Path;
 use am::roster;
 use hadoop::ids::{ApplicationId, ContainerId};
 use yarn_rest::request::LogRange;
-use yarn_rest::{Client, NodeClient};
+use yarn_rest::{Client, LogReader};
 
-use super::application_id;
+use super::{application_id, print, print_or_stop};
 use crate::cli::Logs;
 use crate::cluster::Cluster;
 use crate::error::CommandError;
@@ -35,6 +35,7 @@ const LAUNCH_FILES: [&str; 5] = [
 /// The application is unknown, or nothing of its logs can be found.
 pub(crate) async fn run(conf_dir: Option<&Path>, command: &Logs) -> Result<(), CommandError> {
     let id = application_id(&command.app)?;
+    check(command)?;
     let range = range(command)?;
     let cluster = Cluster::find(conf_dir)?;
     let client = cluster.rest()?;
@@ -47,14 +48,35 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &Logs) -> Result<(), C
     };
     let mut printed = 0;
     for (container, node) in containers.iter().filter(|(container, _)| wanted(container)) {
-        printed += print_container(&client, *container, node, command, range).await;
+        printed += print_container(&client, *container, node, command, range).await?;
     }
     if printed > 0 {
         return Ok(());
     }
     Err(CommandError::refused(format!("no logs of {id} can be found"))
         .because("neither the nodes it ran on nor their NodeManagers' lists have files that match")
-        .help("with log aggregation, YARN has moved them: yarn logs -applicationId APP, or look into yarn.nodemanager.remote-app-log-dir"))
+        .help(format!("with log aggregation, YARN has moved them: yarn logs -applicationId {id}, or look into yarn.nodemanager.remote-app-log-dir")))
+}
+
+/// What cannot name a container or a task is wrong usage, not a log that is gone.
+fn check(command: &Logs) -> Result<(), CommandError> {
+    if let Some(container) = &command.executor {
+        container.parse::<ContainerId>().map_err(|error| {
+            CommandError::usage(format!("--executor {container:?} is no container"))
+                .because(error)
+                .help("an executor is named by its container's id: `drawloom logs APP` prints those it has")
+        })?;
+    }
+    let number = |task: &str| {
+        task.split_once('/')
+            .is_some_and(|(_, number)| number.parse::<u32>().is_ok())
+    };
+    match &command.task {
+        Some(task) if !number(task) => Err(CommandError::usage(format!("--task {task:?} is no task"))
+            .because("a task is named by its stage and its number in it")
+            .help("write STAGE/NUMBER, like count/17")),
+        _ => Ok(()),
+    }
 }
 
 fn range(command: &Logs) -> Result<LogRange, CommandError> {
@@ -109,9 +131,9 @@ async fn print_container(
     node: &str,
     command: &Logs,
     range: LogRange,
-) -> usize {
+) -> Result<usize, CommandError> {
     let Ok(node_client) = client.node(node) else {
-        return 0;
+        return Ok(0);
     };
     let places = node_client.log_files(container).await.unwrap_or_default();
     let names: Vec<String> = places
@@ -122,12 +144,18 @@ async fn print_container(
     let telling = |name: &&String| !LAUNCH_FILES.contains(&name.as_str()) && of_task(name, command);
     let mut printed = 0;
     for name in names.iter().filter(telling) {
-        match print_file(&node_client, container, node, name, range).await {
-            Ok(()) => printed += 1,
-            Err(error) => tracing::warn!(%error, "{container}/{name} cannot be read"),
-        }
+        let log = match node_client.log(container, name, range).await {
+            Ok(log) => log,
+            Err(error) => {
+                tracing::warn!(%error, "{container}/{name} cannot be read");
+                continue;
+            }
+        };
+        print(&format!("==> {container} on {node}: {name} <==\n"))?;
+        print_file(log, &format!("{container}/{name}")).await?;
+        printed += 1;
     }
-    printed
+    Ok(printed)
 }
 
 /// Whether a file is of the wanted task. The executor names them `task-JOB.STAGE.ATTEMPT-TASK.ATTEMPT-NAME.STREAM`.
@@ -145,35 +173,51 @@ fn of_task(file: &str, command: &Logs) -> bool {
     parts() == Some((stage, task))
 }
 
-async fn print_file(
-    node_client: &NodeClient,
-    container: ContainerId,
-    node: &str,
-    name: &str,
-    range: LogRange,
-) -> anyhow::Result<()> {
-    let mut log = node_client.log(container, name, range).await?;
+/// Prints what comes of a file; one that breaks off is not the end of the others.
+async fn print_file(mut log: LogReader, name: &str) -> Result<(), CommandError> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "==> {container} on {node}: {name} <==")?;
-    while let Some(bytes) = log.next_contents().await? {
-        out.write_all(&bytes)?;
+    loop {
+        match log.next_contents().await {
+            Ok(Some(bytes)) => print_or_stop(out.write_all(&bytes))?,
+            Ok(None) => return print_or_stop(writeln!(out)),
+            Err(error) => {
+                tracing::error!(%error, "{name} breaks off");
+                return print_or_stop(writeln!(out));
+            }
+        }
     }
-    writeln!(out)?;
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn logs_of_a_task_are_told_by_stage_and_number() {
-        let task = |task: &str| Logs {
+    fn task(task: &str) -> Logs {
+        Logs {
             app: String::new(),
             executor: None,
             task: Some(task.to_owned()),
             tail: None,
+        }
+    }
+
+    #[test]
+    fn what_names_no_task_or_container_is_wrong_usage() {
+        assert!(check(&task("count/17")).is_ok());
+        for wrong in ["count", "count/", "17", "count/x"] {
+            assert!(check(&task(wrong)).is_err(), "{wrong}");
+        }
+        let executor = |id: &str| Logs {
+            executor: Some(id.to_owned()),
+            task: None,
+            ..task("")
         };
+        assert!(check(&executor("container_1_0001_01_000002")).is_ok());
+        assert!(check(&executor("2")).is_err());
+    }
+
+    #[test]
+    fn logs_of_a_task_are_told_by_stage_and_number() {
         let file = "task-0.1.0-17.2-count-words.stdout";
         assert!(of_task(file, &task("count-words/17")));
         assert!(!of_task(file, &task("count-words/1")));

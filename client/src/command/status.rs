@@ -6,7 +6,7 @@ use am::summary::{FailureNote, Summary};
 use serde::Serialize;
 use yarn_rest::AppReport;
 
-use super::{application_id, moment, span};
+use super::{application_id, moment, print, span};
 use crate::cli::{Format, Status};
 use crate::cluster::Cluster;
 use crate::error::CommandError;
@@ -52,10 +52,9 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &Status) -> Result<(),
         })
     };
     match command.output {
-        Format::Json => println!("{}", serde_json::json!(status_json(&report, summary))),
-        Format::Text => print!("{}", text(&report, summary.as_ref())),
+        Format::Json => print(&format!("{}\n", serde_json::json!(status_json(&report, summary)))),
+        Format::Text => print(&text(&report, summary.as_ref())),
     }
-    Ok(())
 }
 
 fn status_json(report: &AppReport, summary: Option<Summary>) -> StatusJson<'_> {

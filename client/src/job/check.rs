@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::fields::{Fields, Placed};
 use super::problem::{Problem, nearest};
 use super::{JobFile, StageFile};
+use crate::settings::catalogue::KEYS;
 
 /// The version of the job file must be there and be 1.
 pub(super) fn version(fields: &mut Fields, problems: &mut Vec<Problem>) {
@@ -24,6 +25,7 @@ pub(super) fn version(fields: &mut Fields, problems: &mut Vec<Problem>) {
 
 /// All checks.
 pub(super) fn job(job: &JobFile, problems: &mut Vec<Problem>) {
+    settings(job, problems);
     names(&job.stages, problems);
     for stage in &job.stages {
         body(stage, problems);
@@ -36,6 +38,18 @@ pub(super) fn job(job: &JobFile, problems: &mut Vec<Problem>) {
     }
     for env in std::iter::once(&job.env).chain(job.stages.iter().map(|stage| &stage.env)) {
         variables(env, problems);
+    }
+}
+
+/// The file's own settings are checked with it, so that all that is wrong with it is told together.
+fn settings(job: &JobFile, problems: &mut Vec<Problem>) {
+    let own = job.settings.iter().map(|(name, value)| (*name, value));
+    let conf = job.conf.iter().map(|(name, value)| (name.as_str(), value));
+    for (name, Placed { value, place }) in own.chain(conf) {
+        let key = KEYS.iter().find(|key| key.name == name);
+        if let Some(Err(why)) = key.map(|key| key.check(value)) {
+            problems.push(Problem::new(*place, format!("{name}: {why}")));
+        }
     }
 }
 
@@ -153,7 +167,7 @@ fn edges(stages: &[StageFile], problems: &mut Vec<Problem>) -> bool {
     let before = problems.len();
     let names: Vec<&str> = stages.iter().map(|stage| stage.name.value.as_str()).collect();
     for stage in stages {
-        for Placed { value, place } in &stage.after {
+        for Placed { value, place } in stage.after.iter().chain(&stage.with) {
             if *value == stage.name.value {
                 problems.push(Problem::new(*place, "a stage cannot wait for itself"));
             } else if !names.contains(&value.as_str()) {
@@ -179,6 +193,7 @@ fn cycle(stages: &[StageFile], problems: &mut Vec<Problem>) {
             stage
                 .after
                 .iter()
+                .chain(&stage.with)
                 .filter_map(|name| index.get(name.value.as_str()).copied())
                 .collect()
         })

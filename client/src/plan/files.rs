@@ -9,6 +9,9 @@ use crate::job::JobFile;
 use crate::job::fields::Placed;
 use crate::job::problem::Problem;
 
+/// Endings of the files that YARN unpacks (`FSDownload`); of others it makes plain files, without a word.
+const UNPACKED: [&str; 5] = [".tar.gz", ".tgz", ".tar", ".zip", ".jar"];
+
 /// Where a file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -63,6 +66,16 @@ fn resource(
         Some((location, alias)) => (location, Some(alias)),
         None => (text.value.as_str(), None),
     };
+    if archive
+        && !UNPACKED
+            .iter()
+            .any(|ending| location.to_ascii_lowercase().ends_with(ending))
+    {
+        return Err(format!(
+            "{location:?} is no archive that YARN unpacks: those end in {}",
+            UNPACKED.join(", ")
+        ));
+    }
     let source = source(job, location, home)?;
     let own = match &source {
         Source::Local(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),

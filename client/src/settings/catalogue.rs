@@ -17,24 +17,36 @@ pub enum Kind {
     Size,
     /// A duration with a unit; may be empty.
     Duration,
+    /// A duration of more than nothing; may be empty.
+    Interval,
     /// A number between 0 and 1.
     Ratio,
+    /// `true` or `false`.
+    Boolean,
+    /// A number of at least 1.
+    Factor,
+    /// One of these words.
+    Choice(&'static [&'static str]),
     /// `cluster` or `client`.
     DeployMode,
 }
 
 impl Kind {
     /// What a person may write.
-    pub fn expected(self) -> &'static str {
-        match self {
+    pub(crate) fn expected(self) -> String {
+        let fixed = match self {
             Self::Text => "text",
             Self::Words => "words, comma-separated",
             Self::Count | Self::Number => "number",
             Self::Size => "size",
-            Self::Duration => "duration",
+            Self::Duration | Self::Interval => "duration",
             Self::Ratio => "0 to 1",
+            Self::Boolean => "true or false",
+            Self::Factor => "number of at least 1",
+            Self::Choice(words) => return words.join(" or "),
             Self::DeployMode => "cluster",
-        }
+        };
+        fixed.to_owned()
     }
 }
 
@@ -66,7 +78,11 @@ impl Key {
             Kind::Number => value::number(text).map(drop),
             Kind::Size => value::mebibytes(text).map(drop),
             Kind::Duration => value::duration(text).map(drop),
+            Kind::Interval => value::interval(text).map(drop),
             Kind::Ratio => value::ratio(text).map(drop),
+            Kind::Boolean => value::boolean(text).map(drop),
+            Kind::Factor => value::factor(text).map(drop),
+            Kind::Choice(words) => choice(text, words),
             Kind::DeployMode => deploy_mode(text),
         }
     }
@@ -84,6 +100,13 @@ fn deploy_mode(text: &str) -> Result<(), String> {
         "client" => Err("client mode is not part of this version: use cluster".to_owned()),
         other => Err(format!("{other:?} should be cluster")),
     }
+}
+
+fn choice(text: &str, words: &[&str]) -> Result<(), String> {
+    if words.contains(&text) {
+        return Ok(());
+    }
+    Err(format!("{text:?} should be one of {}", words.join(", ")))
 }
 
 const fn key(name: &'static str, default: &'static str, kind: Kind, doc: &'static str) -> Key {
@@ -137,7 +160,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "lifetime",
         "",
-        Kind::Duration,
+        Kind::Interval,
         "how long the application may run before YARN ends it",
     ),
     key(
@@ -204,25 +227,25 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "executor.heartbeat.interval",
         "3s",
-        Kind::Duration,
+        Kind::Interval,
         "how often an executor gives a sign of life",
     ),
     key(
         "executor.heartbeat.suspect",
         "15s",
-        Kind::Duration,
+        Kind::Interval,
         "silence after which an executor gets no new tasks",
     ),
     key(
         "executor.heartbeat.dead",
         "60s",
-        Kind::Duration,
+        Kind::Interval,
         "silence after which an executor is replaced",
     ),
     key(
         "executor.register.timeout",
         "120s",
-        Kind::Duration,
+        Kind::Interval,
         "from the start of a container to its registration",
     ),
     key(
@@ -258,13 +281,13 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "rm.heartbeat.pending",
         "200ms",
-        Kind::Duration,
+        Kind::Interval,
         "how often YARN is asked while containers are awaited; doubles",
     ),
     key(
         "rm.heartbeat.idle",
         "3s",
-        Kind::Duration,
+        Kind::Interval,
         "how often YARN is asked otherwise",
     ),
     key(
@@ -280,6 +303,72 @@ pub(crate) const KEYS: &[Key] = &[
         "the longest such wait",
     ),
     key(
+        "executors.min",
+        "",
+        Kind::Number,
+        "elastic executors: never fewer; elastic when executors.max is set",
+    ),
+    key(
+        "executors.max",
+        "",
+        Kind::Number,
+        "elastic executors: never more; a fixed number of executors when empty",
+    ),
+    key(
+        "executors.idle-timeout",
+        "60s",
+        Kind::Duration,
+        "elastic executors: how long one may be without work",
+    ),
+    key(
+        "scheduler.mode",
+        "fifo",
+        Kind::Choice(&["fifo", "fair"]),
+        "the order between the pools of a job",
+    ),
+    key(
+        "scheduler.placement",
+        "spread",
+        Kind::Choice(&["spread", "pack"]),
+        "which of equally good executors gets a task",
+    ),
+    key(
+        "locality.wait",
+        "3s",
+        Kind::Duration,
+        "how long a task waits for a better place, at each level",
+    ),
+    key(
+        "exclude.enabled",
+        "true",
+        Kind::Boolean,
+        "executors and nodes where tasks fail get no more of them",
+    ),
+    key(
+        "exclude.timeout",
+        "10min",
+        Kind::Duration,
+        "how long that lasts for the whole application",
+    ),
+    key(
+        "speculation.enabled",
+        "false",
+        Kind::Boolean,
+        "second copies of tasks that run much longer than others",
+    ),
+    key(
+        "speculation.quantile",
+        "0.9",
+        Kind::Ratio,
+        "share of a stage's tasks that must be done before",
+    ),
+    key(
+        "speculation.multiplier",
+        "3",
+        Kind::Factor,
+        "how many times the median of finished tasks is too long",
+    ),
+    key(
         "staging.dir",
         "",
         Kind::Text,
@@ -288,7 +377,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "client.poll-interval",
         "1s",
-        Kind::Duration,
+        Kind::Interval,
         "how often a waiting client asks how it goes",
     ),
 ];
@@ -296,6 +385,20 @@ pub(crate) const KEYS: &[Key] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_done_without_pause() {
+        let check = |name: &str| KEYS.iter().find(|key| key.name == name).unwrap().check("0s");
+        for endless in [
+            "rm.heartbeat.pending",
+            "executor.heartbeat.interval",
+            "client.poll-interval",
+            "lifetime",
+        ] {
+            assert!(check(endless).is_err(), "{endless}");
+        }
+        assert!(check("task.kill.grace").is_ok());
+    }
 
     #[test]
     fn names_are_unique_and_have_unique_variables() {

@@ -108,7 +108,7 @@ impl Layer {
     }
 
     /// What a properties file says: a key, `=`, `:` or blanks, a value; `#` and `!` begin comments.
-    /// A leading `drawloom.` is dropped, so the file may be shared with other programs' keys under other prefixes.
+    /// A leading `drawloom.` is dropped.
     pub fn properties(path: &Path, text: &str) -> Self {
         let lines = text.lines().enumerate();
         let of = |(index, line): (usize, &str)| {

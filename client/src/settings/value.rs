@@ -42,13 +42,30 @@ pub(crate) fn show_mebibytes(mib: u64) -> String {
     }
 }
 
+/// The longest duration: added to any moment it is still one that clocks and YARN's dates can say.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// A duration with its unit: `200ms`, `60s`, `2h 30m`.
 ///
 /// # Errors
-/// What a duration looks like.
+/// What a duration looks like, or that it is longer than a century.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text.trim())
-        .map_err(|_| format!("{text:?} is no duration: write a number and a unit, like 200ms, 60s or 2h"))
+    let refused = |_| format!("{text:?} is no duration: write a number and a unit, like 200ms, 60s or 2h");
+    match humantime::parse_duration(text.trim()).map_err(refused)? {
+        long if long > LONGEST => Err(format!("{text:?} is longer than 100 years")),
+        duration => Ok(duration),
+    }
+}
+
+/// A duration after which something is done again and again, or given up.
+///
+/// # Errors
+/// As [`duration`], or there is nothing of it.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err(format!("{text:?} is too short: give at least 1ms")),
+        interval => Ok(interval),
+    }
 }
 
 /// A whole number of at least one.
@@ -79,6 +96,17 @@ pub(crate) fn ratio(text: &str) -> Result<f64, String> {
     match text.trim().parse() {
         Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
         _ => Err(format!("{text:?} should be a number between 0 and 1")),
+    }
+}
+
+/// A number of at least 1.
+///
+/// # Errors
+/// What is expected.
+pub(crate) fn factor(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(factor) if factor >= 1.0 && factor.is_finite() => Ok(factor),
+        _ => Err(format!("{text:?} should be a number of at least 1")),
     }
 }
 
@@ -113,6 +141,21 @@ mod tests {
         assert_eq!(duration("200ms"), Ok(Duration::from_millis(200)));
         assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
         assert!(duration("60").unwrap_err().contains("a unit"));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        assert!(interval("0s").unwrap_err().contains("too short"));
+        assert_eq!(interval("1ms"), Ok(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn no_duration_is_too_long_for_a_clock() {
+        let longest = duration("36500days").unwrap();
+        assert!(std::time::SystemTime::now().checked_add(longest).is_some());
+        for endless in ["36501days", "500000000000y"] {
+            assert!(
+                duration(endless).unwrap_err().contains("longer than"),
+                "{endless}"
+            );
+        }
     }
 
     proptest! {

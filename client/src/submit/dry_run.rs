@@ -4,6 +4,7 @@ use driver::plan::{StagePlan, TaskSource};
 
 use super::preflight::{Checked, rounded};
 use crate::cluster::Cluster;
+use crate::command;
 use crate::error::CommandError;
 use crate::plan::{Planned, Source};
 use crate::settings::Resolved;
@@ -12,15 +13,14 @@ use crate::settings::value::show_mebibytes;
 /// Prints everything on standard output.
 ///
 /// # Errors
-/// Never; the signature is that of the other ways to end a submission.
+/// Standard output cannot be written.
 pub(super) fn print(
     cluster: &Cluster,
     settings: &Resolved,
     planned: &Planned,
     checked: &Checked,
 ) -> Result<(), CommandError> {
-    print!("{}", text(cluster, settings, planned, checked));
-    Ok(())
+    command::print(&text(cluster, settings, planned, checked))
 }
 
 fn text(cluster: &Cluster, settings: &Resolved, planned: &Planned, checked: &Checked) -> String {

@@ -35,7 +35,12 @@ pub(crate) async fn cluster(
     plan: &AppPlan,
     settings: &Resolved,
 ) -> Result<Checked, CommandError> {
-    let application = client.new_application().await.map_err(rest_failed)?;
+    let (application, queue, nodes) = tokio::join!(
+        client.new_application(),
+        queue(client, settings),
+        client.nodes(&[NodeState::Running]),
+    );
+    let application = application.map_err(rest_failed)?;
     let maximum = application.maximum_resource_capability;
     let memories = [
         ("am.memory", settings.mebibytes("am.memory")),
@@ -51,8 +56,8 @@ pub(crate) async fn cluster(
     for (key, asked) in cores {
         fits(key, "cores", asked.into(), maximum.vcores.into())?;
     }
-    queue(client, settings).await?;
-    let nodes = client.nodes(&[NodeState::Running]).await.unwrap_or_default();
+    queue?;
+    let nodes = nodes.unwrap_or_default();
     let nodes = nodes.iter().filter_map(node_at_submission).collect();
     Ok(Checked { application, nodes })
 }

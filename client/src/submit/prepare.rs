@@ -34,6 +34,9 @@ pub(crate) fn job_of_run(run: &Run) -> JobFile {
         place: COMMAND_LINE,
         name: placed("run".to_owned()),
         after: Vec::new(),
+        with: Vec::new(),
+        pool: None,
+        barrier: None,
         inputs: run.input.iter().cloned().map(placed).collect(),
         tasks: run.tasks.or(run.input.is_empty().then_some(1)).map(placed),
         items: None,
@@ -61,6 +64,7 @@ pub(crate) fn job_of_run(run: &Run) -> JobFile {
         env: Default::default(),
         files: Vec::new(),
         archives: Vec::new(),
+        pools: Vec::new(),
         stages: vec![stage],
     }
 }

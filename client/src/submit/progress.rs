@@ -1,11 +1,12 @@
 //! What a waiting person is told: a line for each phase, and for each change after that.
 //!
-//! Pure: reports go in, lines come out. Nothing is said twice, and numbers are said again only when they have moved
+//! Pure but for [`tell`]: reports go in, lines come out. Nothing is said twice, and numbers are said again only when they have moved
 //! by a step that a person would care for.
 
+use std::io::Write;
 use std::time::Duration;
 
-use am::summary::Summary;
+use am::summary::{FailureNote, Summary};
 use yarn_rest::{AppReport, Phase};
 
 /// What was said so far.
@@ -14,22 +15,29 @@ pub(super) struct Progress {
     phase: Option<Phase>,
     registered: Option<(u32, u32)>,
     finished: Option<(u32, u32)>,
-    failures: usize,
+    /// Moment and subject of the latest failure that was said.
+    failure: Option<(u64, String)>,
     url_said: bool,
+    silent: bool,
 }
 
 /// The number of lines between no task and all tasks, at most.
 const STEPS: u32 = 20;
+/// The most failures that are said at once.
+const MOST: usize = 5;
 
 impl Progress {
     /// Lines for what the ResourceManager reports.
     pub(super) fn report(&mut self, elapsed: Duration, report: &AppReport) -> Vec<String> {
         let phase = report.phase();
+        let mut lines = Vec::new();
+        if std::mem::take(&mut self.silent) {
+            lines.push(line(elapsed, "answered", "the ResourceManager is back"));
+        }
         if self.phase.is_some_and(|said| said >= phase) {
-            return Vec::new();
+            return lines;
         }
         self.phase = Some(phase);
-        let mut lines = Vec::new();
         match phase {
             Phase::Accepted => lines.push(line(elapsed, "accepted", &format!("in queue {}", report.queue))),
             Phase::AmStarting => lines.push(line(elapsed, "starting", &starting(report))),
@@ -40,15 +48,24 @@ impl Progress {
             )),
             _ => {}
         }
-        if phase >= Phase::AmStarting && !std::mem::replace(&mut self.url_said, true) {
-            lines.extend(
-                report
-                    .am_container_logs
-                    .as_ref()
-                    .map(|url| line(elapsed, "AM logs", url)),
-            );
+        if let Some(url) = &report.am_container_logs
+            && !std::mem::replace(&mut self.url_said, true)
+        {
+            lines.push(line(elapsed, "AM logs", url));
         }
         lines
+    }
+
+    /// A line when the ResourceManager stops to answer.
+    pub(super) fn silence(&mut self, elapsed: Duration, error: &yarn_rest::Error) -> Option<String> {
+        let first = !std::mem::replace(&mut self.silent, true);
+        first.then(|| {
+            line(
+                elapsed,
+                "silent",
+                &format!("asking the ResourceManager again: {error}"),
+            )
+        })
     }
 
     /// Lines for what the ApplicationMaster says.
@@ -62,24 +79,32 @@ impl Progress {
                 &format!("{}/{}", executors.0, executors.1),
             ));
         }
-        let fresh = summary
-            .failures
-            .iter()
-            .skip(self.failures.min(summary.failures.len()));
-        for failure in fresh.take(5) {
-            let text = format!(
-                "{} on {}: {}",
-                failure.subject,
-                failure.host,
-                first_line(&failure.cause)
-            );
-            lines.push(line(elapsed, "failure", &text));
-        }
-        self.failures = summary.failures.len();
+        lines.extend(self.failures(elapsed, &summary.failures));
         let tasks = (summary.tasks.finished, summary.tasks.total);
         if tasks.1 > 0 && self.worth_saying(tasks) {
             self.finished = Some(tasks);
             lines.push(line(elapsed, "tasks", &tasks_text(summary)));
+        }
+        lines
+    }
+
+    /// Lines for the failures after the latest that was said. Only the latest are kept by who tells them, so their
+    /// number says nothing.
+    fn failures(&mut self, elapsed: Duration, failures: &[FailureNote]) -> Vec<String> {
+        let of = |failure: &FailureNote| (failure.unix_ms, failure.subject.clone());
+        let said = failures
+            .iter()
+            .rposition(|failure| self.failure.as_ref() == Some(&of(failure)));
+        let fresh = &failures[said.map_or(0, |at| at + 1)..];
+        self.failure = fresh.last().map(of).or(self.failure.take());
+        let mut lines: Vec<String> = fresh
+            .iter()
+            .take(MOST)
+            .map(|failure| failure_line(elapsed, failure))
+            .collect();
+        if fresh.len() > MOST {
+            let more = format!("and {} more", fresh.len() - MOST);
+            lines.push(line(elapsed, "failure", &more));
         }
         lines
     }
@@ -107,6 +132,12 @@ fn tasks_text(summary: &Summary) -> String {
     format!("{}/{}{stage}", summary.tasks.finished, summary.tasks.total)
 }
 
+fn failure_line(elapsed: Duration, failure: &FailureNote) -> String {
+    let cause = first_line(&failure.cause);
+    let text = format!("{} on {}: {cause}", failure.subject, failure.host);
+    line(elapsed, "failure", &text)
+}
+
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
@@ -118,9 +149,14 @@ pub(super) fn line(elapsed: Duration, what: &str, details: &str) -> String {
         .to_owned()
 }
 
+/// Tells the person who waits. That nobody reads it does not end the wait.
+pub(super) fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 #[cfg(test)]
 mod tests {
-    use am::summary::{ExecutorCounts, FailureNote, TaskCounts};
+    use am::summary::{ExecutorCounts, TaskCounts};
 
     use super::*;
 
@@ -207,5 +243,38 @@ mod tests {
             lines,
             ["    1.23s  failure    stage count, task 1, attempt 0 on n1: exit code 3"]
         );
+    }
+
+    #[test]
+    fn a_failure_is_said_when_earlier_ones_are_no_longer_kept() {
+        let mut progress = Progress::default();
+        progress.summary(AT, &summary(3, 0, 50));
+        let mut later = summary(3, 0, 52);
+        later.failures.drain(..2);
+        let lines = progress.summary(AT, &later);
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[1].contains("task 51"), "{lines:?}");
+        assert!(progress.summary(AT, &later).is_empty());
+    }
+
+    #[test]
+    fn many_failures_at_once_are_counted() {
+        let lines = Progress::default().summary(AT, &summary(0, 0, 9));
+        assert!(
+            lines.iter().any(|line| line.ends_with("failure    and 4 more")),
+            "{lines:?}"
+        );
+    }
+
+    #[test]
+    fn a_silent_resource_manager_is_said_once_and_so_is_its_return() {
+        let mut progress = Progress::default();
+        let running = report(r#""state":"RUNNING""#);
+        progress.report(AT, &running);
+        let gone = || yarn_rest::Error::Interrupted("reset".to_owned());
+        assert!(progress.silence(AT, &gone()).is_some());
+        assert_eq!(progress.silence(AT, &gone()), None);
+        assert_eq!(progress.report(AT, &running).len(), 1);
+        assert!(progress.report(AT, &running).is_empty());
     }
 }

@@ -11,6 +11,7 @@ use am::launch::{
 use bytes::Bytes;
 use dfs::FileSystems;
 use dfs::staging::{self, LocalResource, ResourceKind, ResourceSpec, Staging, StagingError};
+use serde::Serialize;
 
 use crate::error::CommandError;
 use crate::plan::{JobResource, Planned, Source};
@@ -50,40 +51,46 @@ impl Stager<'_> {
     /// # Errors
     /// The staging directory cannot be written, or a file cannot be read.
     pub(super) async fn stage(&self, planned: &Planned) -> Result<Staged, CommandError> {
-        let binary = executable()?;
-        let spec = ResourceSpec {
-            alias: Some(BINARY_NAME.to_owned()),
-            ..ResourceSpec::file(BINARY_NAME)
-        };
-        let binary = self
-            .staging
-            .cache_file(&binary, &spec)
-            .await
-            .map_err(|error| failed(&error))?;
+        // Each is a few round trips to the file system; none needs another.
+        let (binary, conf, _plan) = tokio::try_join!(
+            self.binary(),
+            self.configuration(),
+            self.application_file(PLAN_FILE_NAME, &planned.plan)
+        )?;
         // The cache names a file by the hash of its contents, so the hash need not be computed twice.
         let build = binary
             .path
             .parent()
             .map(|hash| hash.name().to_owned())
             .unwrap_or_default();
-        let conf = self.write_json(CONF_FILE_NAME, &self.conf).await?;
-        let mut executor_resources = vec![localized(binary), conf];
+        let am_resources = vec![localized(binary), localized(conf)];
+        let mut resources = am_resources.clone();
         for resource in &planned.files.0 {
-            executor_resources.push(self.job_resource(resource).await?);
+            resources.push(self.job_resource(resource).await?);
         }
-        let launch = self
-            .write_json(FILE_NAME, &self.launch_file(&executor_resources))
-            .await?;
-        let plan = self.write_json(PLAN_FILE_NAME, &planned.plan).await?;
-        let bytes = executor_resources.iter().map(|resource| resource.size).sum();
-        executor_resources.truncate(2);
-        executor_resources.extend([launch, plan]);
-        let am_resources = executor_resources;
+        let launch = self.launch_file(&resources);
+        self.application_file(FILE_NAME, &launch).await?;
         Ok(Staged {
             build,
             am_resources,
-            bytes,
+            bytes: resources.iter().map(|resource| resource.size).sum(),
         })
+    }
+
+    async fn binary(&self) -> Result<LocalResource, CommandError> {
+        let spec = ResourceSpec {
+            alias: Some(BINARY_NAME.to_owned()),
+            ..ResourceSpec::file(BINARY_NAME)
+        };
+        let staged = self.staging.cache_file(&executable()?, &spec).await;
+        staged.map_err(|error| failed(&error))
+    }
+
+    /// Cached, because what a node already has costs a container nothing, and an application's own files a lot.
+    async fn configuration(&self) -> Result<LocalResource, CommandError> {
+        let text = json(CONF_FILE_NAME, &self.conf)?;
+        let staged = self.staging.cache_bytes(CONF_FILE_NAME, text).await;
+        staged.map_err(|error| failed(&error))
     }
 
     async fn job_resource(&self, resource: &JobResource) -> Result<Localized, CommandError> {
@@ -109,14 +116,13 @@ impl Stager<'_> {
         staged.map(localized).map_err(|error| failed(&error))
     }
 
-    async fn write_json(&self, name: &str, value: &impl serde::Serialize) -> Result<Localized, CommandError> {
-        let text = serde_json::to_vec(value)
-            .map_err(|error| CommandError::refused(format!("{name} cannot be written")).caused_by(error))?;
+    async fn application_file(&self, name: &str, value: &impl Serialize) -> Result<(), CommandError> {
+        let contents = json(name, value)?;
         let staged = self
             .staging
-            .application_file(self.application, name, Bytes::from(text))
+            .application_file(self.application, name, contents)
             .await;
-        staged.map(localized).map_err(|error| failed(&error))
+        staged.map(drop).map_err(|error| failed(&error))
     }
 
     fn launch_file(&self, resources: &[Localized]) -> LaunchFile {
@@ -139,6 +145,12 @@ impl Stager<'_> {
                 .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
         }
     }
+}
+
+fn json(name: &str, value: &impl Serialize) -> Result<Bytes, CommandError> {
+    let text = serde_json::to_vec(value);
+    text.map(Bytes::from)
+        .map_err(|error| CommandError::refused(format!("{name} cannot be written")).caused_by(error))
 }
 
 /// Our own executable, which is what YARN will run.

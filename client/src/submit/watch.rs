@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use am::summary::Summary;
 use hadoop::ids::ApplicationId;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use yarn_rest::{AppReport, Auth, Client, Phase, Verdict};
 
-use super::progress::{Progress, line};
+use super::progress::{Progress, line, tell};
 use crate::error::{CommandError, Exit};
 
 /// The first interval between questions; it doubles up to the configured one.
@@ -33,56 +33,71 @@ pub(crate) struct Watch<'a> {
     pub timeout: Option<Duration>,
 }
 
-/// What interrupted a wait.
-enum Interruption {
-    Tick,
-    CtrlC,
-    Timeout,
+/// What is known between two questions.
+struct Known {
+    progress: Progress,
+    answered: Instant,
 }
 
 impl Watch<'_> {
-    /// Waits for the end and gives the last report.
+    /// Waits for the end and gives the last report. Nothing that is asked keeps Ctrl-C or the timeout waiting.
     ///
     /// # Errors
     /// Interrupted, timed out, or YARN cannot be asked any more.
-    pub(crate) async fn run(&self) -> Result<AppReport, CommandError> {
-        let mut progress = Progress::default();
-        let mut interrupts = signal(SignalKind::interrupt()).map_err(no_signals)?;
-        let mut poll = FIRST_POLL;
-        let mut last_answer = Instant::now();
-        loop {
-            match self.client.application(self.id).await {
-                Ok(report) => {
-                    last_answer = Instant::now();
-                    self.say(progress.report(self.since.elapsed(), &report));
-                    if report.is_final() {
-                        return Ok(report);
-                    }
-                    self.ask_the_master(&report, &mut progress).await;
-                }
-                Err(error) if error.is_transient() && last_answer.elapsed() < PATIENCE => {
-                    tracing::warn!(%error, "the ResourceManager does not answer, asking again");
-                }
-                Err(error) => return Err(super::preflight::rest_failed(error)),
-            }
-            match self.pause(poll, &mut interrupts).await {
-                Interruption::Tick => poll = (poll * 2).min(self.poll),
-                Interruption::CtrlC => return Err(self.interrupted(&mut interrupts).await),
-                Interruption::Timeout => return Err(self.timed_out().await),
-            }
+    pub(crate) async fn run(&self, interrupts: &mut Interrupts) -> Result<AppReport, CommandError> {
+        let mut known = Known {
+            progress: Progress::default(),
+            answered: Instant::now(),
+        };
+        tokio::select! {
+            biased;
+            () = interrupts.next() => Err(self.interrupted(interrupts).await),
+            ended = self.ended(&mut known) => ended,
+            () = self.timeout_over() => self.timed_out().await,
         }
     }
 
-    async fn pause(&self, poll: Duration, interrupts: &mut tokio::signal::unix::Signal) -> Interruption {
-        let left = self
-            .timeout
-            .map(|timeout| timeout.saturating_sub(self.since.elapsed()));
-        let step = left.map_or(poll, |left| left.min(poll));
-        tokio::select! {
-            _ = interrupts.recv() => Interruption::CtrlC,
-            () = tokio::time::sleep(step) => {
-                if left.is_some_and(|left| left <= step) { Interruption::Timeout } else { Interruption::Tick }
+    async fn ended(&self, known: &mut Known) -> Result<AppReport, CommandError> {
+        let mut poll = FIRST_POLL.min(self.poll);
+        loop {
+            if let Some(report) = self.look(known).await? {
+                return Ok(report);
             }
+            tokio::time::sleep(poll).await;
+            poll = (poll * 2).min(self.poll);
+        }
+    }
+
+    /// Asks once, and gives the report if it is the last one.
+    async fn look(&self, known: &mut Known) -> Result<Option<AppReport>, CommandError> {
+        match self.client.application(self.id).await {
+            Ok(report) => {
+                known.answered = Instant::now();
+                self.say(known.progress.report(self.since.elapsed(), &report));
+                if report.is_final() {
+                    return Ok(Some(report));
+                }
+                self.ask_the_master(&report, &mut known.progress).await;
+            }
+            Err(error) if error.is_transient() && known.answered.elapsed() < PATIENCE => {
+                self.say(known.progress.silence(self.since.elapsed(), &error));
+            }
+            Err(error) => {
+                let lost = super::preflight::rest_failed(error);
+                return Err(lost.help(format!(
+                    "{0} may go on; look again with: drawloom status {0}",
+                    self.id
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Never, without a timeout or with one beyond all clocks.
+    async fn timeout_over(&self) {
+        match self.timeout.and_then(|timeout| self.since.checked_add(timeout)) {
+            Some(over) => tokio::time::sleep_until(over.into()).await,
+            None => std::future::pending().await,
         }
     }
 
@@ -97,48 +112,84 @@ impl Watch<'_> {
         }
     }
 
-    fn say(&self, lines: Vec<String>) {
-        for line in lines {
-            eprintln!("{line}");
-        }
+    fn say(&self, lines: impl IntoIterator<Item = String>) {
+        lines.into_iter().for_each(|line| tell(&line));
     }
 
-    async fn interrupted(&self, interrupts: &mut tokio::signal::unix::Signal) -> CommandError {
-        eprintln!(
+    async fn interrupted(&self, interrupts: &mut Interrupts) -> CommandError {
+        tell(&format!(
             "\nno longer waiting; {} goes on. Press Ctrl-C again to kill it",
             self.id
-        );
-        let second = tokio::time::timeout(SECOND_THOUGHT, interrupts.recv()).await;
-        if second.is_ok_and(|signal| signal.is_some()) {
-            self.kill("killed by Ctrl-C of its submitter").await;
-            return CommandError::new(
-                Exit::Interrupted,
-                format!("interrupted, and {} was killed", self.id),
-            );
+        ));
+        let second = tokio::time::timeout(SECOND_THOUGHT, interrupts.next()).await;
+        if second.is_err() {
+            let what = format!("interrupted; {} goes on", self.id);
+            return CommandError::new(Exit::Interrupted, what).help(self.what_to_do());
         }
-        CommandError::new(Exit::Interrupted, format!("interrupted; {} goes on", self.id)).help(format!(
+        match kill(self.client, self.id, "killed by Ctrl-C of its submitter").await {
+            Ok(report) => {
+                let what = format!("interrupted, and {} {}", self.id, was(&report));
+                CommandError::new(Exit::Interrupted, what)
+            }
+            Err(error) => self.alive(Exit::Interrupted, "interrupted", &error),
+        }
+    }
+
+    /// What ended by itself while it was to be killed has ended as it says.
+    async fn timed_out(&self) -> Result<AppReport, CommandError> {
+        let reason = "killed at the end of its submitter's --timeout";
+        match kill(self.client, self.id, reason).await {
+            Ok(report) if matches!(report.final_verdict(), Some(Verdict::Killed { .. })) => {
+                let what = format!("{} took longer than --timeout and was killed", self.id);
+                Err(CommandError::new(Exit::TimedOut, what))
+            }
+            Ok(report) => Ok(report),
+            Err(error) => Err(self.alive(Exit::TimedOut, "--timeout is over", &error)),
+        }
+    }
+
+    /// The application was to be killed, and was not.
+    fn alive(&self, exit: Exit, why: &str, error: &CommandError) -> CommandError {
+        CommandError::new(exit, format!("{why}, and {} could not be killed", self.id))
+            .because(error.reason())
+            .help(self.what_to_do())
+    }
+
+    fn what_to_do(&self) -> String {
+        format!(
             "to kill it: drawloom kill {0}; to look at it: drawloom status {0}",
             self.id
-        ))
-    }
-
-    async fn timed_out(&self) -> CommandError {
-        self.kill("killed at the end of its submitter's --timeout").await;
-        CommandError::new(
-            Exit::TimedOut,
-            format!("{} took longer than --timeout and was killed", self.id),
         )
-    }
-
-    async fn kill(&self, reason: &str) {
-        if let Err(error) = kill(self.client, self.id, reason).await {
-            eprint!("{}", error.render(false));
-        }
     }
 }
 
-fn no_signals(error: std::io::Error) -> CommandError {
-    CommandError::refused("signals cannot be handled").caused_by(error)
+/// How an application ended that was to be killed.
+fn was(report: &AppReport) -> String {
+    match verdict(report) {
+        (Exit::Killed, _) => "was killed".to_owned(),
+        (_, word) => format!("had ended already: {word}"),
+    }
+}
+
+/// Ctrl-C, from the moment this is made on; before, it ends the process.
+pub(crate) struct Interrupts(Signal);
+
+impl Interrupts {
+    /// Takes over.
+    ///
+    /// # Errors
+    /// The system does not let us.
+    pub(crate) fn listen() -> Result<Self, CommandError> {
+        let no_signals = |error| CommandError::refused("signals cannot be handled").caused_by(error);
+        signal(SignalKind::interrupt()).map(Self).map_err(no_signals)
+    }
+
+    /// The next Ctrl-C, also one since the last call.
+    pub(crate) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Kills an application and waits until YARN says that it is dead.
@@ -220,14 +271,25 @@ pub(crate) fn verdict(report: &AppReport) -> (Exit, &'static str) {
 /// The application did not succeed.
 pub(crate) fn conclude(since: Instant, report: &AppReport) -> Result<(), CommandError> {
     let (exit, word) = verdict(report);
-    eprintln!("{}", line(since.elapsed(), "verdict", word));
     if exit == Exit::Succeeded {
+        tell(&line(since.elapsed(), "verdict", success(report)));
         return Ok(());
     }
+    tell(&line(since.elapsed(), "verdict", word));
     let id = report.id;
     Err(CommandError::new(exit, format!("{id} {word}"))
         .because(diagnosis(report))
         .help(format!("logs of all containers: drawloom logs {id}")))
+}
+
+/// What the ApplicationMaster has said last: a short job ends between two looks at its numbers.
+fn success(report: &AppReport) -> &str {
+    let said = report.diagnostics.lines().next().unwrap_or_default();
+    if said.starts_with("succeeded") {
+        said
+    } else {
+        "succeeded"
+    }
 }
 
 /// The telling part of the diagnostics.

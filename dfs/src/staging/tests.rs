@@ -56,6 +56,20 @@ async fn the_same_contents_are_uploaded_once() {
 }
 
 #[tokio::test]
+async fn contents_in_memory_are_cached_as_files_are() {
+    let fixture = fixture();
+    let contents = Bytes::from_static(b"echo hi");
+    let first = fixture
+        .staging
+        .cache_bytes("run.sh", contents.clone())
+        .await
+        .unwrap();
+    let again = fixture.staging.cache_bytes("run.sh", contents).await.unwrap();
+    assert_eq!(first, again);
+    assert_eq!(first, fixture.cache("run.sh", "echo hi").await);
+}
+
+#[tokio::test]
 async fn cached_files_are_for_the_user_only_and_executable() {
     let fixture = fixture();
     let staged = fixture.cache("empty", "").await;

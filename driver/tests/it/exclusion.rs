@@ -116,3 +116,24 @@ fn when_all_executors_are_avoided_the_idle_ones_are_replaced() {
     assert!(stopped, "{effects:?}");
     assert_eq!(places(launches(&rig.register("z", 2))), ["z", "z"]);
 }
+
+#[test]
+fn a_task_that_waits_for_an_executor_which_then_goes_runs_where_it_failed() {
+    let mut rig = Rig::new(plan(2, 1, vec![stage("a", 1)]));
+    rig.register("x", 1);
+    rig.register("y", 1);
+    let gone = crate::rig::executor(if rig.task(0, 0).executor.unwrap().as_str() == "x" {
+        "y"
+    } else {
+        "x"
+    });
+    rig.send(driver::event::Event::ExecutorDisconnected {
+        executor: gone.clone(),
+    });
+    let place = rig.task(0, 0).executor.unwrap().to_string();
+    assert!(launches(&rig.fail(&place, id(0, 0, 0), exit(1))).is_empty());
+    assert_eq!(
+        launches(&rig.lose(gone.as_str(), ExecutorLoss::Preempted)),
+        [(place, id(0, 0, 1))]
+    );
+}

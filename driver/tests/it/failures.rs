@@ -114,7 +114,7 @@ fn nothing_runs_and_nothing_ever_will_means_failure() {
     });
     assert_eq!(rig.verdict, None);
     rig.lose("x", ExecutorLoss::Exited(1));
-    let cause = "no executor is left and no other can be had: too many executor failures";
+    let cause = "too many executor failures; no executor is left";
     assert_eq!(rig.verdict, Some(Verdict::Failed(cause.to_owned())));
 }
 

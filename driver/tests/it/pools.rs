@@ -127,3 +127,20 @@ fn the_failure_of_a_job_leaves_others_alone_and_decides_in_the_end() {
         matches!(rig.verdict, Some(Verdict::Failed(cause)) if cause.starts_with("stage a, task 0 failed once"))
     );
 }
+
+#[test]
+fn a_job_that_is_told_to_end_leaves_others_alone() {
+    let mut two = plan(1, 2, vec![stage("a", 1), stage("b", 1)]);
+    two.scheduling.jobs = vec![JobPlan::default(), JobPlan::default()];
+    two.stages[1].scheduling.job = 1;
+    let mut rig = Rig::new(two);
+    let launched = launches(&rig.register("x", 2));
+    let by = "ada".to_owned();
+    let effects = rig.send(driver::event::Event::JobKillRequested { job: 0, by });
+    assert_eq!(
+        (crate::rig::cancels(&effects), rig.verdict.clone()),
+        (vec![launched[0].1], None)
+    );
+    rig.succeed("x", launched[1].1);
+    assert_eq!(rig.verdict, Some(Verdict::Killed("ada".to_owned())));
+}

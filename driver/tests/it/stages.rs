@@ -183,3 +183,31 @@ fn known_tasks_count_before_their_stage_is_planned() {
     let rig = Rig::new(plan(1, 1, vec![stage("a", 3), items]));
     assert_eq!(rig.driver.progress(), (0, 5));
 }
+
+#[test]
+fn stages_that_wait_for_each_other_are_refused_by_name() {
+    let stages = vec![
+        after(stage("a", 1), &[2]),
+        stage("b", 1),
+        after(stage("c", 1), &[0, 1]),
+    ];
+    let problems = plan(1, 1, stages).problems();
+    let text: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(text.join("\n"), @"these stages wait for each other: a, c");
+}
+
+#[test]
+fn a_plan_survives_its_json_and_an_older_one_gets_the_defaults() {
+    let plan = plan(2, 3, vec![with_output(stage("a", 1))]);
+    let mut json = serde_json::to_value(&plan).unwrap();
+    assert_eq!(
+        serde_json::from_value::<driver::plan::AppPlan>(json.clone()).unwrap(),
+        plan
+    );
+    json.as_object_mut().unwrap().remove("scheduling");
+    json["stages"][0].as_object_mut().unwrap().remove("scheduling");
+    assert_eq!(
+        serde_json::from_value::<driver::plan::AppPlan>(json).unwrap(),
+        plan
+    );
+}

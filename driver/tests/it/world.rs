@@ -356,7 +356,7 @@ impl World {
     fn plan_stage(&mut self, stage: StageKey) {
         let count = self.plan.stages[stage.stage as usize].source.known_tasks();
         let input = |partition: u64| TaskInput {
-            hosts: if partition % 2 == 0 {
+            hosts: if partition.is_multiple_of(2) {
                 vec![format!("h{}", partition % 3)]
             } else {
                 Vec::new()
@@ -460,7 +460,7 @@ impl Ledger {
                 self.started.insert(*id);
             }
             Event::HeartbeatReceived { running, .. } => {
-                self.started.extend(running.iter().map(|task| task.id))
+                self.started.extend(running.iter().map(|task| task.id));
             }
             _ => {}
         }
@@ -551,7 +551,8 @@ impl Ledger {
         let same =
             |other: &&TaskAttemptId| other.stage.stage == id.stage.stage && other.partition == id.partition;
         let copies = self.live.values().flatten().filter(same).count();
-        let most = if plan.scheduling.speculation.enabled { 2 } else { 1 };
+        let several = plan.scheduling.speculation.enabled || stage.scheduling.keeps_output;
+        let most = if several { 2 } else { 1 };
         assert!(copies <= most, "{copies} live attempts of {id}");
     }
 }

@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// NodeManagers
     #[arg(long, default_value_t = 3)]
     nodes: usize,
+    /// Setting of our submissions, e.g. rm.heartbeat.pending=50ms (may be repeated)
+    #[arg(long, value_name = "K=V")]
+    conf: Vec<String>,
 }
 
 /// No run takes nearly as long.
@@ -41,7 +44,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         .nodes(args.nodes)
         .node_heartbeat(Duration::from_millis(args.nm_heartbeat))
         .start()?;
-    let bench = Bench::new(hadoop)?;
+    let bench = Bench::new(hadoop, &args.conf)?;
     let (_, cold) = bench.pair(0)?;
     let pairs: Vec<(Floor, Ours)> = (1..=args.pairs)
         .map(|number| bench.pair(number))
@@ -91,6 +94,12 @@ impl Ours {
         self.task - self.client_started
     }
 
+    /// What YARN made this run wait for containers: the part of the floor that differs from run to run, because it
+    /// depends on when a NodeManager reports next.
+    fn waits(&self) -> f64 {
+        (self.am_allocated - self.accepted) + self.wait_for_grant()
+    }
+
     /// What the ResourceManager took to have a container for us.
     fn wait_for_grant(&self) -> f64 {
         self.allocated - self.asked
@@ -101,16 +110,24 @@ struct Bench {
     hadoop: Hadoop,
     dir: PathBuf,
     rm_log: PathBuf,
+    submit: Vec<String>,
 }
 
 impl Bench {
-    fn new(hadoop: Hadoop) -> anyhow::Result<Self> {
+    fn new(hadoop: Hadoop, conf: &[String]) -> anyhow::Result<Self> {
         let dir = hadoop.dir().join("bench");
         fs::create_dir(&dir)?;
         let daemons = hadoop.summary().daemons;
         let rm = daemons.into_iter().find(|daemon| daemon.name == "rm0");
         let rm_log = rm.context("the cluster has no ResourceManager")?.log;
-        Ok(Self { hadoop, dir, rm_log })
+        let settings = conf.iter().flat_map(|pair| ["--conf".to_owned(), pair.clone()]);
+        let submit = ["submit".to_owned()].into_iter().chain(settings).collect();
+        Ok(Self {
+            hadoop,
+            dir,
+            rm_log,
+            submit,
+        })
     }
 
     fn pair(&self, number: usize) -> anyhow::Result<(Floor, Ours)> {
@@ -156,7 +173,7 @@ impl Bench {
         let cpu = children_cpu()?;
         let client_started = times::now();
         let said = Drawloom::new(&self.hadoop)
-            .args(["submit"])
+            .args(&self.submit)
             .args([&job])
             .run(RUN)?;
         let client_cpu = children_cpu()? - cpu;
@@ -302,6 +319,12 @@ const PHASES: [Phase; 11] = [
     }),
 ];
 
+/// Each run against what it had to wait and the two launches that nobody can do without.
+fn ratios(pairs: &[(Floor, Ours)], launch: f64) -> Samples {
+    let ratio = |(_, ours): &(Floor, Ours)| ours.total() / (ours.waits() + 2.0 * launch);
+    pairs.iter().map(ratio).collect()
+}
+
 fn report(cold: &Ours, pairs: &[(Floor, Ours)]) -> String {
     let of_floor =
         |value: fn(&Floor) -> f64| pairs.iter().map(|(floor, _)| value(floor)).collect::<Samples>();
@@ -316,6 +339,10 @@ fn report(cold: &Ours, pairs: &[(Floor, Ours)]) -> String {
         format!("| floor 3: container allocated to shell script running | {launch:.3} |"),
         format!("| floor, sum of medians | {floor:.3} |"),
         format!("| **submit to first task running** | **{total:.3}** |"),
+        format!(
+            "| **ratio run by run: to the same run's waits and twice floor 3 (aim 1.15)** | **{:.2}** |",
+            ratios(pairs, launch.median())
+        ),
         format!(
             "| **ratio of medians (aim 1.15)** | **{:.2}** |",
             total.median() / floor
@@ -373,5 +400,6 @@ mod tests {
         let table = report(&ours, &[(floor, ours)]);
         assert!(table.contains("| floor, sum of medians | 0.900 |"), "{table}");
         assert!(table.contains("**1.20**"), "{table}");
+        assert!(table.contains("**1.27 (1.27-1.27)**"), "{table}");
     }
 }

@@ -1,0 +1,238 @@
+//! Web servers: one accepting task each, requests reduced to what the sites look at.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::peer::{is_ours, is_own_name};
+use crate::tasks::over;
+
+/// The largest body that is taken, in bytes.
+const LARGEST_BODY: usize = 16 << 20;
+/// For the head of a request, also between two on one connection.
+const HEAD: Duration = Duration::from_secs(60);
+/// Pause after an accept that failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A request.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    /// As sent.
+    pub(crate) path: String,
+    /// As sent.
+    pub(crate) query: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Request {
+    /// The parts of the path, decoded.
+    pub(crate) fn segments(&self) -> Vec<String> {
+        let parts = self.path.split('/').filter(|part| !part.is_empty());
+        parts.map(|part| decoded(part, false)).collect()
+    }
+
+    /// A parameter, decoded.
+    pub(crate) fn parameter(&self, name: &str) -> Option<String> {
+        let pairs = self
+            .query
+            .split('&')
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let mut found = pairs.filter(|(key, _)| decoded(key, true) == name);
+        found.next().map(|(_, value)| decoded(value, true))
+    }
+
+    /// Who asks, as simple authentication has it.
+    pub(crate) fn user(&self) -> String {
+        let named = self.parameter("user.name").filter(|name| !name.is_empty());
+        named.unwrap_or_else(|| "dr.who".to_owned())
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(HeaderName, String)>,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn new(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
+        Self {
+            status,
+            headers: vec![(http::header::CONTENT_TYPE, content_type.to_owned())],
+            body: body.into(),
+        }
+    }
+
+    pub(crate) fn text(status: u16, text: impl Into<String>) -> Self {
+        Self::new(status, "text/plain;charset=utf-8", text.into())
+    }
+
+    pub(crate) fn html(status: u16, text: impl Into<String>) -> Self {
+        Self::new(status, "text/html;charset=utf-8", text.into())
+    }
+
+    pub(crate) fn json(status: u16, text: impl Into<String>) -> Self {
+        Self::new(status, "application/json;charset=utf-8", text.into())
+    }
+
+    pub(crate) fn redirect(status: u16, url: String) -> Self {
+        let page = format!("<html><body><a href=\"{url}\">{url}</a></body></html>\n");
+        Self::html(status, page).with(http::header::LOCATION, url)
+    }
+
+    pub(crate) fn with(mut self, name: HeaderName, value: String) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+/// An answer that is being made.
+pub(crate) type Answering<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
+/// What answers requests.
+pub(crate) trait Site: Send + Sync + 'static {
+    /// Answers one request.
+    fn answer(&self, request: Request) -> Answering<'_>;
+}
+
+/// Serves until `ended` says so.
+pub(crate) async fn serve(listener: TcpListener, site: Arc<dyn Site>, mut ended: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    connections.spawn(connection(stream, peer, site.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a web server cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(over) = connections.join_next(), if !connections.is_empty() => {
+                if let Some(error) = over.err().filter(tokio::task::JoinError::is_panic) {
+                    tracing::error!(%error, "a web connection panicked");
+                }
+            }
+            () = over(&mut ended) => return,
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<dyn Site>) {
+    match stream.local_addr() {
+        Ok(own) if is_ours(peer, own).await => {}
+        Ok(_) | Err(_) => return tracing::warn!(%peer, "a connection of another user was refused"),
+    }
+    let service = service_fn(|request| respond(request, site.as_ref()));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%peer, %error, "a web connection failed");
+    }
+}
+
+async fn respond(
+    request: http::Request<Incoming>,
+    site: &dyn Site,
+) -> Result<http::Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let host = head
+        .headers
+        .get(http::header::HOST)
+        .and_then(|host| host.to_str().ok());
+    if host.is_some_and(|host| !is_own_name(host)) {
+        return Ok(response(Answer::text(
+            403,
+            "this server is known as 127.0.0.1 and localhost only\n",
+        )));
+    }
+    let Ok(body) = Limited::new(body, LARGEST_BODY).collect().await else {
+        return Ok(response(Answer::text(
+            413,
+            "the body cannot be read, or is too large\n",
+        )));
+    };
+    let request = Request {
+        method: head.method,
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        headers: head.headers,
+        body: body.to_bytes(),
+    };
+    Ok(response(site.answer(request).await))
+}
+
+fn response(answer: Answer) -> http::Response<Full<Bytes>> {
+    let mut response = http::Response::new(Full::new(answer.body));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in answer.headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// Undoes percent encoding; what is no encoding stays. In parameters `+` is a blank.
+pub(crate) fn decoded(text: &str, plus: bool) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let byte = hex
+            .filter(|_| first == b'%')
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(byte.unwrap_or(if plus && first == b'+' { b' ' } else { first }));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(path: &str, query: &str) -> Request {
+        Request {
+            method: Method::GET,
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    #[test]
+    fn paths_and_parameters_are_decoded_after_they_are_taken_apart() {
+        let request = request("/ws//a%2Fb/c", "states=A%2CB&user.name=a+b&user.name=c");
+        assert_eq!(request.segments(), ["ws", "a/b", "c"]);
+        assert_eq!(request.parameter("states").as_deref(), Some("A,B"));
+        assert_eq!(request.user(), "a b");
+    }
+
+    #[test]
+    fn who_does_not_say_who_he_is_is_the_static_user() {
+        assert_eq!(request("/", "").user(), "dr.who");
+    }
+}

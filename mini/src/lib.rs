@@ -1,0 +1,65 @@
+//! A YARN cluster in one process: a ResourceManager and NodeManagers that speak the real protocols on loopback, without
+//! a JVM. For newcomers who have no cluster, for tests, and for faults on order.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), mini::StartError> {
+//! let cluster = mini::Cluster::start(mini::Options::default()).await?;
+//! println!("export HADOOP_CONF_DIR={}", cluster.conf_dir().display());
+//! // … clients read that directory and submit …
+//! cluster.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is real
+//! - The ResourceManager's REST API as far as clients of applications need it: information, metrics, nodes, scheduler,
+//!   new application, submission, reports, state, queue, priority, timeouts, attempts, containers, signals; the proxy in
+//!   front of ApplicationMasters' pages (GET, HEAD and PUT, nine headers, the user's cookie).
+//! - `ApplicationMasterProtocol` and `ContainerManagementProtocol` over Hadoop RPC with tokens (DIGEST-MD5, all three
+//!   protections), response ids and repeated answers, absolute asks with locality, blacklists, releases, sizes rounded
+//!   as `DefaultResourceCalculator` does, expiry of ApplicationMasters, of grants and of lifetimes, further attempts,
+//!   containers kept across them, and the exceptions and diagnostics in Hadoop's classes and words.
+//! - Containers are processes: files are fetched with Hadoop's checks, caches and modes, the launch script is
+//!   Hadoop's with its substitutions and lack of escaping, each container is a session of its own that gets SIGTERM and
+//!   a quarter of a second later SIGKILL, exit codes and diagnostics are Hadoop's, logs are served in Hadoop's wrapping.
+//!
+//! # What is simpler than Hadoop
+//! - One queue, `root.default`, first come first served, by memory only; no preemption, labels, reservations, quotas,
+//!   no limit for ApplicationMasters. With [`Pacing::Immediate`] asks are granted in the answer to the heartbeat that
+//!   makes them, which Hadoop never does; [`Pacing::NodeHeartbeats`] is nearer to its default.
+//! - No security but tokens: containers run as the user of this process, under whatever name they were submitted.
+//!   Therefore it listens on loopback only and, on Linux, serves web requests of processes of the same user only. There is no client RPC (port 8032), so Hadoop's own
+//!   command line tools do not work with it; keys never roll.
+//! - `file:` is the only file system; no `http:`, no HDFS. Memory is not watched, disks are never bad. SIGQUIT is not
+//!   blocked in containers. Updates of containers, unmanaged ApplicationMasters, scheduling requests, opportunistic
+//!   containers, log aggregation, timelines and high availability are not there. A negative count is taken as 0, where
+//!   it would corrupt Hadoop's queue. The proxy does not follow redirects.
+//! - Containers may be tasks of this process instead ([`node_manager::LightContainers`]), for as many executors as no
+//!   machine could start; those have no files and no logs.
+//! - Nothing outlives the process: no recovery of the ResourceManager or of NodeManagers.
+//! - On purpose more than Hadoop: logs and entries of containers that have ended stay visible as long as the cluster.
+
+mod cluster;
+mod configuration;
+mod daemon;
+mod failure;
+mod faults;
+mod foreground;
+mod http_server;
+mod launch;
+pub mod node_manager;
+mod options;
+mod peer;
+pub mod resource_manager;
+mod rest;
+mod rpc;
+mod tasks;
+mod time;
+pub mod tokens;
+
+pub use cluster::{Cluster, StartError};
+pub use failure::Failure;
+pub use faults::{Action, Fault, Faults};
+pub use foreground::run_foreground;
+pub use options::{Options, Pacing};
+pub use time::UnixMs;

@@ -1,0 +1,106 @@
+//! The processes of a container: a session of their own, like those of Hadoop's `DefaultContainerExecutor`.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+use yarn_rpc::am_nm::ContainerSignal;
+
+use super::script::SCRIPT_NAME;
+
+/// `yarn.nodemanager.sleep-delay-before-sigkill.ms`.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// A process group with everything in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Group {
+    leader: Pid,
+}
+
+impl Group {
+    pub(super) fn leader(self) -> i32 {
+        self.leader.as_raw_nonzero().get()
+    }
+
+    /// Ends it; one that is gone is no error.
+    pub(super) fn kill(self) {
+        self.send(Signal::KILL);
+    }
+
+    fn send(self, signal: Signal) {
+        if let Err(error) = kill_process_group(self.leader, signal) {
+            tracing::trace!(%error, group = self.leader(), "no signal was sent");
+        }
+    }
+
+    /// Sends a signal that somebody asked for; gives the names of command and signal.
+    pub(super) fn signal(self, signal: ContainerSignal) -> (&'static str, &'static str) {
+        let (signal, names) = match signal {
+            ContainerSignal::ThreadDump => (Signal::QUIT, ("OUTPUT_THREAD_DUMP", "SIGQUIT")),
+            ContainerSignal::Graceful => (Signal::TERM, ("GRACEFUL_SHUTDOWN", "SIGTERM")),
+            ContainerSignal::Forceful => (Signal::KILL, ("FORCEFUL_SHUTDOWN", "SIGKILL")),
+        };
+        self.send(signal);
+        names
+    }
+}
+
+/// A started launch script and what became of it.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    group: Group,
+}
+
+impl Process {
+    /// Starts the launch script in `work` with an empty environment.
+    pub(super) fn start(work: &Path) -> std::io::Result<Self> {
+        let mut command = Command::new("setsid");
+        command.arg("/bin/bash").arg(work.join(SCRIPT_NAME));
+        command.current_dir(work).env_clear().env("PATH", SEARCH);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let child = command.kill_on_drop(true).spawn()?;
+        let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let leader = id.ok_or_else(|| std::io::Error::other("the process ended before it was seen"))?;
+        Ok(Self {
+            child,
+            group: Group { leader },
+        })
+    }
+
+    pub(super) fn group(&self) -> Group {
+        self.group
+    }
+
+    /// Waits for the end; a signal is 128 and its number, as shells have it.
+    pub(super) async fn exit(&mut self) -> i32 {
+        self.child.wait().await.map_or(-1, code)
+    }
+
+    /// Asks, waits a moment, insists.
+    pub(super) async fn terminate(&mut self) -> i32 {
+        self.group.send(Signal::TERM);
+        if let Ok(exit) = timeout(GRACE, self.exit()).await {
+            return exit;
+        }
+        self.group.kill();
+        self.exit().await
+    }
+}
+
+/// Where `setsid` is looked for, and what bash takes for its default when nothing else is said.
+const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:.";
+
+fn code(status: ExitStatus) -> i32 {
+    status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(-1)
+}

@@ -1,0 +1,176 @@
+//! The proxy in front of ApplicationMasters' pages (`WebAppProxyServlet`).
+//!
+//! GET, HEAD and PUT pass, with nine request headers and the cookie that names the user; bodies of PUT lose their line
+//! ends, as they do in Hadoop. Unlike Hadoop's, it does not follow redirects of the ApplicationMaster.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hadoop::ids::ApplicationId;
+use http::header::{self, HeaderName};
+use http::{Method, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::daemon::Daemon;
+use crate::http_server::{Answer, Request};
+use crate::resource_manager::{Application, ApplicationState};
+
+/// The longest an ApplicationMaster may take for an answer.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// The largest answer that is passed on, in bytes.
+const LARGEST: usize = 64 << 20;
+/// What of a request is passed on.
+const PASSED: [HeaderName; 9] = [
+    header::USER_AGENT,
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::ACCEPT_CHARSET,
+    header::CONTENT_TYPE,
+    header::ORIGIN,
+    header::ACCESS_CONTROL_REQUEST_METHOD,
+    header::ACCESS_CONTROL_REQUEST_HEADERS,
+];
+/// What of an answer belongs to its connection.
+const NOT_PASSED_BACK: [HeaderName; 3] = [
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::CONTENT_LENGTH,
+];
+
+/// Where a request goes.
+enum Target {
+    Master(String),
+    Elsewhere(String),
+}
+
+/// Answers a request below `/proxy/`.
+pub(super) async fn answer(daemon: &Daemon, request: &Request, parts: &[&str]) -> Answer {
+    let (id, rest) = match parts {
+        [_, "redirect", id, rest @ ..] | [_, id, rest @ ..] => (*id, rest),
+        _ => return Answer::text(404, "no application is named\n"),
+    };
+    let Ok(application) = id.parse::<ApplicationId>() else {
+        return Answer::text(500, format!("{id} is no application\n"));
+    };
+    if !matches!(request.method, Method::GET | Method::HEAD | Method::PUT) {
+        return Answer::text(405, "only GET, HEAD and PUT pass\n");
+    }
+    let target = {
+        let core = daemon.core();
+        let web = &core.settings().web_address;
+        core.application(application)
+            .map(|found| target(found, web, &tail(request, rest)))
+    };
+    match target {
+        None => Answer::text(
+            404,
+            format!("Application {id} could not be found in RM or history server\n"),
+        ),
+        Some(Target::Elsewhere(url)) => Answer::redirect(302, url),
+        Some(Target::Master(url)) => match timeout(DEADLINE, pass(request, &url)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(why)) => Answer::text(
+                500,
+                format!("the ApplicationMaster at {url} cannot be asked: {why}\n"),
+            ),
+            Err(_) => Answer::text(504, format!("the ApplicationMaster at {url} does not answer\n")),
+        },
+    }
+}
+
+/// Path and parameters behind the application; the user's name is for the proxy only.
+fn tail(request: &Request, rest: &[&str]) -> String {
+    let parts = request.path.split('/').filter(|part| !part.is_empty());
+    let skipped = parts.clone().count() - rest.len();
+    let mut tail = parts.skip(skipped).collect::<Vec<_>>().join("/");
+    if !tail.is_empty() && request.path.ends_with('/') {
+        tail.push('/');
+    }
+    let own = |pair: &&str| !pair.is_empty() && !pair.starts_with("user.name=");
+    let query: Vec<&str> = request.query.split('&').filter(own).collect();
+    if !query.is_empty() {
+        tail = format!("{tail}?{}", query.join("&"));
+    }
+    tail
+}
+
+fn target(application: &Application, web: &str, tail: &str) -> Target {
+    let page = format!("http://{web}/cluster/app/{}", application.id);
+    let joined = |url: &str| {
+        let url = if url.contains("://") {
+            url.to_owned()
+        } else {
+            format!("http://{url}")
+        };
+        format!("{}/{tail}", url.trim_end_matches('/'))
+    };
+    let master = application.current().and_then(|attempt| attempt.master.as_ref());
+    match application.state {
+        ApplicationState::Running => match master.map(|master| master.tracking_url.as_str()) {
+            Some(url) if !url.is_empty() && url != "N/A" => Target::Master(joined(url)),
+            _ => Target::Elsewhere(page),
+        },
+        ApplicationState::Finishing | ApplicationState::Finished
+            if !application.final_tracking_url.is_empty() =>
+        {
+            Target::Elsewhere(joined(&application.final_tracking_url))
+        }
+        _ => Target::Elsewhere(page),
+    }
+}
+
+async fn pass(request: &Request, url: &str) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+    let uri: Uri = url.parse()?;
+    let host = uri.host().ok_or("the URL names no host")?;
+    let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let exchange = async {
+        let answer = sender.send_request(outgoing(request, &uri)?).await?;
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, LARGEST).collect().await?.to_bytes();
+        let kept = head
+            .headers
+            .iter()
+            .filter(|(name, _)| !NOT_PASSED_BACK.contains(name));
+        let texts = kept.filter_map(|(name, value)| Some((name.clone(), value.to_str().ok()?.to_owned())));
+        Ok(Answer {
+            status: head.status.as_u16(),
+            headers: texts.collect(),
+            body,
+        })
+    };
+    tokio::pin!(connection);
+    tokio::select! {
+        biased;
+        answer = exchange => answer,
+        ended = &mut connection => match ended {
+            Ok(()) => Err("the connection was closed".into()),
+            Err(error) => Err(error.into()),
+        },
+    }
+}
+
+fn outgoing(request: &Request, uri: &Uri) -> Result<http::Request<Full<Bytes>>, http::Error> {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let mut builder = http::Request::builder().method(request.method.clone()).uri(path);
+    builder = builder
+        .header(header::HOST, authority)
+        .header(header::CONNECTION, "close");
+    builder = builder.header(header::COOKIE, format!("proxy-user={}", request.user()));
+    for name in PASSED {
+        if let Some(value) = request.headers.get(&name) {
+            builder = builder.header(name, value);
+        }
+    }
+    let lines = request
+        .body
+        .iter()
+        .copied()
+        .filter(|byte| !matches!(byte, b'\n' | b'\r'));
+    builder.body(Full::new(lines.collect::<Vec<u8>>().into()))
+}

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use wire::environment::{self as env, CONF_FILE_NAME};
+
 /// The version of the file's format; another one is refused.
 pub const VERSION: u32 = 1;
 
@@ -17,30 +19,8 @@ pub const FILE_NAME: &str = "launch.json";
 /// The plan's ([`driver::plan::AppPlan`]) name in the staging directory, from where the ApplicationMaster reads it.
 pub const PLAN_FILE_NAME: &str = "plan.json";
 
-/// The name under which the Hadoop configuration, a flat map of names to values, is localized for the
-/// ApplicationMaster and for executors.
-pub const CONF_FILE_NAME: &str = "hadoop-conf.json";
-
 /// The name under which our executable is localized.
 pub const BINARY_NAME: &str = "drawloom";
-
-/// Names of environment variables that client, ApplicationMaster and executors agree on.
-pub mod env {
-    /// SHA-256 of the executable, in hexadecimal. Set for the ApplicationMaster and for executors.
-    pub const BUILD: &str = "DRAWLOOM_BUILD";
-    /// URI of the application's staging directory. Set for the ApplicationMaster.
-    pub const STAGING: &str = "DRAWLOOM_STAGING";
-    /// The application's id. Set for executors.
-    pub const APP_ID: &str = "DRAWLOOM_APP_ID";
-    /// The application attempt that starts the executor. Set for executors.
-    pub const EPOCH: &str = "DRAWLOOM_EPOCH";
-    /// `host:port` of the gateway. Set for executors.
-    pub const GATEWAY: &str = "DRAWLOOM_GATEWAY";
-    /// Task slots of the executor. Set for executors.
-    pub const SLOTS: &str = "DRAWLOOM_SLOTS";
-    /// Memory of the executor's container, in MiB. Set for executors.
-    pub const MEMORY_MIB: &str = "DRAWLOOM_MEMORY_MIB";
-}
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,8 +4,6 @@
 //! The client writes it, every attempt of the ApplicationMaster reads it; neither changes it afterwards. It holds no
 //! secret: tokens and keys travel in YARN's credentials.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 pub use wire::environment::{self as env, CONF_FILE_NAME};
@@ -43,9 +41,6 @@ pub struct LaunchFile {
     /// What is localized for every executor: the binary ([`BINARY_NAME`]), the configuration ([`CONF_FILE_NAME`]) and
     /// the job's files and archives.
     pub resources: Vec<Localized>,
-    /// Variables for executor processes, over those that the ApplicationMaster sets itself.
-    #[serde(default)]
-    pub executor_env: BTreeMap<String, String>,
     /// The running nodes at submission; may be empty when they could not be read.
     #[serde(default)]
     pub nodes: Vec<NodeAtSubmission>,
@@ -170,7 +165,6 @@ mod tests {
                 kind: LocalizedKind::File,
                 visibility: Visibility::Private,
             }],
-            executor_env: BTreeMap::from([("LANG".into(), "C.UTF-8".into())]),
             nodes: vec![],
             submitted_unix_ms: 1,
         }

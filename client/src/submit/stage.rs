@@ -137,7 +137,6 @@ impl Stager<'_> {
                 modify: text("acls.modify"),
             },
             resources: resources.to_vec(),
-            executor_env: BTreeMap::new(),
             nodes: self.nodes.clone(),
             submitted_unix_ms: SystemTime::now()
                 .duration_since(UNIX_EPOCH)

@@ -71,9 +71,6 @@ async fn on_wanted_cluster(
     let keep_logs = ended
         .as_ref()
         .is_err_and(|error| error.exit == Exit::JobFailed || error.exit == Exit::Lost);
-    if ended.as_ref().is_err_and(|error| error.exit == Exit::Interrupted) {
-        eprintln!("the embedded cluster ends, and the application with it");
-    }
     embedded.end(keep_logs).await;
     ended
 }
@@ -254,6 +251,7 @@ impl<'a> Submission<'a> {
                 .duration("client.poll-interval")
                 .max(Duration::from_millis(10)),
             timeout: self.options.timeout.map(Into::into),
+            outlives_us: self.staging.is_none(),
         };
         let ended = watch.run(interrupts).await;
         // The ApplicationMaster removes its files when it unregisters; one that could not has left them to us.

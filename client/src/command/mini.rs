@@ -11,10 +11,12 @@ use crate::settings::value;
 pub(crate) async fn run(command: &Mini) -> Result<(), CommandError> {
     let memory = value::mebibytes(&command.memory)
         .map_err(|why| CommandError::usage("--memory is no size").because(why))?;
-    let mut options = ::mini::Options::default();
-    options.nodes = command.nodes.into();
-    options.node_memory_mb = memory;
-    options.node_cores = command.cores;
+    let options = ::mini::Options {
+        nodes: command.nodes.into(),
+        node_memory_mb: memory,
+        node_cores: command.cores,
+        ..::mini::Options::default()
+    };
     ::mini::run_foreground(options).await.map_err(|error| {
         CommandError::refused("the embedded cluster cannot run")
             .caused_by(error)

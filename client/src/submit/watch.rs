@@ -31,6 +31,8 @@ pub(crate) struct Watch<'a> {
     pub poll: Duration,
     /// `--timeout`, from the beginning.
     pub timeout: Option<Duration>,
+    /// Whether it goes on when nobody waits; on an embedded cluster it cannot.
+    pub outlives_us: bool,
 }
 
 /// What is known between two questions.
@@ -117,12 +119,7 @@ impl Watch<'_> {
     }
 
     async fn interrupted(&self, interrupts: &mut Interrupts) -> CommandError {
-        tell(&format!(
-            "\nno longer waiting; {} goes on. Press Ctrl-C again to kill it",
-            self.id
-        ));
-        let second = tokio::time::timeout(SECOND_THOUGHT, interrupts.next()).await;
-        if second.is_err() {
+        if self.outlives_us && !self.second_interrupt(interrupts).await {
             let what = format!("interrupted; {} goes on", self.id);
             return CommandError::new(Exit::Interrupted, what).help(self.what_to_do());
         }
@@ -133,6 +130,15 @@ impl Watch<'_> {
             }
             Err(error) => self.alive(Exit::Interrupted, "interrupted", &error),
         }
+    }
+
+    async fn second_interrupt(&self, interrupts: &mut Interrupts) -> bool {
+        tell(&format!(
+            "\nno longer waiting; {} goes on. Press Ctrl-C again to kill it",
+            self.id
+        ));
+        let second = tokio::time::timeout(SECOND_THOUGHT, interrupts.next());
+        second.await.is_ok()
     }
 
     /// What ended by itself while it was to be killed has ended as it says.

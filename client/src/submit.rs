@@ -206,7 +206,9 @@ impl<'a> Submission<'a> {
             keys: &keys,
         });
         match context.problems().first() {
-            Some(problem) => Err(CommandError::usage("YARN would not take the application").because(problem)),
+            Some(problem) => Err(CommandError::usage("YARN would not take the application")
+                .because(problem)
+                .help("change it in the job file or by --conf; `drawloom config JOB.yaml` shows where it was set")),
             None => Ok(context),
         }
     }

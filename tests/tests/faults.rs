@@ -259,3 +259,48 @@ fn killing_by_the_name_of_executors_hits_no_guard() {
         hit[0].signal(Signal::KILL);
     });
 }
+
+#[test]
+fn a_master_killed_between_two_results_leaves_each_result_once() {
+    let hadoop = HADOOP.get();
+    let _tails = hadoop.tails_on_panic();
+    let user = User::new(hadoop, "kill-master").unwrap();
+    let gate = user.gate().wait();
+    let job = format!(
+        "version: 1
+name: half-done
+executors: {{ instances: {EXECUTORS}, memory: 256MiB, cores: 1 }}
+stages:
+  - name: work
+    tasks: 5
+    shell: |
+      if [ $DRAWLOOM_TASK -ge 3 ]; then {gate}; fi
+      echo result of $DRAWLOOM_TASK
+    output: results
+"
+    );
+    let mut client = user.submit(&job, &[]).unwrap();
+    let application = Application::submitted_by(hadoop, &mut client).unwrap();
+    let half_done = |summary: &serde_json::Value| summary["tasks"]["finished"] == 3;
+    application.wait_summary("three results", half_done).unwrap();
+    wait::until("the other tasks", STEP, || user.gate().arrivals().len() == 2).unwrap();
+    let before = application.processes();
+    application.master(1).unwrap().signal(Signal::KILL);
+    let second = |summary: &serde_json::Value| summary["attempt"] == 2;
+    application
+        .wait_summary("the second ApplicationMaster", second)
+        .unwrap();
+    wait_ended(&before).unwrap();
+    user.gate().open().unwrap();
+    client
+        .wait(STEP)
+        .unwrap()
+        .must_end(0, &["succeeded: 5 of 5 tasks"]);
+    let results = user.must(["fs", "cat", "results/part-*"]).unwrap();
+    let expected: String = (0..5).map(|task| format!("result of {task}\n")).collect();
+    assert_eq!(results, expected);
+    let listed = hadoop.hdfs_list("/user/kill-master/results").unwrap().unwrap();
+    assert_eq!(listed.len(), 5 + 1, "{listed:?}");
+    application.wait_gone().unwrap();
+    assert_eq!(user.staged().unwrap(), [""; 0]);
+}

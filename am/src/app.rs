@@ -78,6 +78,8 @@ pub(crate) enum Done {
     Checked(Result<(), String>),
     /// An earlier attempt left word that the application succeeded.
     HadSucceeded,
+    /// Whether an earlier attempt succeeded cannot be read: running again might undo its work.
+    PastUnknown(String),
     /// The outputs are tidy.
     Cleaned,
     /// Nothing to be told.
@@ -236,6 +238,9 @@ impl App {
             Done::Checked(Ok(())) => self.process(Step::Driver(DriverEvent::Started)),
             Done::Checked(Err(why)) => self.conclude(Verdict::Failed(why)),
             Done::HadSucceeded => self.conclude(Verdict::Succeeded),
+            Done::PastUnknown(why) => self.over(Exit::Crashed(format!(
+                "whether an earlier attempt succeeded cannot be read: {why}"
+            ))),
             Done::Cleaned => self.on_cleaned(),
             Done::Nothing => {}
             Done::ServerEnded(name) => self.over(Exit::Crashed(format!("{name} ended"))),

@@ -314,9 +314,15 @@ impl App {
         let (systems, staging) = (self.systems.clone(), self.environment.staging.clone());
         let first = self.environment.epoch().0 <= 1;
         self.work.spawn("checking outputs", async move {
-            match !first && staged::has_succeeded(&systems, &staging).await.unwrap_or(false) {
-                true => Done::HadSucceeded,
-                false => Done::Checked(check_all(&outputs, &stages).await),
+            let before = if first {
+                Ok(false)
+            } else {
+                staged::has_succeeded(&systems, &staging).await
+            };
+            match before {
+                Ok(true) => Done::HadSucceeded,
+                Ok(false) => Done::Checked(check_all(&outputs, &stages).await),
+                Err(error) => Done::PastUnknown(error.to_string()),
             }
         });
     }

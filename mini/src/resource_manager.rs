@@ -113,6 +113,9 @@ pub enum Event {
     },
     /// A container is taken from its application, as a scheduler does that wants the room for others.
     ContainerPreempted(ContainerId),
+    /// The ResourceManager loses its memory but for what it would have stored: applications, attempts, and what nodes
+    /// report to run.
+    Restarted,
     /// [`ResourceManager::next_deadline`] has come.
     DeadlineReached,
 }
@@ -237,6 +240,7 @@ impl ResourceManager {
                 self.container_ended(now, container, exit_status, &diagnostics, effects);
             }
             Event::ContainerPreempted(container) => self.preempted(now, container, effects),
+            Event::Restarted => self.restarted(now),
             Event::DeadlineReached => self.expire(now, effects),
         }
     }

@@ -271,6 +271,34 @@ impl ResourceManager {
         }
     }
 
+    /// As a restart with recovery leaves it: ApplicationMasters must register and ask again, what they had not started
+    /// is gone without a word.
+    pub(super) fn restarted(&mut self, now: UnixMs) {
+        self.settings.started_ms = now;
+        let reports: Vec<_> = self
+            .nodes
+            .values()
+            .filter(|node| !node.lost)
+            .map(Node::report)
+            .collect();
+        for application in self.applications.values_mut() {
+            let unstarted = application
+                .containers
+                .values()
+                .filter(|one| !one.running && !one.is_master);
+            let unstarted: Vec<ContainerId> = unstarted.map(|one| one.id).collect();
+            for id in unstarted {
+                give_back(application, &mut self.nodes, now, id);
+            }
+            let current = application.attempts.last_mut();
+            if let Some(attempt) = current.filter(|attempt| attempt.state == AttemptState::Running) {
+                attempt.forget_registration(now);
+                attempt.updated_nodes.clone_from(&reports);
+                application.state = ApplicationState::Accepted;
+            }
+        }
+    }
+
     /// An ApplicationMaster's container is left alone.
     pub(super) fn preempted(&mut self, now: UnixMs, id: ContainerId, effects: &mut Effects) {
         let application = self.applications.get(&id.application());

@@ -570,6 +570,37 @@ fn with_heartbeats_named_nodes_get_all_their_containers_at_once() {
 }
 
 #[test]
+fn after_a_restart_masters_register_and_ask_again_and_keep_what_runs() {
+    let mut world = World::running(Pacing::Immediate, 1, submission());
+    let granted = ids(&world.allocate(1, 0, vec![ask("*", 100, 2)]).unwrap());
+    world.does(Event::ContainerStarted(granted[0]));
+    world.does(Event::Restarted);
+    let failure = world.allocate(1, 1, Vec::new()).unwrap_err();
+    assert_eq!(class(&failure), "ApplicationMasterNotRegisteredException");
+    assert!(world.finish(1, FinalStatus::AppSucceeded).is_err());
+    let registered = world.register(1).unwrap();
+    let known = registered
+        .containers_from_previous_attempts
+        .iter()
+        .filter_map(|one| one.id.as_ref());
+    assert_eq!(
+        known
+            .map(|id| ContainerId::try_from(id).unwrap())
+            .collect::<Vec<_>>(),
+        [granted[0]]
+    );
+    let response = world.allocate(1, 0, vec![ask("*", 100, 1)]).unwrap();
+    assert_eq!(
+        (
+            ids(&response).len(),
+            ended(&response).len(),
+            response.updated_nodes.len()
+        ),
+        (1, 0, 1)
+    );
+}
+
+#[test]
 fn nothing_comes_from_a_node_on_the_blacklist() {
     let mut world = World::running(Pacing::Immediate, 1, submission());
     let blacklist = |add: &[&str]| pb::ResourceBlacklistRequestProto {
@@ -622,6 +653,7 @@ enum Step {
     Wait(u64),
     Beat(u16),
     Lose(u16),
+    Restart,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -637,6 +669,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0u64..12_000).prop_map(Step::Wait),
         6 => (1u16..4).prop_map(Step::Beat),
         1 => (1u16..4).prop_map(Step::Lose),
+        1 => Just(Step::Restart),
     ];
     prop::collection::vec(step, 1..60)
 }
@@ -695,6 +728,7 @@ fn take_step(world: &mut World, response_id: &mut i32, step: &Step) {
             world.does(Event::DeadlineReached);
             assert!(world.rm.next_deadline().is_none_or(|at| at > world.now));
         }
+        Step::Restart => world.does(Event::Restarted),
         Step::Beat(node) => world.beat(*node),
         Step::Lose(node) => world.does(Event::NodeLost(node_id(*node))),
     }

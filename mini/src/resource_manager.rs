@@ -101,7 +101,12 @@ pub enum Event {
         call: Box<MasterCall>,
     },
     /// A NodeManager has the container's process.
-    ContainerStarted(ContainerId),
+    ContainerStarted {
+        /// Which.
+        container: ContainerId,
+        /// Where.
+        node: NodeId,
+    },
     /// A container has ended.
     ContainerEnded {
         /// Which.
@@ -231,7 +236,7 @@ impl ResourceManager {
                 let answer = self.master_called(now, attempt, &call, effects);
                 effects.push(Effect::Answer(Box::new(answer)));
             }
-            Event::ContainerStarted(container) => self.container_started(container),
+            Event::ContainerStarted { container, node } => self.container_started(container, node, effects),
             Event::ContainerEnded {
                 container,
                 exit_status,

@@ -639,6 +639,35 @@ async fn a_shutdown_leaves_no_process_and_no_directory() {
 }
 
 #[tokio::test]
+async fn a_cluster_that_is_dropped_leaves_no_process() {
+    let lab = Lab::start(Options::default()).await;
+    let (_, mut master) = lab.played(|_| {}).await;
+    let container = master.get_containers(1).await.remove(0);
+    let pid_file = lab.shared.path().join("pid");
+    let command = format!(
+        "echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600",
+        pid_file.display()
+    );
+    master
+        .nodes()
+        .start_container(&container, &shell(&command))
+        .await
+        .unwrap();
+    let pid = wait_for(async || std::fs::read_to_string(&pid_file).ok()).await;
+    let Lab { cluster, .. } = lab;
+    let directory = cluster.directory().to_owned();
+    drop(cluster);
+    let status = format!("/proc/{}/status", pid.trim());
+    // What is left is at most an exit status that nobody has asked for.
+    wait_for(async || {
+        let status = std::fs::read_to_string(&status).unwrap_or_default();
+        (status.is_empty() || status.contains("State:\tZ")).then_some(())
+    })
+    .await;
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[tokio::test]
 async fn a_master_that_exits_gets_a_second_attempt_and_the_diagnostics_tell() {
     let lab = Lab::start(Options::default()).await;
     let id = lab.submit("echo alas >&2; exit 3", |_| {}).await;

@@ -107,11 +107,15 @@ impl ResourceManager {
         self.schedule_at_once(now, effects);
     }
 
-    pub(super) fn container_started(&mut self, id: ContainerId) {
+    /// A container that nobody holds any more, because it was released or its application ended meanwhile, is killed.
+    pub(super) fn container_started(&mut self, id: ContainerId, node: NodeId, effects: &mut Effects) {
         let application = self.applications.get_mut(&id.application());
-        if let Some(container) = application.and_then(|application| application.containers.get_mut(&id)) {
-            container.running = true;
-            container.expires_ms = None;
+        match application.and_then(|application| application.containers.get_mut(&id)) {
+            Some(container) => {
+                container.running = true;
+                container.expires_ms = None;
+            }
+            None => effects.push(Effect::KillContainer { node, container: id }),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::launch::{self, Acls, LaunchFile, Localized, LocalizedKind, Visibility
 use crate::launcher::{Event, StartFailure};
 
 /// What the container runs. The launch script gives the line to `bash -c`, so `exec` leaves only our process.
-const COMMAND: &str = "exec ./drawloom executor 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr";
+const COMMAND: &str = "exec -a drawloom-guard ./drawloom executor 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr";
 
 /// The launch context of every executor.
 ///
@@ -82,15 +82,7 @@ fn variables(
         (launch::env::MEMORY_MIB, plan.memory_mib.to_string()),
         ("HADOOP_USER_NAME", launch.user.clone()),
     ];
-    let own = own.map(|(name, value)| (name.to_owned(), value));
-    let given = launch
-        .executor_env
-        .iter()
-        .map(|(name, value)| (name.clone(), value.clone()));
-    own.into_iter()
-        .chain(given)
-        .map(|(name, value)| (name, escaped(&value)))
-        .collect()
+    own.map(|(name, value)| (name.to_owned(), escaped(&value))).into()
 }
 
 /// NodeManagers write `export NAME="value"` without escaping, so what is live between quotes is escaped here.
@@ -174,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_job_may_set_variables_but_executors_always_get_ours() {
+    fn executors_get_what_they_need_to_find_us() {
         let environment = Environment {
             container: "container_1717955085543_0001_02_000001".parse().unwrap(),
             token_file: "/w/t".into(),
@@ -187,7 +179,7 @@ mod tests {
         };
         let launch = r#"{"version": 1, "user": "ada", "queue": "q", "submitted_unix_ms": 1, "resources": [
             {"name": "drawloom", "uri": "file:///bin/drawloom", "size": 9, "timestamp_ms": 7, "kind": "file",
-             "visibility": "private"}], "executor_env": {"LANG": "C.UTF-8"}, "acls": {"view": "bob"}}"#;
+             "visibility": "private"}], "acls": {"view": "bob"}}"#;
         let launch = LaunchFile::parse(launch.as_bytes()).unwrap();
         let plan = ExecutorPlan {
             instances: 1,
@@ -210,7 +202,6 @@ mod tests {
             ("DRAWLOOM_MEMORY_MIB", "512"),
             ("DRAWLOOM_SLOTS", "2"),
             ("HADOOP_USER_NAME", "ada"),
-            ("LANG", "C.UTF-8"),
         ];
         let variables = context
             .environment

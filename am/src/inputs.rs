@@ -9,6 +9,8 @@ use wire::task::{InputSlice, MOST_DESCRIBED, described_bytes};
 
 /// The most files a stage may read; beyond that memory would not be bounded.
 const MOST_FILES: usize = 1_000_000;
+/// The most tasks a stage may have, for the same reason.
+const MOST_TASKS: u64 = 10_000_000;
 
 /// The tasks of a stage. The files of a directory are taken with those of its subdirectories, hidden ones left out.
 ///
@@ -33,19 +35,40 @@ fn is_too_long(task: &TaskInput) -> bool {
 
 async fn all_tasks(systems: &FileSystems, source: &TaskSource) -> Result<Vec<TaskInput>, String> {
     match source {
-        TaskSource::Tasks(count) => Ok(vec![TaskInput::default(); *count as usize]),
+        TaskSource::Tasks(count) => {
+            few_enough((*count).into())?;
+            Ok(vec![TaskInput::default(); *count as usize])
+        }
         TaskSource::Items(items) => Ok(items.iter().map(|text| item(text)).collect()),
         TaskSource::Inputs { paths, groups, split } => {
             let files = files(systems, paths).await?;
+            let split = split.unwrap_or(u64::MAX);
+            few_enough(groups.map_or_else(|| splits(&files, split), u64::from))?;
             Ok(match groups {
                 Some(groups) => grouped(files, *groups),
-                None => files
-                    .iter()
-                    .flat_map(|file| cut(file, split.unwrap_or(u64::MAX)))
-                    .collect(),
+                None => files.iter().flat_map(|file| cut(file, split)).collect(),
             })
         }
     }
+}
+
+/// Looked at before anything is made of them.
+fn few_enough(tasks: u64) -> Result<(), String> {
+    if tasks <= MOST_TASKS {
+        return Ok(());
+    }
+    Err(format!(
+        "it would have {tasks} tasks, and {MOST_TASKS} is the most: lower tasks, or raise split"
+    ))
+}
+
+/// About how many splits there will be, never fewer.
+fn splits(files: &[InputFile], size: u64) -> u64 {
+    let of = |file: &InputFile| match split::is_splittable(file.path.name()) {
+        true => file.len / size.max(1) + 1,
+        false => 1,
+    };
+    files.iter().map(of).fold(0, u64::saturating_add)
 }
 
 fn item(item: &str) -> TaskInput {
@@ -264,6 +287,21 @@ mod tests {
                 .unwrap_err(),
             format!("the input {pattern} matches no file")
         );
+    }
+
+    #[tokio::test]
+    async fn more_tasks_than_memory_is_for_are_refused_before_they_are_made() {
+        let refused = plan_tasks(&systems(), &TaskSource::Tasks(u32::MAX))
+            .await
+            .unwrap_err();
+        assert!(refused.contains("4294967295 tasks"), "{refused}");
+        let dir = tempfile::tempdir().unwrap();
+        let large = std::fs::File::create(dir.path().join("large.txt")).unwrap();
+        large.set_len(1 << 40).unwrap();
+        let input = [uri(dir.path(), "large.txt")];
+        assert!(plan(&input, None, Some(1)).await.is_err());
+        assert!(plan(&input, Some(u32::MAX), None).await.is_err());
+        assert_eq!(plan(&input, None, Some(1 << 39)).await.unwrap().len(), 2);
     }
 
     #[tokio::test]

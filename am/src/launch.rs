@@ -4,9 +4,9 @@
 //! The client writes it, every attempt of the ApplicationMaster reads it; neither changes it afterwards. It holds no
 //! secret: tokens and keys travel in YARN's credentials.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
+
+pub use wire::environment::{self as env, CONF_FILE_NAME};
 
 /// The version of the file's format; another one is refused.
 pub const VERSION: u32 = 1;
@@ -17,30 +17,8 @@ pub const FILE_NAME: &str = "launch.json";
 /// The plan's ([`driver::plan::AppPlan`]) name in the staging directory, from where the ApplicationMaster reads it.
 pub const PLAN_FILE_NAME: &str = "plan.json";
 
-/// The name under which the Hadoop configuration, a flat map of names to values, is localized for the
-/// ApplicationMaster and for executors.
-pub const CONF_FILE_NAME: &str = "hadoop-conf.json";
-
 /// The name under which our executable is localized.
 pub const BINARY_NAME: &str = "drawloom";
-
-/// Names of environment variables that client, ApplicationMaster and executors agree on.
-pub mod env {
-    /// SHA-256 of the executable, in hexadecimal. Set for the ApplicationMaster and for executors.
-    pub const BUILD: &str = "DRAWLOOM_BUILD";
-    /// URI of the application's staging directory. Set for the ApplicationMaster.
-    pub const STAGING: &str = "DRAWLOOM_STAGING";
-    /// The application's id. Set for executors.
-    pub const APP_ID: &str = "DRAWLOOM_APP_ID";
-    /// The application attempt that starts the executor. Set for executors.
-    pub const EPOCH: &str = "DRAWLOOM_EPOCH";
-    /// `host:port` of the gateway. Set for executors.
-    pub const GATEWAY: &str = "DRAWLOOM_GATEWAY";
-    /// Task slots of the executor. Set for executors.
-    pub const SLOTS: &str = "DRAWLOOM_SLOTS";
-    /// Memory of the executor's container, in MiB. Set for executors.
-    pub const MEMORY_MIB: &str = "DRAWLOOM_MEMORY_MIB";
-}
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,9 +41,6 @@ pub struct LaunchFile {
     /// What is localized for every executor: the binary ([`BINARY_NAME`]), the configuration ([`CONF_FILE_NAME`]) and
     /// the job's files and archives.
     pub resources: Vec<Localized>,
-    /// Variables for executor processes, over those that the ApplicationMaster sets itself.
-    #[serde(default)]
-    pub executor_env: BTreeMap<String, String>,
     /// The running nodes at submission; may be empty when they could not be read.
     #[serde(default)]
     pub nodes: Vec<NodeAtSubmission>,
@@ -190,7 +165,6 @@ mod tests {
                 kind: LocalizedKind::File,
                 visibility: Visibility::Private,
             }],
-            executor_env: BTreeMap::from([("LANG".into(), "C.UTF-8".into())]),
             nodes: vec![],
             submitted_unix_ms: 1,
         }

@@ -41,7 +41,7 @@ use crate::app::Exit;
 use crate::environment::Environment;
 
 /// The exit code of an attempt that ends without a verdict; YARN may start another.
-const FAILED_ATTEMPT: u8 = 20;
+pub const FAILED_ATTEMPT: u8 = 20;
 
 /// Runs the ApplicationMaster that YARN has started in this process, to its end. The process must not have started
 /// an async runtime; the caller has installed a `tracing` subscriber.

@@ -47,6 +47,8 @@ pub enum Command {
     Fs(Fs),
     /// Print every setting with its value and where that comes from
     Config(Config),
+    /// Run an embedded cluster on this machine until Ctrl-C, and print the configuration to export
+    Mini(Mini),
     /// Print a completion script for a shell
     Completions {
         /// Which shell.
@@ -54,12 +56,21 @@ pub enum Command {
     },
 }
 
+/// Where to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Master {
+    /// The cluster that the Hadoop configuration names.
+    Yarn,
+    /// A cluster in this process, on this machine.
+    Mini,
+}
+
 /// Options that submit and run share.
 #[derive(Debug, Args)]
 pub struct SubmitOptions {
-    /// Where to run
-    #[arg(long, value_name = "MASTER", default_value = "yarn", value_parser = ["yarn"])]
-    pub master: String,
+    /// Where to run: a YARN cluster, or an embedded one on this machine; mini when no Hadoop configuration is found
+    #[arg(long, value_enum)]
+    pub master: Option<Master>,
     /// Where the driver runs: cluster
     #[arg(long, value_name = "MODE")]
     pub deploy_mode: Option<String>,
@@ -275,6 +286,20 @@ pub enum FsCommand {
         #[arg(required = true)]
         paths: Vec<String>,
     },
+}
+
+/// `drawloom mini`.
+#[derive(Debug, Args)]
+pub struct Mini {
+    /// How many NodeManagers
+    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub nodes: u16,
+    /// What each gives to containers
+    #[arg(long, value_name = "SIZE", default_value = "4GiB")]
+    pub memory: String,
+    /// Cores that each says it has
+    #[arg(long, value_name = "N", default_value = "8", value_parser = clap::value_parser!(u32).range(1..))]
+    pub cores: u32,
 }
 
 /// `drawloom config`.

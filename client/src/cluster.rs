@@ -30,7 +30,7 @@ impl Cluster {
         let location = location.ok_or_else(|| {
             CommandError::refused("no Hadoop configuration is found")
                 .because("neither --conf-dir, HADOOP_CONF_DIR nor YARN_CONF_DIR is given, and /etc/hadoop/conf has none")
-                .help("export HADOOP_CONF_DIR=DIR, or start a cluster on this machine: cargo xtask hadoop up")
+                .help("export HADOOP_CONF_DIR=DIR, or start a cluster on this machine: drawloom mini")
         })?;
         let conf = Configuration::load(&location.dir, &env).map_err(unreadable)?;
         let user = user(&env, Path::new("/etc/passwd"));
@@ -58,7 +58,20 @@ impl Cluster {
     /// # Errors
     /// `fs.defaultFS` cannot be used.
     pub fn file_systems(&self) -> Result<Arc<FileSystems>, CommandError> {
-        let built = FileSystems::builder(&self.conf, &self.user).build();
+        let built = {
+            let mut builder = FileSystems::builder(&self.conf, &self.user);
+            // On a local default file system paths mean what they mean in a shell.
+            if let Ok(directory) = std::env::current_dir() {
+                builder = builder.local_working(&directory);
+            }
+            if let Some(home) = std::env::var_os("HOME")
+                .map(PathBuf::from)
+                .filter(|home| home.is_absolute())
+            {
+                builder = builder.local_home(&home);
+            }
+            builder.build()
+        };
         built.map(Arc::new).map_err(|error| {
             CommandError::refused("the default file system cannot be used")
                 .caused_by(error)
@@ -70,7 +83,7 @@ impl Cluster {
     }
 }
 
-fn unreadable(error: ConfError) -> CommandError {
+pub(crate) fn unreadable(error: ConfError) -> CommandError {
     CommandError::refused("the Hadoop configuration cannot be used")
         .caused_by(error)
         .help("name another directory with --conf-dir, or mend this one")

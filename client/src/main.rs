@@ -16,7 +16,7 @@ fn main() -> ExitCode {
             log_to_stderr("info");
             return am::run_from_env().unwrap_or_else(|error| {
                 eprintln!("error: the ApplicationMaster failed: {error:#}");
-                ExitCode::FAILURE
+                ExitCode::from(am::FAILED_ATTEMPT)
             });
         }
         Some("executor") => executor::run_from_env().apply(),

@@ -25,6 +25,7 @@ use yarn_rest::{Client, SubmissionContext};
 use crate::cli::{Run, Submit, SubmitOptions};
 use crate::cluster::Cluster;
 use crate::command;
+use crate::embedded::Embedded;
 use crate::error::{CommandError, Exit};
 use crate::job::JobFile;
 use crate::plan::Planned;
@@ -39,7 +40,7 @@ use watch::{Interrupts, Watch};
 /// Whatever kept the job from succeeding.
 pub async fn submit(conf_dir: Option<&Path>, command: &Submit) -> Result<(), CommandError> {
     let job = prepare::read_job(&command.job)?;
-    Submission::run(conf_dir, job, &command.options).await
+    on_wanted_cluster(conf_dir, job, &command.options).await
 }
 
 /// `drawloom run`.
@@ -47,7 +48,31 @@ pub async fn submit(conf_dir: Option<&Path>, command: &Submit) -> Result<(), Com
 /// # Errors
 /// Whatever kept the job from succeeding.
 pub async fn run(conf_dir: Option<&Path>, command: &Run) -> Result<(), CommandError> {
-    Submission::run(conf_dir, prepare::job_of_run(command), &command.options).await
+    on_wanted_cluster(conf_dir, prepare::job_of_run(command), &command.options).await
+}
+
+/// Runs a job on the configured cluster, or on an embedded one that lives as long.
+async fn on_wanted_cluster(
+    conf_dir: Option<&Path>,
+    job: JobFile,
+    options: &SubmitOptions,
+) -> Result<(), CommandError> {
+    let Some(embedded) = Embedded::start_if_wanted(options.master, conf_dir).await? else {
+        return Submission::run(conf_dir, job, options, None).await;
+    };
+    let ended = if options.detach {
+        Err(
+            CommandError::usage("an embedded cluster ends with this command, so nothing can be left to it")
+                .help("leave out --detach, or keep a cluster running: drawloom mini"),
+        )
+    } else {
+        Submission::run(Some(&embedded.conf_dir()), job, options, Some(embedded.staging())).await
+    };
+    let keep_logs = ended
+        .as_ref()
+        .is_err_and(|error| error.exit == Exit::JobFailed || error.exit == Exit::Lost);
+    embedded.end(keep_logs).await;
+    ended
 }
 
 /// A job on its way to the cluster.
@@ -59,6 +84,8 @@ struct Submission<'a> {
     client: Client,
     file_systems: std::sync::Arc<FileSystems>,
     planned: Planned,
+    /// Where to stage unless the settings say.
+    staging: Option<String>,
 }
 
 impl<'a> Submission<'a> {
@@ -66,6 +93,7 @@ impl<'a> Submission<'a> {
         conf_dir: Option<&Path>,
         mut job: JobFile,
         options: &'a SubmitOptions,
+        staging: Option<String>,
     ) -> Result<(), CommandError> {
         let since = Instant::now();
         prepare::add_files(&mut job, options)?;
@@ -83,6 +111,7 @@ impl<'a> Submission<'a> {
             client,
             file_systems,
             planned,
+            staging,
         };
         submission.go().await
     }
@@ -118,7 +147,11 @@ impl<'a> Submission<'a> {
     }
 
     fn staging(&self) -> Result<Staging, CommandError> {
-        Staging::locate(&self.file_systems, self.settings.optional("staging.dir")).map_err(unusable)
+        Staging::locate(
+            &self.file_systems,
+            self.settings.optional("staging.dir").or(self.staging.as_deref()),
+        )
+        .map_err(unusable)
     }
 
     /// Ctrl-C ends staging, but not the submission itself: of a request that was sent nobody knows what became.
@@ -173,7 +206,9 @@ impl<'a> Submission<'a> {
             keys: &keys,
         });
         match context.problems().first() {
-            Some(problem) => Err(CommandError::usage("YARN would not take the application").because(problem)),
+            Some(problem) => Err(CommandError::usage("YARN would not take the application")
+                .because(problem)
+                .help("change it in the job file or by --conf; `drawloom config JOB.yaml` shows where it was set")),
             None => Ok(context),
         }
     }
@@ -218,6 +253,7 @@ impl<'a> Submission<'a> {
                 .duration("client.poll-interval")
                 .max(Duration::from_millis(10)),
             timeout: self.options.timeout.map(Into::into),
+            outlives_us: self.staging.is_none(),
         };
         let ended = watch.run(interrupts).await;
         // The ApplicationMaster removes its files when it unregisters; one that could not has left them to us.

@@ -212,7 +212,7 @@ async fn read_directory(path: DfsPath) -> Result<Vec<FileStatus>, DfsError> {
         }
         let mut entries = Vec::new();
         for entry in std::fs::read_dir(native)? {
-            entries.extend(entry_status(&path, &entry?));
+            entries.extend(entry_status(&path, &entry?)?);
         }
         entries.sort_by(|a: &FileStatus, b| a.path.cmp(&b.path));
         Ok(entries)
@@ -220,14 +220,15 @@ async fn read_directory(path: DfsPath) -> Result<Vec<FileStatus>, DfsError> {
     read.await.map_err(|error| DfsError::from_io(&at, &error))
 }
 
-fn entry_status(directory: &DfsPath, entry: &std::fs::DirEntry) -> Option<FileStatus> {
+/// An error for a name that cannot be said: left out, it would be missing from a copy or a job's input without a word.
+fn entry_status(directory: &DfsPath, entry: &std::fs::DirEntry) -> io::Result<Option<FileStatus>> {
     let name = entry.file_name();
     let Some(name) = name.to_str() else {
-        tracing::warn!(%directory, name = %name.display(), "left out: the name is not UTF-8");
-        return None;
+        let why = format!("the name {name:?} in it is not UTF-8; rename it");
+        return Err(io::Error::new(io::ErrorKind::InvalidFilename, why));
     };
-    let metadata = std::fs::metadata(entry.path()).ok()?;
-    Some(to_status(directory.join(name), &metadata))
+    let metadata = std::fs::metadata(entry.path()).ok();
+    Ok(metadata.map(|metadata| to_status(directory.join(name), &metadata)))
 }
 
 fn to_status(path: DfsPath, metadata: &Metadata) -> FileStatus {
@@ -373,6 +374,18 @@ mod tests {
         let entries = crate::fs::list_all(&fs, &fs.home(), true, 10).await.unwrap();
         assert_eq!(entries.len(), 1);
         assert_eq!(entries[0].path.name(), "loop");
+    }
+
+    #[tokio::test]
+    async fn a_name_that_cannot_be_said_is_an_error_and_not_left_out() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let name = std::ffi::OsStr::from_bytes(b"caf\xe9");
+        std::fs::write(directory.path().join(name), "x").unwrap();
+        let fs = LocalFileSystem::new(directory.path()).unwrap();
+        let listed = crate::fs::list_all(&fs, &fs.home(), true, 10).await;
+        let text = listed.unwrap_err().to_string();
+        assert!(text.contains("not UTF-8") && text.contains("caf"), "{text}");
     }
 
     #[test]

@@ -11,7 +11,9 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::error::DfsError;
-use crate::fs::{ByteStream, CreateOptions, FileSystem, FileWriter, Overwrite, StatusStream, abandon, finish};
+use crate::fs::{
+    ByteStream, CreateOptions, FileSystem, FileWriter, Overwrite, StatusStream, abandon, finish,
+};
 use crate::local::LocalFileSystem;
 use crate::path::DfsPath;
 

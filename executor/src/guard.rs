@@ -30,6 +30,10 @@ use crate::settings::Environment;
 /// Set in the environment of the executor proper, and taken out of that of its tasks.
 pub(crate) const SESSION_VARIABLE: &str = "DRAWLOOM_EXECUTOR_SESSION";
 
+/// What the executor proper is called in lists of processes. The launcher calls the guard otherwise, so that whoever
+/// kills executors by their name does not take both at once, which nothing of a task would be cleaned up after.
+const EXECUTOR_NAME: &str = "drawloom";
+
 /// How many heaps the C library may make, and what the container said about it, which is what tasks get to see.
 /// Each heap takes 64 MiB of addresses for a start, and YARN may count those (`yarn.nodemanager.vmem-check-enabled`).
 const ARENAS_VARIABLE: &str = "MALLOC_ARENA_MAX";
@@ -59,11 +63,9 @@ pub(crate) fn run() -> anyhow::Result<Ending> {
 }
 
 fn start_executor(stdin: Stdio) -> io::Result<i32> {
-    let (program, mut arguments) = this_program();
+    let (program, arguments) = this_program();
     let mut command = Command::new(&program);
-    command
-        .arg0(arguments.next().unwrap_or_else(|| program.into()))
-        .args(arguments);
+    command.arg0(EXECUTOR_NAME).args(arguments.skip(1));
     command
         .env(
             ARENAS_FOR_TASKS_VARIABLE,

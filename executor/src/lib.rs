@@ -1,7 +1,7 @@
 //! The executor: a process in a YARN container that dials its ApplicationMaster and runs tasks as child processes.
 //!
 //! Started by the launcher as the hidden role `executor` of the binary, with what it needs to know in the
-//! environment ([`variable`]). It is two processes, so that no task outlives it, whichever is killed: the guard,
+//! environment ([`wire::environment`]). It is two processes, so that no task outlives it, whichever is killed: the guard,
 //! which YARN knows, and the executor proper, its child (see the module `guard`).
 //!
 //! | module | what it is |
@@ -34,7 +34,7 @@ mod storage;
 mod task;
 
 pub use ending::Ending;
-pub use settings::{SettingsError, variable};
+pub use settings::SettingsError;
 pub use task::directory::log_name;
 
 /// Runs the role `executor` of the binary: first as the guard, which starts the same program with the same

@@ -6,31 +6,9 @@ use std::path::{Path, PathBuf};
 
 use hadoop::conf::Configuration;
 use hadoop::credentials::Credentials;
+use wire::environment as variable;
 use wire::id::{Epoch, ExecutorId};
 use wire::security::{Identity, secret};
-
-/// Names of the variables that the launcher sets for an executor, besides those that YARN sets.
-pub mod variable {
-    /// `HOST:PORT` of the gateway.
-    pub const GATEWAY: &str = "DRAWLOOM_GATEWAY";
-    /// The application's id.
-    pub const APPLICATION: &str = "DRAWLOOM_APP_ID";
-    /// The number of the application attempt that started the executor.
-    pub const EPOCH: &str = "DRAWLOOM_EPOCH";
-    /// How many tasks may run at once.
-    pub const SLOTS: &str = "DRAWLOOM_SLOTS";
-    /// The memory of the container, in MiB.
-    pub const MEMORY_MIB: &str = "DRAWLOOM_MEMORY_MIB";
-    /// The SHA-256 of the executable, as computed when it was staged. Without it the executor computes it itself,
-    /// which costs some milliseconds of its start. It guards against a mix of builds, not against an attacker:
-    /// for that there are certificates.
-    pub const BUILD: &str = "DRAWLOOM_BUILD";
-    /// The name of the localized file with the resolved Hadoop configuration, a JSON object of texts.
-    pub const HADOOP_CONF: &str = "DRAWLOOM_HADOOP_CONF";
-}
-
-/// What [`variable::HADOOP_CONF`] is when it is not set.
-const HADOOP_CONF_FILE: &str = "hadoop-conf.json";
 
 /// Why an executor cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -92,12 +70,9 @@ impl Settings {
     pub(crate) fn read(environment: Environment, directory: &Path) -> Result<Self, SettingsError> {
         let read = Reader(&environment);
         let memory_mib: u64 = read.parsed(variable::MEMORY_MIB, "a number of MiB")?;
-        let conf = read
-            .get(variable::HADOOP_CONF)
-            .unwrap_or_else(|| HADOOP_CONF_FILE.to_owned());
         Ok(Self {
             gateway: read.required(variable::GATEWAY)?,
-            application: read.required(variable::APPLICATION)?,
+            application: read.required(variable::APP_ID)?,
             executor: read.parsed("CONTAINER_ID", "a container id")?,
             epoch: Epoch(read.parsed(variable::EPOCH, "the number of the application attempt")?),
             host: read.required("NM_HOST")?,
@@ -107,7 +82,7 @@ impl Settings {
             directory: directory.to_owned(),
             logs: read.logs().unwrap_or_else(|| directory.to_owned()),
             credentials: PathBuf::from(read.required("HADOOP_TOKEN_FILE_LOCATION")?),
-            hadoop_conf: directory.join(conf),
+            hadoop_conf: directory.join(variable::CONF_FILE_NAME),
             user: read
                 .get("HADOOP_USER_NAME")
                 .or_else(|| read.get("USER"))

@@ -176,6 +176,26 @@ fn two_interrupts_kill_it() {
 }
 
 #[test]
+fn an_interrupt_while_files_are_staged_leaves_neither_application_nor_files() {
+    let hadoop = HADOOP.get();
+    let _tails = hadoop.tails_on_panic();
+    let user = User::new(hadoop, "interrupt-early").unwrap();
+    // Large enough to be at it still when the first of the small files is seen.
+    let large = std::fs::File::create(user.dir().join("large")).unwrap();
+    large.set_len(1 << 30).unwrap();
+    let client = user.submit(&waiting_job(&user), &["--files", "large"]).unwrap();
+    wait::until("the first staged file", STEP, || {
+        !user.staged().unwrap().is_empty()
+    })
+    .unwrap();
+    client.signal(Signal::INT).unwrap();
+    let output = client.wait(STEP).unwrap();
+    output.must_end(130, &["interrupted before the job was submitted"]);
+    assert!(!output.stderr.contains("submitted  "), "{output}");
+    assert_eq!(user.staged().unwrap(), [""; 0]);
+}
+
+#[test]
 fn one_interrupt_stops_the_waiting_and_the_job_goes_on() {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();

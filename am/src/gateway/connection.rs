@@ -19,8 +19,8 @@ use super::{Admission, ConnectionId, GatewayEvent, Limits};
 
 /// Room asked of the read buffer at a time, in bytes; heartbeats are far smaller.
 const READ_CHUNK: usize = 2048;
-/// Messages written together.
-const BATCH: usize = 32;
+/// Bytes of messages from which on no further one is written together with them.
+const BATCH: usize = 64 << 10;
 
 /// What all connections share.
 pub(super) struct Shared {
@@ -197,8 +197,9 @@ impl<'a> FrameLink<'a> {
         inbox: &mut mpsc::Receiver<GatewayMessage>,
     ) -> Result<(), Ended> {
         self.encode(first)?;
-        for _ in 1..BATCH {
-            let Ok(message) = inbox.try_recv() else { break };
+        while self.out.len() < BATCH
+            && let Ok(message) = inbox.try_recv()
+        {
             self.encode(message)?;
         }
         self.flush().await

@@ -400,6 +400,33 @@ mod tests {
         assert!(check("task.kill.grace").is_ok());
     }
 
+    /// The table of docs/configuration.md.
+    fn reference() -> String {
+        let mut table = "| key | default | value | what it does |\n|---|---|---|---|\n".to_owned();
+        for key in KEYS {
+            let default = match key.default {
+                "" => String::new(),
+                default => format!("`{default}`"),
+            };
+            let expected = key.kind.expected();
+            table.push_str(&format!(
+                "| `{}` | {default} | {expected} | {} |\n",
+                key.name, key.doc
+            ));
+        }
+        table
+    }
+
+    #[test]
+    fn the_documented_settings_are_those_there_are() {
+        let page = include_str!("../../../docs/configuration.md");
+        let reference = reference();
+        assert!(
+            page.contains(&reference),
+            "the table of docs/configuration.md should be:\n{reference}"
+        );
+    }
+
     #[test]
     fn names_are_unique_and_have_unique_variables() {
         let mut names: Vec<_> = KEYS.iter().map(|key| key.name).collect();

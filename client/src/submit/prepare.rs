@@ -22,7 +22,9 @@ const COMMAND_LINE: Place = Place { line: 1, column: 1 };
 /// It cannot be read, or is invalid: all problems at once.
 pub(crate) fn read_job(path: &Path) -> Result<JobFile, CommandError> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        CommandError::usage(format!("the job file {} cannot be read", path.display())).caused_by(error)
+        CommandError::usage(format!("the job file {} cannot be read", path.display()))
+            .caused_by(error)
+            .help("name a file of YAML or JSON; without one: drawloom run -- COMMAND")
     })?;
     JobFile::parse(path, &text).map_err(invalid)
 }
@@ -128,7 +130,9 @@ pub(crate) fn settings(
 
 fn properties(path: &Path) -> Result<Layer, CommandError> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        CommandError::usage(format!("the settings in {} cannot be read", path.display())).caused_by(error)
+        CommandError::usage(format!("the settings in {} cannot be read", path.display()))
+            .caused_by(error)
+            .help("mend or remove the file; docs/configuration.md says which are read")
     })?;
     Ok(Layer::properties(path, &text))
 }

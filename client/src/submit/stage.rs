@@ -51,12 +51,8 @@ impl Stager<'_> {
     /// # Errors
     /// The staging directory cannot be written, or a file cannot be read.
     pub(super) async fn stage(&self, planned: &Planned) -> Result<Staged, CommandError> {
-        // Each is a few round trips to the file system; none needs another.
-        let (binary, conf, _plan) = tokio::try_join!(
-            self.binary(),
-            self.configuration(),
-            self.application_file(PLAN_FILE_NAME, &planned.plan)
-        )?;
+        // What does not need each other goes at once: each is a few round trips to the file system.
+        let (binary, conf) = tokio::try_join!(self.binary(), self.configuration())?;
         // The cache names a file by the hash of its contents, so the hash need not be computed twice.
         let build = binary
             .path
@@ -69,7 +65,10 @@ impl Stager<'_> {
             resources.push(self.job_resource(resource).await?);
         }
         let launch = self.launch_file(&resources);
-        self.application_file(FILE_NAME, &launch).await?;
+        tokio::try_join!(
+            self.application_file(FILE_NAME, &launch),
+            self.application_file(PLAN_FILE_NAME, &planned.plan)
+        )?;
         Ok(Staged {
             build,
             am_resources,
@@ -138,7 +137,6 @@ impl Stager<'_> {
                 modify: text("acls.modify"),
             },
             resources: resources.to_vec(),
-            executor_env: BTreeMap::new(),
             nodes: self.nodes.clone(),
             submitted_unix_ms: SystemTime::now()
                 .duration_since(UNIX_EPOCH)

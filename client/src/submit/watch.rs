@@ -14,6 +14,9 @@ use crate::error::{CommandError, Exit};
 const FIRST_POLL: Duration = Duration::from_millis(100);
 /// How long questions may fail before we stop waiting.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// How long YARN may say that it does not know an application that it had accepted. A ResourceManager that starts
+/// again answers before it has read its store.
+const RECOVERY: Duration = Duration::from_secs(60);
 /// How long a second Ctrl-C is waited for.
 const SECOND_THOUGHT: Duration = Duration::from_secs(2);
 
@@ -31,6 +34,8 @@ pub(crate) struct Watch<'a> {
     pub poll: Duration,
     /// `--timeout`, from the beginning.
     pub timeout: Option<Duration>,
+    /// Whether it goes on when nobody waits; on an embedded cluster it cannot.
+    pub outlives_us: bool,
 }
 
 /// What is known between two questions.
@@ -79,7 +84,7 @@ impl Watch<'_> {
                 }
                 self.ask_the_master(&report, &mut known.progress).await;
             }
-            Err(error) if error.is_transient() && known.answered.elapsed() < PATIENCE => {
+            Err(error) if may_pass(&error, known.answered.elapsed()) => {
                 self.say(known.progress.silence(self.since.elapsed(), &error));
             }
             Err(error) => {
@@ -117,22 +122,26 @@ impl Watch<'_> {
     }
 
     async fn interrupted(&self, interrupts: &mut Interrupts) -> CommandError {
-        tell(&format!(
-            "\nno longer waiting; {} goes on. Press Ctrl-C again to kill it",
-            self.id
-        ));
-        let second = tokio::time::timeout(SECOND_THOUGHT, interrupts.next()).await;
-        if second.is_err() {
+        if self.outlives_us && !self.second_interrupt(interrupts).await {
             let what = format!("interrupted; {} goes on", self.id);
             return CommandError::new(Exit::Interrupted, what).help(self.what_to_do());
         }
         match kill(self.client, self.id, "killed by Ctrl-C of its submitter").await {
             Ok(report) => {
                 let what = format!("interrupted, and {} {}", self.id, was(&report));
-                CommandError::new(Exit::Interrupted, what)
+                CommandError::new(Exit::Interrupted, what).help(self.logs())
             }
             Err(error) => self.alive(Exit::Interrupted, "interrupted", &error),
         }
+    }
+
+    async fn second_interrupt(&self, interrupts: &mut Interrupts) -> bool {
+        tell(&format!(
+            "\nno longer waiting; {} goes on. Press Ctrl-C again to kill it",
+            self.id
+        ));
+        let second = tokio::time::timeout(SECOND_THOUGHT, interrupts.next());
+        second.await.is_ok()
     }
 
     /// What ended by itself while it was to be killed has ended as it says.
@@ -141,7 +150,7 @@ impl Watch<'_> {
         match kill(self.client, self.id, reason).await {
             Ok(report) if matches!(report.final_verdict(), Some(Verdict::Killed { .. })) => {
                 let what = format!("{} took longer than --timeout and was killed", self.id);
-                Err(CommandError::new(Exit::TimedOut, what))
+                Err(CommandError::new(Exit::TimedOut, what).help(self.logs()))
             }
             Ok(report) => Ok(report),
             Err(error) => Err(self.alive(Exit::TimedOut, "--timeout is over", &error)),
@@ -153,6 +162,10 @@ impl Watch<'_> {
         CommandError::new(exit, format!("{why}, and {} could not be killed", self.id))
             .because(error.reason())
             .help(self.what_to_do())
+    }
+
+    fn logs(&self) -> String {
+        format!("logs of all containers: drawloom logs {}", self.id)
     }
 
     fn what_to_do(&self) -> String {
@@ -190,6 +203,11 @@ impl Interrupts {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// Whether an error is worth asking again after this time without an answer.
+fn may_pass(error: &yarn_rest::Error, silence: Duration) -> bool {
+    (error.is_transient() && silence < PATIENCE) || (error.is_unknown() && silence < RECOVERY)
 }
 
 /// Kills an application and waits until YARN says that it is dead.

@@ -13,6 +13,7 @@ use harness::process::Drawloom;
 use harness::wait;
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 /// How often, and on what.
@@ -32,6 +33,9 @@ pub(crate) struct Args {
     conf: Vec<String>,
 }
 
+/// Multiples of it, without their whole part, spread evenly however many there are.
+const GOLDEN: f64 = 0.618_033_988_75;
+
 /// No run takes nearly as long.
 const RUN: Duration = Duration::from_secs(90);
 
@@ -44,7 +48,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         .nodes(args.nodes)
         .node_heartbeat(Duration::from_millis(args.nm_heartbeat))
         .start()?;
-    let bench = Bench::new(hadoop, &args.conf)?;
+    let bench = Bench::new(hadoop, args)?;
     let (_, cold) = bench.pair(0)?;
     let pairs: Vec<(Floor, Ours)> = (1..=args.pairs)
         .map(|number| bench.pair(number))
@@ -85,6 +89,7 @@ struct Ours {
     container_started: f64,
     executor_process: f64,
     executor_registered: f64,
+    all_registered: f64,
     task: f64,
     client_cpu: f64,
 }
@@ -111,27 +116,37 @@ struct Bench {
     dir: PathBuf,
     rm_log: PathBuf,
     submit: Vec<String>,
+    heartbeat: Duration,
 }
 
 impl Bench {
-    fn new(hadoop: Hadoop, conf: &[String]) -> anyhow::Result<Self> {
+    fn new(hadoop: Hadoop, args: &Args) -> anyhow::Result<Self> {
         let dir = hadoop.dir().join("bench");
         fs::create_dir(&dir)?;
         let daemons = hadoop.summary().daemons;
         let rm = daemons.into_iter().find(|daemon| daemon.name == "rm0");
         let rm_log = rm.context("the cluster has no ResourceManager")?.log;
-        let settings = conf.iter().flat_map(|pair| ["--conf".to_owned(), pair.clone()]);
+        let settings = args
+            .conf
+            .iter()
+            .flat_map(|pair| ["--conf".to_owned(), pair.clone()]);
         let submit = ["submit".to_owned()].into_iter().chain(settings).collect();
         Ok(Self {
             hadoop,
             dir,
             rm_log,
             submit,
+            heartbeat: Duration::from_millis(args.nm_heartbeat),
         })
     }
 
+    /// Both wait as long as each other after the cluster was last seen idle, which is at a node's report, and another
+    /// time in each pair: what one waits for a container depends on when the nodes report next.
     fn pair(&self, number: usize) -> anyhow::Result<(Floor, Ours)> {
+        let pause = self.heartbeat.mul_f64((number as f64 * GOLDEN).fract());
+        thread::sleep(pause);
         let floor = self.floor(number).context("the shell script")?;
+        thread::sleep(pause);
         let ours = self.ours(number).context("our application")?;
         eprintln!(
             "pair {number}: shell {:.3} s, ours {:.3} s",
@@ -195,17 +210,20 @@ impl Bench {
             container_started: moments.am.first(&["container started", of_executor])?,
             executor_process: moments.executor_process,
             executor_registered: moments.am.first(&["executor registered", of_executor])?,
+            all_registered: moments.am.last(&["executor registered"])?,
             task,
             client_cpu,
         })
     }
 
+    /// The first executor gets the first task at once; without that setting it would wait for the others.
     fn job(&self, number: usize) -> anyhow::Result<PathBuf> {
         let job = self.dir.join(format!("job-{number}.yaml"));
         let mark = self.dir.join(format!("task-{number}"));
         let text = format!(
             "version: 1\nname: bench-startup\nam: {{ memory: 128MiB }}\n\
              executors: {{ instances: 3, memory: 128MiB, cores: 1 }}\n\
+             conf: {{ scheduler.min-registered-ratio: 0 }}\n\
              stages:\n  - name: first\n    tasks: 3\n    \
              shell: echo \"$(date +%s%N) $DRAWLOOM_EXECUTOR_ID\" > {}-$DRAWLOOM_TASK; sleep 1\n",
             mark.display()
@@ -348,6 +366,10 @@ fn report(cold: &Ours, pairs: &[(Floor, Ours)]) -> String {
             total.median() / floor
         ),
         format!(
+            "| submit to all three executors registered | {:.3} |",
+            of_ours(|o| o.all_registered - o.client_started)
+        ),
+        format!(
             "| the first run on this cluster, binary uploaded | {:.3} |",
             cold.total()
         ),
@@ -394,6 +416,7 @@ mod tests {
             container_started: 20.92,
             executor_process: 21.0,
             executor_registered: 21.04,
+            all_registered: 21.24,
             task: 21.08,
             client_cpu: 0.05,
         };

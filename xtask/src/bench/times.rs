@@ -53,11 +53,25 @@ impl Log {
     /// # Errors
     /// Fails, naming them, when there is none.
     pub(super) fn first(&self, needles: &[&str]) -> anyhow::Result<f64> {
+        let found = self.with(needles).next();
+        found.with_context(|| format!("no line of the log holds {needles:?}"))
+    }
+
+    /// When the last such line was written.
+    ///
+    /// # Errors
+    /// As [`Log::first`].
+    pub(super) fn last(&self, needles: &[&str]) -> anyhow::Result<f64> {
+        let found = self.with(needles).last();
+        found.with_context(|| format!("no line of the log holds {needles:?}"))
+    }
+
+    fn with(&self, needles: &[&str]) -> impl Iterator<Item = f64> {
         let holds = |line: &str| needles.iter().all(|needle| line.contains(needle));
-        let found = self.lines.iter().find(|(_, line)| holds(line));
-        found
+        self.lines
+            .iter()
+            .filter(move |(_, line)| holds(line))
             .map(|(at, _)| *at)
-            .with_context(|| format!("no line of the log holds {needles:?}"))
     }
 }
 

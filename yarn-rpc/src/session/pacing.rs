@@ -29,7 +29,8 @@ impl Default for Pacing {
     fn default() -> Self {
         Self {
             pending: Duration::from_millis(200),
-            fast_beats: 5,
+            // Two seconds: longer than NodeManagers are silent, and containers are granted when they report.
+            fast_beats: 10,
             idle: Duration::from_secs(3),
             progress: Duration::from_secs(1),
             finish: Duration::from_millis(100),
@@ -77,8 +78,8 @@ mod tests {
     #[test]
     fn with_nothing_outstanding_it_falls_to_idle_at_once() {
         let pacing = Pacing::default();
-        assert_eq!(pacing.interval(4, false).as_millis(), 200);
-        assert_eq!(pacing.interval(5, false).as_millis(), 3000);
+        assert_eq!(pacing.interval(9, false).as_millis(), 200);
+        assert_eq!(pacing.interval(10, false).as_millis(), 3000);
     }
 
     #[test]

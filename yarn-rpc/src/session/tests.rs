@@ -377,7 +377,7 @@ fn heartbeats_slow_down_and_a_nudge_brings_them_back() {
         session.quiet_beat();
         (session.now - before).as_millis()
     };
-    for _ in 0..8 {
+    for _ in 0..12 {
         gap(&mut session);
     }
     assert_eq!(gap(&mut session), 3000);
@@ -743,7 +743,7 @@ fn intervals_can_be_changed_and_progress_is_told_within_its_own() {
     };
     let (pending, idle) = (Duration::from_millis(50), Duration::from_secs(10));
     session.command(SessionCommand::SetIntervals { pending, idle });
-    for _ in 0..8 {
+    for _ in 0..12 {
         gap(&mut session);
     }
     assert_eq!(gap(&mut session), (10_000, 0.0));

@@ -1,0 +1,22 @@
+//! Names of what a container of the application finds when it starts: environment variables, and a file in its
+//! working directory. The client sets them for the ApplicationMaster, the ApplicationMaster for executors.
+
+/// SHA-256 of the executable, in hexadecimal. Set for the ApplicationMaster and for executors. An executor without it
+/// computes it itself, which costs some milliseconds of its start. It guards against a mix of builds, not against an
+/// attacker: for that there are certificates.
+pub const BUILD: &str = "DRAWLOOM_BUILD";
+/// URI of the application's staging directory. Set for the ApplicationMaster.
+pub const STAGING: &str = "DRAWLOOM_STAGING";
+/// The application's id. Set for executors.
+pub const APP_ID: &str = "DRAWLOOM_APP_ID";
+/// The application attempt that starts the executor. Set for executors.
+pub const EPOCH: &str = "DRAWLOOM_EPOCH";
+/// `host:port` of the gateway. Set for executors.
+pub const GATEWAY: &str = "DRAWLOOM_GATEWAY";
+/// Task slots of the executor. Set for executors.
+pub const SLOTS: &str = "DRAWLOOM_SLOTS";
+/// Memory of the executor's container, in MiB. Set for executors.
+pub const MEMORY_MIB: &str = "DRAWLOOM_MEMORY_MIB";
+
+/// The file with the resolved Hadoop configuration, a JSON object of texts. Localized for both.
+pub const CONF_FILE_NAME: &str = "hadoop-conf.json";

@@ -280,11 +280,6 @@ impl Cluster {
         }
         self.end.send_replace(true);
         self.servers.join().await;
-        if self.removed_at_end
-            && let Err(error) = tokio::fs::remove_dir_all(&self.directory).await
-        {
-            tracing::warn!(%error, directory = %self.directory.display(), "the directory cannot be removed");
-        }
     }
 }
 
@@ -293,6 +288,11 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.nodes.iter().for_each(NodeManager::abandon);
         self.servers.abort();
+        if self.removed_at_end
+            && let Err(error) = std::fs::remove_dir_all(&self.directory)
+        {
+            tracing::warn!(%error, directory = %self.directory.display(), "the directory cannot be removed");
+        }
     }
 }
 

@@ -137,7 +137,7 @@ impl<'a> Submission<'a> {
             command::print(&format!("{id}\n"))?;
         }
         tokio::select! {
-            () = leftovers::sweep(&self.client, &staging, id) => {}
+            () = leftovers::sweep(&self.client, &self.file_systems, &staging, id) => {}
             () = interrupts.next(), if self.options.detach => {}
         }
         if self.options.detach {
@@ -260,7 +260,7 @@ impl<'a> Submission<'a> {
         match &ended {
             Ok(_) => self.unstage(checked, staging).await,
             Err(error) if matches!(error.exit, Exit::Interrupted | Exit::TimedOut) => {
-                leftovers::remove_if_ended(&self.client, staging, watch.id).await;
+                leftovers::remove_if_ended(&self.client, &self.file_systems, staging, watch.id).await;
             }
             Err(_) => {}
         }
@@ -268,7 +268,12 @@ impl<'a> Submission<'a> {
     }
 
     async fn unstage(&self, checked: &Checked, staging: &Staging) {
-        leftovers::remove(staging, &checked.application.application_id.to_string()).await;
+        leftovers::remove(
+            &self.file_systems,
+            staging,
+            &checked.application.application_id.to_string(),
+        )
+        .await;
     }
 
     fn say(&self, what: &str, details: &str) {

@@ -14,16 +14,13 @@ pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     command
 }
 
-/// Builds the binary in the release profile, as it is distributed and measured.
-///
-/// AWS-LC would warm up a random generator of its own from the processor's jitter, 35 ms in every process; without it
-/// it takes the kernel's random numbers, as the rest of the program does.
+/// Builds the release binary.
 ///
 /// # Errors
 /// Fails when the build does.
 pub(crate) fn release_build() -> anyhow::Result<()> {
     let mut build = cargo(["build", "--release", "--package", "drawloom", "--locked"]);
-    run("release build", build.env("AWS_LC_SYS_NO_JITTER_ENTROPY", "1"))
+    run("release build", &mut build)
 }
 
 /// Runs a step; its words go to the terminal.

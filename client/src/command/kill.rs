@@ -44,6 +44,6 @@ async fn unstage(cluster: &Cluster, client: &Client, id: ApplicationId) -> Resul
     let settings = prepare::settings(Layer::flags([]), None, None)?;
     let file_systems = cluster.file_systems()?;
     let staging = Staging::locate(&file_systems, settings.optional("staging.dir")).map_err(unusable)?;
-    leftovers::remove_if_ended(client, &staging, id).await;
+    leftovers::remove_if_ended(client, &file_systems, &staging, id).await;
     Ok(())
 }

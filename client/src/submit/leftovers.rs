@@ -1,20 +1,33 @@
-//! Staged files of applications that ended without removing them.
+//! Staged files of applications that ended without removing them, and what such an application left in its outputs.
 //!
 //! The ApplicationMaster removes its application's files when it unregisters, and a waiting client does when it sees
 //! the end. An application that was killed while nobody waited leaves them to the next command of the same user.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use am::launch::PLAN_FILE_NAME;
+use am::outputs::Outputs;
+use dfs::FileSystems;
 use dfs::staging::Staging;
+use driver::plan::AppPlan;
 use hadoop::ids::ApplicationId;
 use yarn_rest::Client;
+
+/// The longest plan that is read.
+const MAX_PLAN: u64 = 64 << 20;
 
 /// The most applications that one command asks the ResourceManager about.
 const MOST: usize = 16;
 
 /// Removes what is staged for applications of which YARN says that they have ended. One that YARN does not know may
 /// run on another cluster that shares the file system, so its files stay.
-pub(super) async fn sweep(client: &Client, staging: &Staging, running: ApplicationId) {
+pub(super) async fn sweep(
+    client: &Client,
+    systems: &Arc<FileSystems>,
+    staging: &Staging,
+    running: ApplicationId,
+) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     let staged = staging.old_applications(now_ms).await.unwrap_or_else(|error| {
@@ -23,20 +36,95 @@ pub(super) async fn sweep(client: &Client, staging: &Staging, running: Applicati
     });
     let ids = staged.iter().filter_map(|dir| dir.application.parse().ok());
     for id in ids.filter(|id| *id != running).take(MOST) {
-        remove_if_ended(client, staging, id).await;
+        remove_if_ended(client, systems, staging, id).await;
     }
 }
 
 /// Removes what is staged for this application, if YARN says that it has ended.
-pub(crate) async fn remove_if_ended(client: &Client, staging: &Staging, id: ApplicationId) {
+pub(crate) async fn remove_if_ended(
+    client: &Client,
+    systems: &Arc<FileSystems>,
+    staging: &Staging,
+    id: ApplicationId,
+) {
     if client.application(id).await.is_ok_and(|report| report.is_final()) {
-        remove(staging, &id.to_string()).await;
+        remove(systems, staging, &id.to_string()).await;
     }
 }
 
 /// Removes what is staged for this application, ended or never begun.
-pub(super) async fn remove(staging: &Staging, application: &str) {
+pub(super) async fn remove(systems: &Arc<FileSystems>, staging: &Staging, application: &str) {
+    tidy_outputs(systems, staging, application).await;
     if let Err(error) = staging.remove_application(application).await {
         tracing::warn!(%error, "the staged files of {application} could not be removed");
+    }
+}
+
+/// Takes unfinished results and our marks out of the outputs, as the ApplicationMaster does when it can: a job that was
+/// killed can then be submitted again. Outputs of other applications are not touched.
+async fn tidy_outputs(systems: &Arc<FileSystems>, staging: &Staging, application: &str) {
+    let plan = staging.application_dir(application).join(PLAN_FILE_NAME);
+    let Ok(text) = dfs::read_all(staging.fs().as_ref(), &plan, MAX_PLAN).await else {
+        return;
+    };
+    let Ok(plan) = serde_json::from_slice::<AppPlan>(&text) else {
+        return;
+    };
+    let outputs = Outputs::new(Arc::clone(systems), application);
+    for output in plan.stages.iter().filter_map(|stage| stage.output.as_ref()) {
+        if let Err(error) = outputs.leave(output).await {
+            tracing::warn!(%error, "an unfinished output of {application} could not be tidied");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dfs::staging::STAGING_DIR;
+    use driver::plan::OutputPlan;
+    use hadoop::conf::Configuration;
+
+    use super::*;
+    use crate::job::JobFile;
+    use crate::settings::{Layers, Resolved};
+
+    #[tokio::test]
+    async fn an_application_that_was_killed_leaves_its_outputs_free() {
+        let directory = tempfile::tempdir().unwrap();
+        let conf = Configuration::defaults(&|_| None);
+        let builder = FileSystems::builder(&conf, "ada").local_home(directory.path());
+        let systems = Arc::new(builder.local_working(directory.path()).build().unwrap());
+        let staging = Staging::locate(
+            &systems,
+            Some(&directory.path().join(STAGING_DIR).display().to_string()),
+        );
+        let staging = staging.unwrap();
+        let text = "version: 1\nstages: [{ name: a, tasks: 1, shell: x, output: out }]\n";
+        let job = JobFile::parse(std::path::Path::new("job.yaml"), text).unwrap();
+        let settings = Resolved::of(&Layers::default()).unwrap();
+        let home = systems.resolve(".").unwrap();
+        let planned = crate::plan::resolve(&job, &settings, &home).unwrap();
+        let contents = serde_json::to_vec(&planned.plan).unwrap();
+        staging
+            .application_file("application_1_0001", PLAN_FILE_NAME, contents.into())
+            .await
+            .unwrap();
+        let output: OutputPlan = planned.plan.stages[0].output.clone().unwrap();
+        Outputs::new(Arc::clone(&systems), "application_1_0001")
+            .prepare(&output)
+            .await
+            .unwrap();
+        assert!(directory.path().join("out").exists());
+
+        remove(&systems, &staging, "application_1_0001").await;
+
+        assert!(!directory.path().join("out").exists());
+        assert!(
+            !directory
+                .path()
+                .join(STAGING_DIR)
+                .join("apps/application_1_0001")
+                .exists()
+        );
     }
 }

@@ -7,7 +7,6 @@ use anyhow::Context;
 use harness::hadoop::Hadoop;
 use harness::process::{Drawloom, Running};
 use harness::processes::Process;
-use std::collections::BTreeSet;
 use std::fs;
 use std::thread;
 use std::time::Duration;
@@ -94,24 +93,15 @@ impl Memory {
 
 fn table(hadoop: &Hadoop, args: &Args) -> anyhow::Result<String> {
     let all = hadoop.processes();
-    let in_role = |role: &str| -> Vec<Process> {
-        let words = format!("drawloom {role}");
-        all.iter()
-            .filter(|process| process.command.ends_with(&words))
-            .cloned()
-            .collect()
-    };
-    let (guards, executors): (Vec<Process>, Vec<Process>) = {
-        let both = in_role("executor");
-        let parents: BTreeSet<i32> = both.iter().map(|process| process.parent).collect();
-        both.into_iter()
-            .partition(|process| parents.contains(&process.pid))
+    let called = |command: &str| -> Vec<Process> {
+        let is = |process: &&Process| process.command.ends_with(command);
+        all.iter().filter(is).cloned().collect()
     };
     let master = format!("ApplicationMaster with {} executors", args.executors);
     let rows = [
-        row(&master, &in_role("am"), "20")?,
-        row("executor, idle", &executors, "12")?,
-        row("its guard", &guards, "")?,
+        row(&master, &called("drawloom am"), "20")?,
+        row("executor, idle", &called("drawloom executor"), "12")?,
+        row("its guard", &called("drawloom-guard executor"), "")?,
     ];
     Ok(format!("{TITLE}\n{}", rows.join("\n")))
 }

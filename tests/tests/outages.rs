@@ -1,0 +1,196 @@
+//! The cluster's own daemons go away in the middle of a job, and what we run is killed again and again: the result is
+//! right, and nothing is run again that need not be.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use harness::application::{Application, STEP};
+use harness::hadoop::{Hadoop, Signal};
+use harness::process::Running;
+use harness::processes::{self, Process};
+use harness::user::User;
+use harness::wait;
+use serde_json::Value;
+use std::time::Duration;
+
+const TASKS: usize = 6;
+
+fn job(executors: usize, script: &str) -> String {
+    format!(
+        "version: 1
+name: outage
+executors: {{ instances: {executors}, memory: 256MiB, cores: 1 }}
+conf: {{ task.max-failures: 20, executor.max-failures: 100, exclude.enabled: false }}
+stages:
+  - name: work
+    tasks: {TASKS}
+    shell: |
+      {script}
+      echo result of $DRAWLOOM_TASK
+    output: results
+"
+    )
+}
+
+/// A job with two tasks at the gate, on two executors.
+struct Gated<'a> {
+    user: User<'a>,
+    client: Running,
+    application: Application<'a>,
+}
+
+impl<'a> Gated<'a> {
+    fn begin(hadoop: &'a Hadoop) -> Self {
+        let user = User::new(hadoop, "ada").unwrap();
+        let mut client = user.submit(&job(2, &user.gate().wait()), &[]).unwrap();
+        let application = Application::submitted_by(hadoop, &mut client).unwrap();
+        wait::until("both tasks", STEP, || user.gate().arrivals().len() == 2).unwrap();
+        Self {
+            user,
+            client,
+            application,
+        }
+    }
+
+    /// Opens the gate and requires the right results with so many containers in all.
+    fn finish(self, containers: usize) {
+        self.user.gate().open().unwrap();
+        let output = self.client.wait(STEP).unwrap();
+        output.must_end(0, &["verdict    succeeded"]);
+        assert_results(&self.user);
+        assert_eq!(self.application.containers().len(), containers);
+        let report = self.application.report().unwrap();
+        assert_eq!(report["finalStatus"], "SUCCEEDED", "{report}");
+        self.application.wait_gone().unwrap();
+        assert_eq!(self.user.staged().unwrap(), [""; 0]);
+    }
+}
+
+fn assert_results(user: &User<'_>) {
+    let listed = user
+        .hadoop()
+        .hdfs_list(&format!("/user/{}/results", user.name()))
+        .unwrap()
+        .unwrap();
+    let mut expected = vec!["_SUCCESS".to_owned()];
+    expected.extend((0..TASKS).map(|task| format!("part-{task:05}")));
+    assert_eq!(listed, expected);
+    for task in 0..TASKS {
+        let part = user.get(&format!("results/part-{task:05}")).unwrap();
+        assert_eq!(String::from_utf8(part).unwrap(), format!("result of {task}\n"));
+    }
+}
+
+#[test]
+fn a_restart_of_the_resource_manager_costs_a_job_nothing() {
+    let hadoop = Hadoop::builder().nodes(2).rm_recovery(true).start().unwrap();
+    let gated = Gated::begin(&hadoop);
+    hadoop.kill_rm().unwrap();
+    hadoop.restart_rm().unwrap();
+    hadoop.wait_nodes(2, STEP).unwrap();
+    gated.application.wait_state(&["RUNNING"]).unwrap();
+    gated
+        .application
+        .wait_summary("the pages behind the new proxy", |summary| {
+            summary["attempt"] == 1
+        })
+        .unwrap();
+    assert_eq!(gated.user.gate().arrivals(), ["work-0.0", "work-1.0"]);
+    gated.finish(1 + 2);
+}
+
+#[test]
+fn a_job_goes_on_when_the_other_resource_manager_takes_over() {
+    let hadoop = Hadoop::builder()
+        .nodes(2)
+        .high_availability(true)
+        .start()
+        .unwrap();
+    let gated = Gated::begin(&hadoop);
+    hadoop.kill_rm().unwrap();
+    hadoop.transition_to_active(1).unwrap();
+    hadoop.wait_nodes(2, STEP).unwrap();
+    gated.application.wait_state(&["RUNNING"]).unwrap();
+    gated.finish(1 + 2);
+}
+
+#[test]
+fn executors_of_a_lost_node_are_replaced_elsewhere() {
+    let hadoop = Hadoop::builder()
+        .nodes(2)
+        .node_expiry(Duration::from_secs(3))
+        .start()
+        .unwrap();
+    let gated = Gated::begin(&hadoop);
+    let containers = gated.application.containers();
+    let of_master = containers
+        .iter()
+        .find(|container| container.container.ends_with("_000001"))
+        .unwrap();
+    let other = 1 - of_master.node;
+    let lost = containers
+        .iter()
+        .filter(|container| container.node == other)
+        .count();
+    assert!(
+        lost > 0,
+        "an executor on the node without the ApplicationMaster: {containers:?}"
+    );
+    hadoop.kill_node(other, Signal::KILL).unwrap();
+    let replaced = |summary: &Value| {
+        let executors = &summary["executors"];
+        executors["lost"] == lost && executors["registered"] == 2
+    };
+    gated
+        .application
+        .wait_summary("the replacements", replaced)
+        .unwrap();
+    let status = gated.user.must(["status", gated.application.id()]).unwrap();
+    assert!(status.contains("its node was lost"), "{status}");
+    gated.finish(1 + 2 + lost);
+}
+
+#[test]
+fn whatever_is_killed_however_often_each_result_is_there_once() {
+    const KILLS: usize = 10;
+    let hadoop = Hadoop::builder().nodes(2).start().unwrap();
+    let user = User::new(&hadoop, "chaos").unwrap();
+    let mut client = user
+        .submit(
+            &job(2, &user.gate().wait()),
+            &["--conf", "executor.relaunch.backoff.max=300ms"],
+        )
+        .unwrap();
+    let application = Application::submitted_by(&hadoop, &mut client).unwrap();
+    for kill in 0..KILLS {
+        let victim = wait::for_value("somebody to kill", STEP, || Ok(victim(&application, kill))).unwrap();
+        victim.signal(Signal::KILL);
+        wait::until("its end", STEP, || victim.has_ended()).unwrap();
+    }
+    user.gate().open().unwrap();
+    // Some of these may come too late.
+    for kill in 0..3 {
+        victim(&application, kill)
+            .iter()
+            .for_each(|victim| victim.signal(Signal::KILL));
+    }
+    client
+        .wait(STEP)
+        .unwrap()
+        .must_end(0, &["succeeded: 6 of 6 tasks"]);
+    assert_results(&user);
+    application.wait_gone().unwrap();
+    assert_eq!(user.staged().unwrap(), [""; 0]);
+}
+
+/// Executors, guards and tasks in turn; while the application runs there is always somebody soon.
+fn victim(application: &Application<'_>, kill: usize) -> Option<Process> {
+    let executor = application.executors().into_iter().nth(kill % 2)?;
+    match kill % 3 {
+        0 => Some(executor),
+        1 => application.guard_of(&executor).ok(),
+        _ => {
+            let below = |process: &Process| process.parent == executor.pid;
+            processes::all().into_iter().find(below)
+        }
+    }
+}

@@ -11,6 +11,7 @@ use hadoop::ids::{ContainerId, NodeId};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
+use yarn_rpc::connection::Protocol;
 use yarn_rpc::records::Resource;
 
 use crate::configuration;
@@ -64,6 +65,7 @@ pub struct Cluster {
     daemon: Arc<Daemon>,
     nodes: Vec<NodeManager>,
     faults: Arc<Faults>,
+    restarts: watch::Sender<u32>,
     servers: Tasks,
     end: watch::Sender<bool>,
 }
@@ -126,6 +128,7 @@ impl Cluster {
             daemon,
             nodes: Vec::new(),
             faults: Arc::default(),
+            restarts: watch::channel(0).0,
             servers: Tasks::default(),
             end: watch::channel(false).0,
         };
@@ -182,10 +185,17 @@ impl Cluster {
     }
 
     fn serve_rpc(&self, listener: TcpListener, service: Arc<dyn Service>, options: &Options) {
+        let of_nodes = service.protocol() == Protocol::CONTAINER_MANAGEMENT.name;
         let server = Server {
             service,
             protection: options.protection.clone(),
             faults: self.faults.clone(),
+            // Only the ResourceManager is ever restarted.
+            restarts: if of_nodes {
+                watch::channel(0).1
+            } else {
+                self.restarts.subscribe()
+            },
         };
         self.servers
             .spawn("rpc", rpc::serve(listener, server, self.end.subscribe()));
@@ -242,6 +252,15 @@ impl Cluster {
         self.daemon.drive(Event::ContainerPreempted(container));
     }
 
+    /// Restarts the ResourceManager, with recovery, in no time: connections are lost, ApplicationMasters must register
+    /// and ask again, grants that were not started are void, processes go on.
+    pub fn restart_resource_manager(&self) {
+        self.daemon.drive(Event::Restarted);
+        let started_ms = self.daemon.core().settings().started_ms;
+        self.nodes.iter().for_each(|node| node.meet(started_ms));
+        self.restarts.send_modify(|count| *count += 1);
+    }
+
     /// Switches a node off: its processes die at once, and the ResourceManager learns that it is lost. Its ports stay
     /// open, and it does not come back.
     pub fn lose_node(&self, id: &NodeId) {
@@ -261,11 +280,6 @@ impl Cluster {
         }
         self.end.send_replace(true);
         self.servers.join().await;
-        if self.removed_at_end
-            && let Err(error) = tokio::fs::remove_dir_all(&self.directory).await
-        {
-            tracing::warn!(%error, directory = %self.directory.display(), "the directory cannot be removed");
-        }
     }
 }
 
@@ -274,6 +288,11 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.nodes.iter().for_each(NodeManager::abandon);
         self.servers.abort();
+        if self.removed_at_end
+            && let Err(error) = std::fs::remove_dir_all(&self.directory)
+        {
+            tracing::warn!(%error, directory = %self.directory.display(), "the directory cannot be removed");
+        }
     }
 }
 

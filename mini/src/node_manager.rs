@@ -18,6 +18,7 @@ pub use logs::LogFile;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hadoop::credentials::{Credentials, Token, kind};
@@ -62,6 +63,8 @@ struct Node {
     report: Report,
     localizer: Localizer,
     light: Option<LightContainers>,
+    /// Start time of the ResourceManager whose grants are honoured; 0 before the first is met.
+    resource_manager: AtomicU64,
     containers: Mutex<BTreeMap<ContainerId, Record>>,
     tasks: Tasks,
 }
@@ -78,6 +81,7 @@ impl NodeManager {
             report,
             localizer,
             light: None,
+            resource_manager: AtomicU64::new(0),
             containers: Mutex::default(),
             tasks: Tasks::default(),
         };
@@ -94,6 +98,13 @@ impl NodeManager {
             .expect("a new node has one owner")
             .light = light;
         self
+    }
+
+    /// From now on only grants of the ResourceManager that was started at this time are honoured.
+    pub(crate) fn meet(&self, resource_manager: u64) {
+        self.node
+            .resource_manager
+            .store(resource_manager, Ordering::Relaxed);
     }
 
     /// What the node says of itself.
@@ -161,6 +172,14 @@ impl NodeManager {
                     grant.expires_ms
                 ),
             ));
+        }
+        let known = self.node.resource_manager.load(Ordering::Relaxed);
+        if known != 0 && grant.resource_manager != known {
+            let text = format!(
+                "\nContainer {} rejected as it is allocated by a previous RM",
+                grant.container
+            );
+            return Err(Failure::yarn("InvalidContainerException", text));
         }
         Ok(grant)
     }

@@ -101,7 +101,12 @@ pub enum Event {
         call: Box<MasterCall>,
     },
     /// A NodeManager has the container's process.
-    ContainerStarted(ContainerId),
+    ContainerStarted {
+        /// Which.
+        container: ContainerId,
+        /// Where.
+        node: NodeId,
+    },
     /// A container has ended.
     ContainerEnded {
         /// Which.
@@ -113,6 +118,9 @@ pub enum Event {
     },
     /// A container is taken from its application, as a scheduler does that wants the room for others.
     ContainerPreempted(ContainerId),
+    /// The ResourceManager loses its memory but for what it would have stored: applications, attempts, and what nodes
+    /// report to run.
+    Restarted,
     /// [`ResourceManager::next_deadline`] has come.
     DeadlineReached,
 }
@@ -228,7 +236,7 @@ impl ResourceManager {
                 let answer = self.master_called(now, attempt, &call, effects);
                 effects.push(Effect::Answer(Box::new(answer)));
             }
-            Event::ContainerStarted(container) => self.container_started(container),
+            Event::ContainerStarted { container, node } => self.container_started(container, node, effects),
             Event::ContainerEnded {
                 container,
                 exit_status,
@@ -237,6 +245,7 @@ impl ResourceManager {
                 self.container_ended(now, container, exit_status, &diagnostics, effects);
             }
             Event::ContainerPreempted(container) => self.preempted(now, container, effects),
+            Event::Restarted => self.restarted(now),
             Event::DeadlineReached => self.expire(now, effects),
         }
     }

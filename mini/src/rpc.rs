@@ -38,6 +38,8 @@ pub(crate) struct Server {
     pub(crate) service: Arc<dyn Service>,
     pub(crate) protection: Vec<Qop>,
     pub(crate) faults: Arc<Faults>,
+    /// Changes when all connections are to be lost.
+    pub(crate) restarts: watch::Receiver<u32>,
 }
 
 /// Serves until `ended` says so.
@@ -76,10 +78,15 @@ async fn talk(mut stream: TcpStream, server: &Server) -> io::Result<()> {
     let settings = ServerSettings::token(nonce()?, server.protection.clone());
     let mut machine = ServerConnection::new(settings);
     let secrets = |identifier: &[u8]| server.service.password(identifier);
+    let mut restarts = server.restarts.clone();
+    restarts.mark_unchanged();
     let mut token = Vec::new();
     let mut buffer = vec![0; BUFFER];
     loop {
-        let count = stream.read(&mut buffer).await?;
+        let count = tokio::select! {
+            count = stream.read(&mut buffer) => count?,
+            () = restarted(&mut restarts) => return Ok(()),
+        };
         if count == 0 {
             return Ok(());
         }
@@ -99,6 +106,13 @@ async fn talk(mut stream: TcpStream, server: &Server) -> io::Result<()> {
         if machine.is_over() {
             return Ok(());
         }
+    }
+}
+
+/// Waits for the next restart; there is none where nobody could order it.
+async fn restarted(restarts: &mut watch::Receiver<u32>) {
+    if restarts.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -475,6 +475,38 @@ async fn a_preempted_container_is_reported_as_such() {
 }
 
 #[tokio::test]
+async fn grants_from_before_a_restart_are_void() {
+    let lab = Lab::start(Options {
+        nodes: 1,
+        ..Options::default()
+    })
+    .await;
+    let (_, mut master) = lab.played(|_| {}).await;
+    let container = master.get_containers(1).await.remove(0);
+    lab.cluster.restart_resource_manager();
+    let error = master
+        .nodes()
+        .start_container(&container, &shell("true"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, NmError::PreviousResourceManager(_)), "{error}");
+    // The connection is lost at some moment of the restart.
+    let error = wait_for(async || {
+        let error = master
+            .allocate(pb::AllocateRequestProto::default())
+            .await
+            .unwrap_err();
+        error.exception().is_some().then_some(error)
+    })
+    .await;
+    assert!(
+        class_of(&error).ends_with("ApplicationMasterNotRegisteredException"),
+        "{error}"
+    );
+    lab.cluster.shutdown().await;
+}
+
+#[tokio::test]
 async fn thousands_of_containers_may_be_tasks() {
     let light = mini::node_manager::LightContainers::new(async |launch: mini::node_manager::LightLaunch| {
         assert_eq!(launch.environment["CONTAINER_ID"], launch.container.to_string());
@@ -604,6 +636,33 @@ async fn a_shutdown_leaves_no_process_and_no_directory() {
     lab.cluster.shutdown().await;
     assert!(!std::path::Path::new(&format!("/proc/{}", pid.trim())).exists());
     assert!(!directory.exists());
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_dropped_leaves_no_process() {
+    let lab = Lab::start(Options::default()).await;
+    let (_, mut master) = lab.played(|_| {}).await;
+    let container = master.get_containers(1).await.remove(0);
+    let pid_file = lab.shared.path().join("pid");
+    let command = format!(
+        "echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600",
+        pid_file.display()
+    );
+    master
+        .nodes()
+        .start_container(&container, &shell(&command))
+        .await
+        .unwrap();
+    let pid = wait_for(async || std::fs::read_to_string(&pid_file).ok()).await;
+    let Lab { cluster, .. } = lab;
+    drop(cluster);
+    let status = format!("/proc/{}/status", pid.trim());
+    // What is left is at most an exit status that nobody has asked for.
+    wait_for(async || {
+        let status = std::fs::read_to_string(&status).unwrap_or_default();
+        (status.is_empty() || status.contains("State:\tZ")).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -350,7 +350,8 @@ impl Node {
             record.stage = Stage::Running;
             record.group = group;
         }
-        (self.report)(Event::ContainerStarted(id));
+        let node = self.facts.id.clone();
+        (self.report)(Event::ContainerStarted { container: id, node });
     }
 }
 

@@ -59,14 +59,13 @@ pub(super) struct Process {
 impl Process {
     /// Starts the launch script in `work` with an empty environment.
     pub(super) fn start(work: &Path) -> std::io::Result<Self> {
-        let mut command = Command::new("setsid");
-        command.arg("/bin/bash").arg(work.join(SCRIPT_NAME));
-        command.current_dir(work).env_clear().env("PATH", SEARCH);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let child = command.kill_on_drop(true).spawn()?;
+        let child = match spawn(Command::new("setsid").arg("/bin/bash"), work) {
+            // Without the program a process group must do, as in Hadoop.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                spawn(Command::new("/bin/bash").process_group(0), work)?
+            }
+            child => child?,
+        };
         let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let leader = id.ok_or_else(|| std::io::Error::other("the process ended before it was seen"))?;
         Ok(Self {
@@ -93,6 +92,16 @@ impl Process {
         self.group.kill();
         self.exit().await
     }
+}
+
+fn spawn(command: &mut Command, work: &Path) -> std::io::Result<Child> {
+    command.arg(work.join(SCRIPT_NAME)).current_dir(work);
+    command.env_clear().env("PATH", SEARCH).kill_on_drop(true);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.spawn()
 }
 
 /// Where `setsid` is looked for, and what bash takes for its default when nothing else is said.

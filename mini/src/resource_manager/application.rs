@@ -161,6 +161,17 @@ impl Attempt {
         }
     }
 
+    /// What a ResourceManager that has restarted does not know any more.
+    pub(super) fn forget_registration(&mut self, now: UnixMs) {
+        self.state = AttemptState::Launched;
+        self.master = None;
+        self.asks.clear();
+        self.blacklist.clear();
+        self.tokens_sent.clear();
+        self.last_response = None;
+        self.heard_ms = now;
+    }
+
     pub(super) fn new_container(&mut self) -> ContainerId {
         let id = ContainerId::new(self.id, self.next_container);
         self.next_container += 1;

@@ -107,11 +107,15 @@ impl ResourceManager {
         self.schedule_at_once(now, effects);
     }
 
-    pub(super) fn container_started(&mut self, id: ContainerId) {
+    /// A container that nobody holds any more, because it was released or its application ended meanwhile, is killed.
+    pub(super) fn container_started(&mut self, id: ContainerId, node: NodeId, effects: &mut Effects) {
         let application = self.applications.get_mut(&id.application());
-        if let Some(container) = application.and_then(|application| application.containers.get_mut(&id)) {
-            container.running = true;
-            container.expires_ms = None;
+        match application.and_then(|application| application.containers.get_mut(&id)) {
+            Some(container) => {
+                container.running = true;
+                container.expires_ms = None;
+            }
+            None => effects.push(Effect::KillContainer { node, container: id }),
         }
     }
 
@@ -268,6 +272,34 @@ impl ResourceManager {
             self.finished(now, id, effects);
         } else {
             self.attempt_failed(now, id, 0, &texts::master_timed_out(attempt), effects);
+        }
+    }
+
+    /// As a restart with recovery leaves it: ApplicationMasters must register and ask again, what they had not started
+    /// is gone without a word.
+    pub(super) fn restarted(&mut self, now: UnixMs) {
+        self.settings.started_ms = now;
+        let reports: Vec<_> = self
+            .nodes
+            .values()
+            .filter(|node| !node.lost)
+            .map(Node::report)
+            .collect();
+        for application in self.applications.values_mut() {
+            let unstarted = application
+                .containers
+                .values()
+                .filter(|one| !one.running && !one.is_master);
+            let unstarted: Vec<ContainerId> = unstarted.map(|one| one.id).collect();
+            for id in unstarted {
+                give_back(application, &mut self.nodes, now, id);
+            }
+            let current = application.attempts.last_mut();
+            if let Some(attempt) = current.filter(|attempt| attempt.state == AttemptState::Running) {
+                attempt.forget_registration(now);
+                attempt.updated_nodes.clone_from(&reports);
+                application.state = ApplicationState::Accepted;
+            }
         }
     }
 

@@ -241,6 +241,13 @@ fn ended(response: &pb::AllocateResponseProto) -> Vec<(i32, String)> {
         .collect()
 }
 
+fn started(container: ContainerId) -> Event {
+    Event::ContainerStarted {
+        container,
+        node: node_id(1),
+    }
+}
+
 fn class(failure: &Failure) -> &str {
     failure.class.rsplit('.').next().unwrap()
 }
@@ -384,6 +391,21 @@ fn a_released_container_comes_back_as_aborted() {
 }
 
 #[test]
+fn a_container_that_is_started_after_its_release_is_killed() {
+    let mut world = World::running(Pacing::Immediate, 1, submission());
+    let granted = ids(&world.allocate(1, 0, vec![ask("*", 100, 1)]).unwrap());
+    world.does(Event::ContainerPreempted(granted[0]));
+    world.does(started(granted[0]));
+    assert_eq!(
+        world.effects,
+        [Effect::KillContainer {
+            node: node_id(1),
+            container: granted[0]
+        }]
+    );
+}
+
+#[test]
 fn foreign_containers_cannot_be_released() {
     let mut world = World::running(Pacing::Immediate, 1, submission());
     let foreign = ContainerId::new(ApplicationId::new(START, 9).attempt(1), 2);
@@ -400,7 +422,7 @@ fn foreign_containers_cannot_be_released() {
 fn a_grant_that_is_not_started_in_time_goes_back() {
     let mut world = World::running(Pacing::Immediate, 1, submission());
     let granted = ids(&world.allocate(1, 0, vec![ask("*", 100, 2)]).unwrap());
-    world.does(Event::ContainerStarted(granted[0]));
+    world.does(started(granted[0]));
     assert_eq!(world.rm.next_deadline(), Some(world.now + 5_000));
     world.now += 5_000;
     world.does(Event::DeadlineReached);
@@ -455,9 +477,7 @@ fn kept_containers_are_handed_to_the_next_attempt_with_what_ended_meanwhile() {
         },
     );
     let granted = ids(&world.allocate(1, 0, vec![ask("*", 100, 2)]).unwrap());
-    granted
-        .iter()
-        .for_each(|id| world.does(Event::ContainerStarted(*id)));
+    granted.iter().for_each(|id| world.does(started(*id)));
     let master = world.master();
     world.ends(master, 137);
     world.ends(granted[0], 5);
@@ -570,6 +590,37 @@ fn with_heartbeats_named_nodes_get_all_their_containers_at_once() {
 }
 
 #[test]
+fn after_a_restart_masters_register_and_ask_again_and_keep_what_runs() {
+    let mut world = World::running(Pacing::Immediate, 1, submission());
+    let granted = ids(&world.allocate(1, 0, vec![ask("*", 100, 2)]).unwrap());
+    world.does(started(granted[0]));
+    world.does(Event::Restarted);
+    let failure = world.allocate(1, 1, Vec::new()).unwrap_err();
+    assert_eq!(class(&failure), "ApplicationMasterNotRegisteredException");
+    assert!(world.finish(1, FinalStatus::AppSucceeded).is_err());
+    let registered = world.register(1).unwrap();
+    let known = registered
+        .containers_from_previous_attempts
+        .iter()
+        .filter_map(|one| one.id.as_ref());
+    assert_eq!(
+        known
+            .map(|id| ContainerId::try_from(id).unwrap())
+            .collect::<Vec<_>>(),
+        [granted[0]]
+    );
+    let response = world.allocate(1, 0, vec![ask("*", 100, 1)]).unwrap();
+    assert_eq!(
+        (
+            ids(&response).len(),
+            ended(&response).len(),
+            response.updated_nodes.len()
+        ),
+        (1, 0, 1)
+    );
+}
+
+#[test]
 fn nothing_comes_from_a_node_on_the_blacklist() {
     let mut world = World::running(Pacing::Immediate, 1, submission());
     let blacklist = |add: &[&str]| pb::ResourceBlacklistRequestProto {
@@ -622,6 +673,7 @@ enum Step {
     Wait(u64),
     Beat(u16),
     Lose(u16),
+    Restart,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -637,6 +689,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0u64..12_000).prop_map(Step::Wait),
         6 => (1u16..4).prop_map(Step::Beat),
         1 => (1u16..4).prop_map(Step::Lose),
+        1 => Just(Step::Restart),
     ];
     prop::collection::vec(step, 1..60)
 }
@@ -678,9 +731,7 @@ fn take_step(world: &mut World, response_id: &mut i32, step: &Step) {
                 .to_vec();
         }
         Step::ReleaseOne(n) => request.release = chosen(*n).into_iter().map(Into::into).collect(),
-        Step::Started(n) => chosen(*n)
-            .into_iter()
-            .for_each(|id| world.does(Event::ContainerStarted(id))),
+        Step::Started(n) => chosen(*n).into_iter().for_each(|id| world.does(started(id))),
         Step::Ended(n, exit) => chosen(*n).into_iter().for_each(|id| world.ends(id, *exit)),
         Step::Finish => drop(world.finish(current, FinalStatus::AppSucceeded)),
         Step::Kill => {
@@ -695,6 +746,7 @@ fn take_step(world: &mut World, response_id: &mut i32, step: &Step) {
             world.does(Event::DeadlineReached);
             assert!(world.rm.next_deadline().is_none_or(|at| at > world.now));
         }
+        Step::Restart => world.does(Event::Restarted),
         Step::Beat(node) => world.beat(*node),
         Step::Lose(node) => world.does(Event::NodeLost(node_id(*node))),
     }

@@ -1,7 +1,7 @@
 //! The job file: what a person writes, read and checked as a whole.
 //!
 //! Reading goes in three steps, each of which reports all it finds: text to nodes that know their place
-//! ([`document`]), nodes to typed fields with unknown keys named ([`fields`]), and the checks that look across fields
+//! (`document`), nodes to typed fields with unknown keys named (`fields`), and the checks that look across fields
 //! (`check`). Nothing of the cluster is asked here; that is preflight's.
 
 pub(crate) mod check;

@@ -1,6 +1,6 @@
 //! The executor protocol as values.
 //!
-//! An executor dials the gateway, sends [`Hello`] and waits for [`Welcome`] or [`Refused`]. After a welcome it
+//! An executor dials the gateway, sends [`Hello`] and waits for [`Welcome`] or [`GatewayMessage::Refused`]. After a welcome it
 //! sends heartbeats and reports; a report of a finished task is kept and sent again on every new connection until
 //! it is acknowledged. Every frame carries the epoch and the executor's boot nonce.
 

@@ -23,15 +23,16 @@ pub(crate) struct Args {
 
 /// Runs the tests.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    // First, because tests of the embedded cluster run it too when it is there.
+    if !args.pure && env::var_os("DRAWLOOM_BIN").is_none() {
+        steps::run("binary under test", &mut steps::cargo(BINARY))?;
+    }
     if args.suite.is_empty() {
         steps::run("tests of the crates", &mut steps::cargo(CRATES))?;
         steps::run("tests of the harness", &mut steps::cargo(HARNESS))?;
     }
     if args.pure || !hadoop_is_possible()? {
         return Ok(());
-    }
-    if env::var_os("DRAWLOOM_BIN").is_none() {
-        steps::run("binary under test", &mut steps::cargo(BINARY))?;
     }
     real_hadoop(args)
 }

@@ -180,14 +180,18 @@ fn an_interrupt_while_files_are_staged_leaves_neither_application_nor_files() {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
     let user = User::new(hadoop, "interrupt-early").unwrap();
-    // Large enough to be at it still when the first of the small files is seen.
+    // Large enough to be at it still when the binary, which is uploaded before it, is seen.
     let large = std::fs::File::create(user.dir().join("large")).unwrap();
     large.set_len(1 << 30).unwrap();
     let client = user.submit(&waiting_job(&user), &["--files", "large"]).unwrap();
-    wait::until("the first staged file", STEP, || {
-        !user.staged().unwrap().is_empty()
-    })
-    .unwrap();
+    let cache = "/user/interrupt-early/.drawloom/cache";
+    let begun = || {
+        hadoop
+            .hdfs_list(cache)
+            .unwrap()
+            .is_some_and(|files| !files.is_empty())
+    };
+    wait::until("the first upload", STEP, begun).unwrap();
     client.signal(Signal::INT).unwrap();
     let output = client.wait(STEP).unwrap();
     output.must_end(130, &["interrupted before the job was submitted"]);

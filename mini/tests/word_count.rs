@@ -38,6 +38,8 @@ fn drawloom(executable: &Path, conf: &Path, arguments: &[&str]) -> Output {
     Command::new(executable)
         .args(arguments)
         .env("HADOOP_CONF_DIR", conf)
+        // Where it stages when the default file system is local.
+        .env("HOME", conf)
         .output()
         .unwrap()
 }

@@ -76,6 +76,7 @@ impl<'a> User<'a> {
         Drawloom::new(self.hadoop)
             .env("HADOOP_USER_NAME", &self.name)
             .env("XDG_CONFIG_HOME", &self.dir)
+            .env("HOME", &self.dir)
             .current_dir(&self.dir)
             .args(args)
     }

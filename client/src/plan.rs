@@ -248,7 +248,8 @@ fn shared_outputs(job: &JobFile, stages: &[StagePlan], problems: &mut Vec<Proble
     }
 }
 
-fn below(path: &str, directory: &str) -> bool {
+/// Whether a URI is a directory's or of something in it.
+pub(crate) fn below(path: &str, directory: &str) -> bool {
     path.strip_prefix(directory)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -418,7 +418,7 @@ fn temporary_name(name: &str) -> String {
 ///
 /// # Errors
 /// As opening and reading the file.
-pub async fn hash_file(local: &Path) -> Result<(String, u64), DfsError> {
+async fn hash_file(local: &Path) -> Result<(String, u64), DfsError> {
     let path = transfer::local_path(local)?;
     let native = path.path().to_owned();
     let hashed = tokio::task::spawn_blocking(move || hash_blocking(Path::new(&native))).await;

@@ -8,7 +8,6 @@ use std::sync::{Mutex, PoisonError};
 
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt, TryStreamExt};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::error::DfsError;
 use crate::fs::{
@@ -307,29 +306,6 @@ async fn pump(
     Ok(())
 }
 
-/// Writes a file's bytes, from `offset` on and at most `len`, to `out`, and gives their number.
-///
-/// # Errors
-/// [`TransferError::Source`] for the file; [`TransferError::Target`] with class `BrokenPipe` when the reader of `out`
-/// has gone, which a command line ends quietly on.
-pub async fn cat(
-    from: Side<'_>,
-    offset: u64,
-    len: u64,
-    out: &mut (dyn AsyncWrite + Unpin + Send),
-) -> Result<u64, TransferError> {
-    let reader = from.fs.open(from.path).await.map_err(TransferError::Source)?;
-    let written = |error: std::io::Error| TransferError::Target(DfsError::from_io(from.path, &error));
-    let mut chunks = reader.read(offset, len);
-    let mut bytes = 0;
-    while let Some(chunk) = chunks.try_next().await.map_err(TransferError::Source)? {
-        out.write_all(&chunk).await.map_err(written)?;
-        bytes += chunk.len() as u64;
-    }
-    out.flush().await.map_err(written)?;
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -430,20 +406,5 @@ mod tests {
         .await
         .unwrap();
         assert_eq!(seen, [(0, 5), (5, 5)]);
-    }
-
-    #[tokio::test]
-    async fn cat_gives_the_range_asked_for() {
-        let fixture = fixture();
-        fixture.write("a", "0123456789").await;
-        let path = fixture.at("a");
-        let mut out = Vec::new();
-        let side = Side {
-            fs: &fixture.fs,
-            path: &path,
-        };
-        assert_eq!(cat(side, 8, 100, &mut out).await.unwrap(), 2);
-        assert_eq!(cat(side, 20, 1, &mut out).await.unwrap(), 0);
-        assert_eq!(out, b"89");
     }
 }

@@ -289,7 +289,7 @@ fn a_task_that_floods_its_standard_error_succeeds_and_its_log_stays_small() {
     let stage = "    tasks: 1
     shell: |
       echo the beginning >&2
-      yes 'nothing but noise, line by line' | head -c 300000000 >&2
+      yes 'nothing but noise, line by line' | head -c 1000000000 >&2
       echo the end >&2
       echo done
     output: flooded";

@@ -83,6 +83,22 @@ impl<'a> Count<'a> {
         self.user.must(["status", self.application.id()]).unwrap()
     }
 
+    /// Waits for the replacement of one executor that was killed, and requires that it is told and that the counts
+    /// are right.
+    fn replaced_once(self) {
+        let replaced = |summary: &serde_json::Value| {
+            let executors = &summary["executors"];
+            executors["lost"] == 1 && executors["registered"] == EXECUTORS
+        };
+        self.application
+            .wait_summary("the replacement", replaced)
+            .unwrap();
+        let status = self.status();
+        let told = status.contains("1 lost so far") && status.contains("SIGKILL");
+        assert!(told, "{status}");
+        self.finish(EXECUTORS + 1, "SIGKILL");
+    }
+
     /// Opens the gate and requires a right end with so many containers for executors in all.
     fn finish(self, executors: usize, cause: &str) {
         self.user.gate().open().unwrap();
@@ -105,20 +121,7 @@ fn an_executor_killed_in_mid_task_is_replaced_once_and_the_counts_are_right() {
     let _tails = hadoop.tails_on_panic();
     let count = Count::begin(hadoop, "kill-executor");
     count.victim().signal(Signal::KILL);
-    let replaced = |summary: &serde_json::Value| {
-        let executors = &summary["executors"];
-        executors["lost"] == 1 && executors["registered"] == EXECUTORS
-    };
-    count
-        .application
-        .wait_summary("the replacement", replaced)
-        .unwrap();
-    let status = count.status();
-    assert!(
-        status.contains("1 lost so far") && status.contains("SIGKILL"),
-        "{status}"
-    );
-    count.finish(EXECUTORS + 1, "SIGKILL");
+    count.replaced_once();
 }
 
 #[test]
@@ -130,20 +133,7 @@ fn a_guard_killed_in_mid_task_takes_its_executor_along_and_is_replaced_once() {
     let guard = count.application.guard_of(&executor).unwrap();
     guard.signal(Signal::KILL);
     wait_ended(&[guard, executor]).unwrap();
-    let replaced = |summary: &serde_json::Value| {
-        let executors = &summary["executors"];
-        executors["lost"] == 1 && executors["registered"] == EXECUTORS
-    };
-    count
-        .application
-        .wait_summary("the replacement", replaced)
-        .unwrap();
-    let status = count.status();
-    assert!(
-        status.contains("1 lost so far") && status.contains("SIGKILL"),
-        "{status}"
-    );
-    count.finish(EXECUTORS + 1, "SIGKILL");
+    count.replaced_once();
 }
 
 #[test]

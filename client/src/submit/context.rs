@@ -45,8 +45,7 @@ pub(super) fn build(parts: &Parts<'_>) -> SubmissionContext {
     context.max_app_attempts = Some(settings.count("am.max-attempts"));
     context.app_node_label_expression = settings.optional("node-label").map(str::to_owned);
     context.tags = settings.words("tags");
-    let cores = i32::try_from(settings.count("am.cores")).unwrap_or(i32::MAX);
-    context.resource = Resource::new(settings.mebibytes("am.memory"), cores.unsigned_abs());
+    context.resource = Resource::new(settings.mebibytes("am.memory"), settings.count("am.cores"));
     context.container.commands = vec![AM_COMMAND.to_owned()];
     context.container.environment = environment(parts);
     context.container.local_resources = parts.resources.iter().map(local_resource).collect();

@@ -3,13 +3,14 @@
 //! The ApplicationMaster removes its application's files when it unregisters, and a waiting client does when it sees
 //! the end. An application that was killed while nobody waited leaves them to the next command of the same user.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use am::launch::PLAN_FILE_NAME;
 use am::outputs::Outputs;
 use dfs::FileSystems;
-use dfs::staging::Staging;
+use dfs::staging::{ApplicationDir, Staging};
 use driver::plan::AppPlan;
 use hadoop::ids::ApplicationId;
 use yarn_rest::Client;
@@ -34,10 +35,17 @@ pub(super) async fn sweep(
         tracing::debug!(%error, "earlier applications' staged files cannot be listed");
         Vec::new()
     });
-    let ids = staged.iter().filter_map(|dir| dir.application.parse().ok());
-    for id in ids.filter(|id| *id != running).take(MOST) {
+    for id in latest(staged, running) {
         remove_if_ended(client, systems, staging, id).await;
     }
+}
+
+/// The applications to ask about. The latest first: old ones that YARN does not know any more stay for ever, and must
+/// not keep us from those that it knows.
+fn latest(mut staged: Vec<ApplicationDir>, running: ApplicationId) -> Vec<ApplicationId> {
+    staged.sort_by_key(|dir| Reverse(dir.modified_ms));
+    let ids = staged.iter().filter_map(|dir| dir.application.parse().ok());
+    ids.filter(|id| *id != running).take(MOST).collect()
 }
 
 /// Removes what is staged for this application, if YARN says that it has ended.
@@ -87,6 +95,20 @@ mod tests {
     use super::*;
     use crate::job::JobFile;
     use crate::settings::{Layers, Resolved};
+
+    #[test]
+    fn directories_that_nobody_knows_do_not_hide_later_ones() {
+        let home: dfs::DfsPath = "hdfs://nn:8020/user/ada".parse().unwrap();
+        let dir = |number: u64| ApplicationDir {
+            application: format!("application_1_{number:04}"),
+            path: home.join(&number.to_string()),
+            modified_ms: number,
+        };
+        let staged: Vec<_> = (1..=40).map(dir).collect();
+        let ids = latest(staged, "application_1_0040".parse().unwrap());
+        assert_eq!(ids.len(), MOST);
+        assert_eq!(ids[0].to_string(), "application_1_0039");
+    }
 
     #[tokio::test]
     async fn an_application_that_was_killed_leaves_its_outputs_free() {

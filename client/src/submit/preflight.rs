@@ -11,7 +11,7 @@ use yarn_rest::model::{Node, NodeState, Queue};
 use yarn_rest::{Client, Error, NewApplication};
 
 use crate::error::CommandError;
-use crate::plan::{Planned, Source};
+use crate::plan::{Planned, Source, below};
 use crate::settings::Resolved;
 use crate::settings::value::show_mebibytes;
 
@@ -190,13 +190,7 @@ async fn inputs(file_systems: &FileSystems, stage: &StagePlan, outputs: &[&str])
     let TaskSource::Inputs { paths, .. } = &stage.source else {
         return Ok(());
     };
-    let made_here = |path: &str| {
-        let below = |output: &&str| {
-            path.strip_prefix(*output)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        outputs.iter().any(below)
-    };
+    let made_here = |path: &str| outputs.iter().any(|output| below(path, output));
     for path in paths.iter().filter(|path| !made_here(path)) {
         let missing = |why: String| {
             CommandError::refused(format!(

@@ -44,8 +44,6 @@ use crate::environment::Environment;
 use crate::gateway::GatewayEvent;
 use crate::gateway::admission::Gate;
 use crate::gateway::links::Links;
-use crate::launcher::Event as LauncherEvent;
-use crate::launcher::core::Launcher;
 use crate::metrics::Metrics;
 use crate::notes::Notes;
 use crate::outputs::Outputs;
@@ -53,6 +51,8 @@ use crate::roster::Roster;
 use crate::supervise::{Panicked, TaskGroup};
 use crate::vitals::Vitals;
 use crate::web::{self, Scene};
+use launcher::Event as LauncherEvent;
+use launcher::core::Launcher;
 
 /// How the process ends.
 #[derive(Debug, Clone, PartialEq, Eq)]

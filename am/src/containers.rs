@@ -15,7 +15,7 @@ use yarn_rpc::records::{
 
 use crate::environment::{self, Environment};
 use crate::launch::{self, Acls, LaunchFile, Localized, LocalizedKind, Visibility};
-use crate::launcher::{Event, StartFailure};
+use launcher::{Event, StartFailure};
 
 /// What the container runs. The launch script gives the line to `bash -c`, so `exec` leaves only our process.
 const COMMAND: &str = "exec -a drawloom-guard ./drawloom executor 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr";

@@ -2,7 +2,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`launcher`] | pure core: from a wanted number of executors to containers, whatever YARN does |
+//! | [`launcher`] | pure core in a crate of its own: from a wanted number of executors to containers |
 //! | [`gateway`] | TLS listener that executors dial; who gets in |
 //! | [`web`] | status page, `/api/v1`, metrics; behind the ResourceManager's proxy |
 //! | `app` | the loop that owns both cores and carries out their effects |
@@ -20,7 +20,6 @@ pub mod environment;
 pub mod gateway;
 pub mod inputs;
 pub mod launch;
-pub mod launcher;
 pub mod metrics;
 pub mod notes;
 pub mod outputs;
@@ -32,6 +31,8 @@ pub mod supervise;
 pub mod verdict;
 pub mod vitals;
 pub mod web;
+
+pub use launcher;
 
 use std::process::ExitCode;
 

@@ -16,9 +16,9 @@ use prometheus_client::registry::{Registry, Unit};
 use wire::failure::ExecutorLoss;
 use wire::message::TaskReport;
 
-use crate::launcher::record::Times;
 use crate::process;
 use crate::web::Scene;
+use launcher::record::Times;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Cause {

@@ -25,12 +25,12 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::environment::Environment;
-use crate::launcher::core::Launcher;
-use crate::launcher::record::Record;
 use crate::metrics::Metrics;
 use crate::notes::Notes;
 use crate::verdict;
 use crate::vitals::Vitals;
+use launcher::core::Launcher;
+use launcher::record::Record;
 
 /// A request, reduced to what matters here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -17,9 +17,9 @@ use super::{App, Done, Step};
 use crate::gateway::links::Sent;
 use crate::gateway::orders::orders;
 use crate::inputs;
-use crate::launcher::core::EXECUTORS;
-use crate::launcher::{Effect as LauncherEffect, Event as LauncherEvent};
 use crate::summary::FailureNote;
+use launcher::core::EXECUTORS;
+use launcher::{Effect as LauncherEffect, Event as LauncherEvent};
 
 /// The priority of executors' asks; 0 is the ApplicationMaster's own.
 const PRIORITY: Priority = Priority(1);
@@ -137,9 +137,8 @@ impl App {
             LauncherEffect::ReleaseContainer { executor } => self.release_container(&executor),
             LauncherEffect::UpdateBlacklist { additions, removals } => {
                 tracing::info!(?additions, ?removals, "nodes to avoid have changed");
-                let names = |nodes: Vec<crate::launcher::nodes::NodeName>| {
-                    nodes.iter().map(ToString::to_string).collect()
-                };
+                let names =
+                    |nodes: Vec<launcher::nodes::NodeName>| nodes.iter().map(ToString::to_string).collect();
                 self.outbox.push(SessionCommand::Blacklist {
                     add: names(additions),
                     remove: names(removals),
@@ -184,7 +183,7 @@ impl App {
     fn start_container(&mut self, executor: ExecutorId, steps: &mut VecDeque<Step>) {
         let Some(container) = self.containers.get(&executor).cloned() else {
             let message = "the grant was not kept".to_owned();
-            let failure = crate::launcher::StartFailure::Stale;
+            let failure = launcher::StartFailure::Stale;
             steps.push_back(Step::Launcher(LauncherEvent::StartFailed {
                 executor,
                 failure,

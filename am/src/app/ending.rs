@@ -7,9 +7,9 @@ use wire::message::GatewayMessage;
 use yarn_rpc::session::SessionCommand;
 
 use super::{App, Done, Exit, Life, Step};
-use crate::launcher::Event as LauncherEvent;
 use crate::staged;
 use crate::verdict;
+use launcher::Event as LauncherEvent;
 
 /// The longest that executors may take to leave beyond what their tasks are given.
 const LEAVE_MARGIN: Duration = Duration::from_secs(1);

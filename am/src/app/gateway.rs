@@ -12,7 +12,7 @@ use yarn_rpc::session::SessionCommand;
 use super::{App, Exit, Step};
 use crate::gateway::admission::{Denial, Known};
 use crate::gateway::{Admission, ConnectionId, GatewayEvent};
-use crate::launcher::Event as LauncherEvent;
+use launcher::Event as LauncherEvent;
 
 impl App {
     pub(super) fn on_gateway(&mut self, event: GatewayEvent) {

@@ -7,9 +7,9 @@ use hadoop::ids::{ContainerId, NodeId};
 use wire::id::ExecutorId;
 
 use super::{App, Exit, Step};
-use crate::launcher::nodes::{NodeFacts, NodeName, NodeState};
-use crate::launcher::{Completion, Event as LauncherEvent, Grant};
 use driver::event::Event as DriverEvent;
+use launcher::nodes::{NodeFacts, NodeName, NodeState};
+use launcher::{Completion, Event as LauncherEvent, Grant};
 
 /// A container's id as an executor's.
 pub(super) fn executor_id(container: ContainerId) -> Option<ExecutorId> {

@@ -33,9 +33,6 @@ use crate::gateway::admission::Gate;
 use crate::gateway::listener::Gateway;
 use crate::gateway::{GatewayEvent, Limits};
 use crate::launch::{self, LaunchFile, NodeAtSubmission};
-use crate::launcher::core::Launcher;
-use crate::launcher::nodes::{NodeFacts, NodeState};
-use crate::launcher::{Event as LauncherEvent, Rules};
 use crate::metrics::Metrics;
 use crate::notes::Notes;
 use crate::outputs::Outputs;
@@ -47,6 +44,9 @@ use crate::web::Query;
 use crate::web::proxy::Proxy;
 use crate::web::server::WebServer;
 use crate::{gateway::links::Links, staged};
+use launcher::core::Launcher;
+use launcher::nodes::{NodeFacts, NodeState};
+use launcher::{Event as LauncherEvent, Rules};
 
 /// Events of executors that may wait for the loop.
 const GATEWAY_QUEUE: usize = 1024;

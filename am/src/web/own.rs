@@ -6,8 +6,8 @@ use driver::view::{Snapshot, StageView};
 use serde_json::{Value, json};
 
 use super::{Scene, page};
-use crate::launcher::record::{Phase, Record};
 use crate::summary::{ExecutorCounts, StageSummary, Summary, TaskCounts};
+use launcher::record::{Phase, Record};
 
 /// The answer to a name; nothing when there is no such name.
 pub(super) fn answer(scene: &Scene<'_>, name: &str) -> Option<Value> {

@@ -1,11 +1,11 @@
 //! Pages and API answers over a small application, without sockets.
 
 use super::*;
-use crate::launcher::nodes::NodeName;
-use crate::launcher::{Completion, Event as LauncherEvent, Grant, Rules};
 use crate::summary::FailureNote;
 use driver::event::{Event as DriverEvent, Registration, TaskInput};
 use driver::plan::{BodyPlan, ExecutorPlan, FeedPlan, Settings, StagePlan, TaskSource};
+use launcher::nodes::NodeName;
+use launcher::{Completion, Event as LauncherEvent, Grant, Rules};
 use std::collections::BTreeMap;
 use wire::failure::{ExecutorLoss, FailureCause, TaskFailure};
 use wire::id::{BootNonce, ExecutorId, StageKey, TaskAttemptId};
@@ -220,7 +220,7 @@ fn grant(number: u32) -> Grant {
         executor: id(number),
         node: NodeName::new("nm1"),
         node_http: "nm1:8042".into(),
-        allocation_request_id: crate::launcher::core::EXECUTORS,
+        allocation_request_id: launcher::core::EXECUTORS,
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
-use crate::launcher::asks;
-use crate::launcher::nodes::{NodeFacts, NodeState};
+use crate::asks;
+use crate::nodes::{NodeFacts, NodeState};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use wire::launcher::ExecutorTarget;

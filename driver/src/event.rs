@@ -1,8 +1,9 @@
 //! What the driver core is told and what it wants done.
 
 use wire::failure::{ExecutorLoss, KillReason};
-use wire::id::{BootNonce, ExecutorId, StageKey, TaskAttemptId};
+use wire::id::{ExecutorId, StageKey, TaskAttemptId};
 use wire::launcher::ExecutorTarget;
+pub use wire::launcher::{Registration, Verdict};
 use wire::message::{RunningTask, TaskReport};
 use wire::task::{InputSlice, StageSpec, TaskSpec};
 
@@ -106,21 +107,6 @@ pub enum Event {
     DeadlineReached,
 }
 
-/// Who registered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registration {
-    /// The executor.
-    pub executor: ExecutorId,
-    /// Its life.
-    pub boot: BootNonce,
-    /// Its node.
-    pub host: String,
-    /// Its slots.
-    pub slots: u32,
-    /// What it is running already.
-    pub running: Vec<TaskAttemptId>,
-}
-
 /// What one task of a stage works on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TaskInput {
@@ -188,15 +174,4 @@ pub enum Effect {
     },
     /// The application has its verdict; nothing follows.
     Finish(Verdict),
-}
-
-/// How the application ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// Every stage is done.
-    Succeeded,
-    /// It failed of the job's own doing; the text is the decisive cause.
-    Failed(String),
-    /// Somebody ended it.
-    Killed(String),
 }

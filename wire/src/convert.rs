@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use crate::failure::{ExecutorLoss, FailureCause, KillReason, TaskFailure};
 use crate::frame::{FrameError, sealed::Wire};
-use crate::id::{StageKey, TaskAttemptId};
+use crate::id::{ExecutorId, StageKey, TaskAttemptId};
 use crate::message::{
     ExecutorMessage, GatewayMessage, Heartbeat, Hello, Refusal, RunningTask, TaskReport, Welcome,
 };
 use crate::proto::{self, executor_loss::Kind, frame::Body, refused::Reason, task_failure::Cause};
 use crate::task::{Body as TaskBody, Capture, Feed, InputSlice, StageSpec, TaskMetrics, TaskSpec};
 use crate::version::Version;
+
+mod launcher;
 
 impl Wire for ExecutorMessage {
     fn into_body(self) -> Body {
@@ -42,13 +44,7 @@ impl Wire for ExecutorMessage {
             Body::Goodbye(goodbye) => Self::Goodbye {
                 reason: goodbye.reason,
             },
-            Body::Welcome(_)
-            | Body::Refused(_)
-            | Body::Launch(_)
-            | Body::Cancel(_)
-            | Body::CommitDecision(_)
-            | Body::Acknowledge(_)
-            | Body::Shutdown(_) => return Err(FrameError::Unknown),
+            _ => return Err(FrameError::Unknown),
         })
     }
 }
@@ -109,12 +105,7 @@ impl Wire for GatewayMessage {
                 reason: shutdown.reason,
                 grace: Duration::from_millis(shutdown.grace_ms),
             },
-            Body::Hello(_)
-            | Body::Heartbeat(_)
-            | Body::TaskStarted(_)
-            | Body::TaskFinished(_)
-            | Body::CommitRequest(_)
-            | Body::Goodbye(_) => return Err(FrameError::Unknown),
+            _ => return Err(FrameError::Unknown),
         })
     }
 }
@@ -134,6 +125,11 @@ fn millis(duration: Duration) -> u64 {
 fn attempt(id: Option<proto::TaskAttemptId>) -> Result<TaskAttemptId, FrameError> {
     id.map(TaskAttemptId::from)
         .ok_or_else(|| FrameError::Malformed("a task attempt without id".to_owned()))
+}
+
+fn executor(text: &str) -> Result<ExecutorId, FrameError> {
+    text.parse()
+        .map_err(|error: crate::id::InvalidId| FrameError::Malformed(error.to_string()))
 }
 
 impl From<TaskAttemptId> for proto::TaskAttemptId {
@@ -191,10 +187,7 @@ impl TryFrom<proto::Hello> for Hello {
             },
             build: hello.build,
             application: hello.application,
-            executor: hello
-                .executor
-                .parse()
-                .map_err(|error: crate::id::InvalidId| FrameError::Malformed(error.to_string()))?,
+            executor: executor(&hello.executor)?,
             host: hello.host,
             pid: hello.pid,
             slots: hello.slots,

@@ -6,7 +6,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::Message;
 
-use crate::message::{Envelope, ExecutorMessage, GatewayMessage};
+use crate::launcher::{DriverMessage, LauncherMessage};
+use crate::message::{DialerMessage, Envelope, ExecutorMessage, GatewayMessage};
 use crate::proto;
 
 /// The largest frame, in bytes: far above any batch of tasks that is sent in one piece.
@@ -30,6 +31,9 @@ pub enum FrameError {
 pub trait Framed: Sized + sealed::Wire {}
 impl Framed for ExecutorMessage {}
 impl Framed for GatewayMessage {}
+impl Framed for DialerMessage {}
+impl Framed for DriverMessage {}
+impl Framed for LauncherMessage {}
 
 pub(crate) mod sealed {
     use super::FrameError;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::failure::{KillReason, TaskFailure};
 use crate::id::{BootNonce, Epoch, ExecutorId, TaskAttemptId};
+use crate::launcher::DriverMessage;
 use crate::task::{StageSpec, TaskMetrics, TaskSpec};
 use crate::version::Version;
 
@@ -20,6 +21,15 @@ pub struct Envelope<M> {
     pub boot: BootNonce,
     /// The message.
     pub message: M,
+}
+
+/// From whoever dials the gateway.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DialerMessage {
+    /// From an executor.
+    Executor(ExecutorMessage),
+    /// From a driver in the client.
+    Driver(DriverMessage),
 }
 
 /// From executor to gateway.

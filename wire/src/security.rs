@@ -1,8 +1,8 @@
 //! The keys of one application and the TLS configurations made of them.
 //!
-//! The client makes a certificate authority for each application, issues one certificate to its ApplicationMaster
-//! and one to its executors, and forgets the authority's key. The certificates and keys travel as secrets of the
-//! YARN credentials, which only the user's containers can read. Both sides of a connection prove themselves: nobody
+//! The client makes a certificate authority for each application, issues one certificate to its ApplicationMaster, one
+//! to its executors and one to itself as a driver, and forgets the authority's key. The certificates and keys travel as secrets of the
+//! YARN credentials, which only the user's containers can read; the driver's key stays in the client. Both sides of a connection prove themselves: nobody
 //! on the network can register an executor or read a task.
 //!
 //! Validity dates are left wide, because a node's clock may be wrong and the authority lives no longer than its
@@ -30,6 +30,8 @@ pub mod secret {
     pub const EXECUTOR_CERTIFICATE: &str = "drawloom.executor.cert";
     /// The executors' key, PKCS 8.
     pub const EXECUTOR_KEY: &str = "drawloom.executor.key";
+    /// The certificate of a driver in the client, DER. Its key never leaves the client.
+    pub const DRIVER_CERTIFICATE: &str = "drawloom.driver.cert";
 }
 
 /// Keys that cannot be used.
@@ -100,7 +102,7 @@ pub fn server_config(identity: &Identity) -> Result<Arc<ServerConfig>, KeyError>
     Ok(Arc::new(config))
 }
 
-/// What an executor dials with.
+/// What an executor or a driver dials with.
 ///
 /// # Errors
 /// Keys that are damaged or do not belong together.
@@ -129,6 +131,8 @@ pub struct ApplicationKeys {
     pub am: Identity,
     /// For its executors.
     pub executor: Identity,
+    /// For a driver in the client.
+    pub driver: Identity,
 }
 
 #[cfg(feature = "issue")]
@@ -147,13 +151,11 @@ mod issue {
         /// When the system gives no random numbers.
         pub fn issue() -> Result<Self, KeyError> {
             let authority = authority()?;
+            let dialer = |name| identity(&authority, name, ExtendedKeyUsagePurpose::ClientAuth);
             Ok(Self {
                 am: identity(&authority, SERVER_NAME, ExtendedKeyUsagePurpose::ServerAuth)?,
-                executor: identity(
-                    &authority,
-                    "executor.drawloom",
-                    ExtendedKeyUsagePurpose::ClientAuth,
-                )?,
+                executor: dialer("executor.drawloom")?,
+                driver: dialer("driver.drawloom")?,
             })
         }
     }

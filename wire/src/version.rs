@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-/// The version that this code speaks.
-pub const PROTOCOL: Version = Version { major: 1, minor: 0 };
+/// The version that this code speaks. 1.1 added drivers in the client.
+pub const PROTOCOL: Version = Version { major: 1, minor: 1 };
 
 /// A protocol version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -205,7 +205,7 @@ async fn wrong_version_build_and_unknown_executors_are_refused_with_words() {
             version,
             Known::Live(None),
             Refusal::ProtocolVersion,
-            "this ApplicationMaster speaks protocol 1.0, not 9.0",
+            "this ApplicationMaster speaks protocol 1.1, not 9.0",
         ),
         (
             build,

@@ -23,7 +23,7 @@ pub struct Frame {
     pub boot: u64,
     #[prost(
         oneof = "frame::Body",
-        tags = "10, 11, 12, 13, 14, 15, 30, 31, 32, 33, 34, 35, 36"
+        tags = "10, 11, 12, 13, 14, 15, 30, 31, 32, 33, 34, 35, 36, 50, 51, 52, 60, 61, 62, 63, 64"
     )]
     pub body: ::core::option::Option<frame::Body>,
 }
@@ -57,6 +57,23 @@ pub mod frame {
         Acknowledge(super::Acknowledge),
         #[prost(message, tag = "36")]
         Shutdown(super::Shutdown),
+        /// Client mode: a driver that is not in the ApplicationMaster dials the same gateway.
+        #[prost(message, tag = "50")]
+        DriverHello(super::DriverHello),
+        #[prost(message, tag = "51")]
+        DriverHeartbeat(super::DriverHeartbeat),
+        #[prost(message, tag = "52")]
+        Command(::prost::alloc::boxed::Box<super::LauncherCommand>),
+        #[prost(message, tag = "60")]
+        DriverWelcome(super::DriverWelcome),
+        #[prost(message, tag = "61")]
+        DriverRefused(super::DriverRefused),
+        #[prost(message, tag = "62")]
+        LauncherHeartbeat(super::LauncherHeartbeat),
+        #[prost(message, tag = "63")]
+        Report(::prost::alloc::boxed::Box<super::LauncherReport>),
+        #[prost(message, tag = "64")]
+        Concluded(super::Concluded),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -211,6 +228,170 @@ pub mod refused {
         }
     }
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DriverHello {
+    #[prost(uint32, tag = "1")]
+    pub protocol_major: u32,
+    #[prost(uint32, tag = "2")]
+    pub protocol_minor: u32,
+    #[prost(string, tag = "3")]
+    pub build: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub application: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DriverHeartbeat {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LauncherCommand {
+    #[prost(oneof = "launcher_command::Command", tags = "1, 2, 3, 4, 5")]
+    pub command: ::core::option::Option<launcher_command::Command>,
+}
+/// Nested message and enum types in `LauncherCommand`.
+pub mod launcher_command {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Command {
+        #[prost(message, tag = "1")]
+        SetTarget(super::ExecutorTarget),
+        #[prost(message, tag = "2")]
+        StopExecutor(super::StopExecutor),
+        #[prost(message, tag = "3")]
+        Tell(::prost::alloc::boxed::Box<super::Passed>),
+        #[prost(bytes, tag = "4")]
+        Show(::prost::alloc::vec::Vec<u8>),
+        #[prost(message, tag = "5")]
+        Finish(super::Verdict),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExecutorTarget {
+    #[prost(uint32, tag = "1")]
+    pub executors: u32,
+    #[prost(map = "string, uint32", tag = "2")]
+    pub hosts: ::std::collections::HashMap<::prost::alloc::string::String, u32>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StopExecutor {
+    #[prost(string, tag = "1")]
+    pub executor: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub loss: ::core::option::Option<ExecutorLoss>,
+}
+/// A frame from or for an executor; only its body counts.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Passed {
+    #[prost(string, tag = "1")]
+    pub executor: ::prost::alloc::string::String,
+    #[prost(message, optional, boxed, tag = "2")]
+    pub frame: ::core::option::Option<::prost::alloc::boxed::Box<Frame>>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Verdict {
+    #[prost(enumeration = "verdict::Kind", tag = "1")]
+    pub kind: i32,
+    #[prost(string, tag = "2")]
+    pub cause: ::prost::alloc::string::String,
+}
+/// Nested message and enum types in `Verdict`.
+pub mod verdict {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Kind {
+        Failed = 0,
+        Succeeded = 1,
+        Killed = 2,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Failed => "FAILED",
+                Self::Succeeded => "SUCCEEDED",
+                Self::Killed => "KILLED",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "FAILED" => Some(Self::Failed),
+                "SUCCEEDED" => Some(Self::Succeeded),
+                "KILLED" => Some(Self::Killed),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DriverWelcome {
+    #[prost(uint64, tag = "1")]
+    pub heartbeat_ms: u64,
+    #[prost(uint64, tag = "2")]
+    pub silence_ms: u64,
+    #[prost(uint64, tag = "3")]
+    pub reconnect_ms: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DriverRefused {
+    #[prost(enumeration = "refused::Reason", tag = "1")]
+    pub reason: i32,
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LauncherHeartbeat {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LauncherReport {
+    #[prost(oneof = "launcher_report::Report", tags = "1, 2, 3, 4, 5, 6")]
+    pub report: ::core::option::Option<launcher_report::Report>,
+}
+/// Nested message and enum types in `LauncherReport`.
+pub mod launcher_report {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Report {
+        #[prost(message, tag = "1")]
+        Registered(super::ExecutorRegistered),
+        #[prost(message, tag = "2")]
+        Heard(::prost::alloc::boxed::Box<super::Passed>),
+        /// An executor's id.
+        #[prost(string, tag = "3")]
+        Disconnected(::prost::alloc::string::String),
+        #[prost(message, tag = "4")]
+        Gone(super::ExecutorGone),
+        #[prost(message, tag = "5")]
+        ResourceManagerHeard(super::ResourceManagerHeard),
+        /// Why, for people.
+        #[prost(string, tag = "6")]
+        Hopeless(::prost::alloc::string::String),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExecutorRegistered {
+    #[prost(string, tag = "1")]
+    pub executor: ::prost::alloc::string::String,
+    #[prost(fixed64, tag = "2")]
+    pub boot: u64,
+    #[prost(string, tag = "3")]
+    pub host: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "4")]
+    pub slots: u32,
+    #[prost(message, repeated, tag = "5")]
+    pub running: ::prost::alloc::vec::Vec<TaskAttemptId>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExecutorGone {
+    #[prost(string, tag = "1")]
+    pub executor: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub loss: ::core::option::Option<ExecutorLoss>,
+    #[prost(string, tag = "3")]
+    pub detail: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResourceManagerHeard {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Concluded {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Variable {
     #[prost(string, tag = "1")]

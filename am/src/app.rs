@@ -29,17 +29,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dfs::FileSystems;
-use driver::core::Driver;
-use driver::event::{Event as DriverEvent, Verdict};
+use driver::event::Verdict;
 use driver::plan::AppPlan;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use wire::id::ExecutorId;
+use wire::launcher::{LauncherCommand, LauncherReport};
 use yarn_rpc::records::Container;
 use yarn_rpc::session::{GrantSeq, SessionCommand, SessionEvent, SessionHandle};
 
 use crate::clock::Clock;
 use crate::containers::Starter;
+use crate::driving::{Driving, Errand};
 use crate::environment::Environment;
 use crate::gateway::GatewayEvent;
 use crate::gateway::admission::Gate;
@@ -70,16 +71,8 @@ pub(crate) enum Exit {
 /// What side tasks come back with.
 #[derive(Debug)]
 pub(crate) enum Done {
-    /// For the driver core.
-    Driver(DriverEvent),
     /// For the launcher core.
     Launcher(LauncherEvent),
-    /// The outputs were looked at before anything ran.
-    Checked(Result<(), String>),
-    /// An earlier attempt left word that the application succeeded.
-    HadSucceeded,
-    /// Whether an earlier attempt succeeded cannot be read: running again might undo its work.
-    PastUnknown(String),
     /// The outputs are tidy.
     Cleaned,
     /// Nothing to be told.
@@ -94,13 +87,14 @@ enum Input {
     Gateway(GatewayEvent),
     Web(web::Query),
     Done(Result<Done, Panicked>),
+    Errand(Result<Errand, Panicked>),
     Deadline,
     Terminate,
 }
 
-/// An event on its way to a core.
+/// Something on its way to one of the cores.
 enum Step {
-    Driver(DriverEvent),
+    Driver(LauncherReport),
     Launcher(LauncherEvent),
 }
 
@@ -144,7 +138,7 @@ pub(crate) struct App {
     clock: Clock,
     environment: Environment,
     plan: AppPlan,
-    driver: Driver,
+    driver: Box<Driving>,
     launcher: Launcher,
     gate: Gate,
     links: Links,
@@ -203,6 +197,7 @@ impl App {
             Some(event) = self.gateway_events.recv() => Input::Gateway(event),
             Some(query) = self.queries.recv() => Input::Web(query),
             Some(done) = self.work.next() => Input::Done(done),
+            errand = self.driver.next_errand() => Input::Errand(errand),
             () = timer => Input::Deadline,
         }
     }
@@ -226,6 +221,7 @@ impl App {
             Input::Web(query) => self.on_query(query),
             Input::Done(Ok(done)) => self.on_done(done),
             Input::Done(Err(panicked)) => self.over(Exit::Crashed(panicked.to_string())),
+            Input::Errand(errand) => self.on_errand(errand),
             Input::Deadline => self.on_deadline(),
             Input::Terminate => self.over(Exit::Terminated),
         }
@@ -233,14 +229,7 @@ impl App {
 
     fn on_done(&mut self, done: Done) {
         match done {
-            Done::Driver(event) => self.process(Step::Driver(event)),
             Done::Launcher(event) => self.on_start_answered(event),
-            Done::Checked(Ok(())) => self.process(Step::Driver(DriverEvent::Started)),
-            Done::Checked(Err(why)) => self.conclude(Verdict::Failed(why)),
-            Done::HadSucceeded => self.conclude(Verdict::Succeeded),
-            Done::PastUnknown(why) => self.over(Exit::Crashed(format!(
-                "whether an earlier attempt succeeded cannot be read: {why}"
-            ))),
             Done::Cleaned => self.on_cleaned(),
             Done::Nothing => {}
             Done::ServerEnded(name) => self.over(Exit::Crashed(format!("{name} ended"))),
@@ -256,22 +245,44 @@ impl App {
             return self.over(Exit::Superseded(text));
         }
         self.process(Step::Launcher(LauncherEvent::DeadlineReached));
-        self.process(Step::Driver(DriverEvent::DeadlineReached));
+        self.with_driver(|driver, now, commands| driver.deadline_reached(now, commands));
         self.forget_ended_containers();
+    }
+
+    fn on_errand(&mut self, errand: Result<Errand, Panicked>) {
+        let mut finished = Ok(());
+        self.with_driver(|driver, now, commands| finished = driver.finish(now, errand, commands));
+        if let Err(why) = finished {
+            self.over(Exit::Crashed(why));
+        }
+    }
+
+    /// Lets the driver do something, and carries out what follows from it.
+    fn with_driver(&mut self, act: impl FnOnce(&mut Driving, Duration, &mut Vec<LauncherCommand>)) {
+        let mut commands = Vec::new();
+        act(&mut self.driver, self.clock.now(), &mut commands);
+        let mut steps = VecDeque::new();
+        commands
+            .into_iter()
+            .for_each(|command| self.obey(command, &mut steps));
+        self.process_all(steps);
     }
 
     /// Hands an event to its core, and on what follows from it.
     fn process(&mut self, first: Step) {
-        let mut steps = VecDeque::from([first]);
+        self.process_all(VecDeque::from([first]));
+    }
+
+    fn process_all(&mut self, mut steps: VecDeque<Step>) {
         while let Some(step) = steps.pop_front() {
             let now = self.clock.now();
             match step {
-                Step::Driver(event) => {
-                    let mut effects = Vec::new();
-                    self.driver.handle(now, event, &mut effects);
-                    effects
+                Step::Driver(report) => {
+                    let mut commands = Vec::new();
+                    self.driver.report(now, report, &mut commands);
+                    commands
                         .into_iter()
-                        .for_each(|effect| self.perform(effect, &mut steps));
+                        .for_each(|command| self.obey(command, &mut steps));
                 }
                 Step::Launcher(event) => {
                     let mut effects = Vec::new();
@@ -293,7 +304,7 @@ impl App {
             plan: &self.plan,
             queue: &self.rm.queue,
             verdict,
-            driver: &self.driver,
+            driver: self.driver.core(),
             launcher: &self.launcher,
             notes: &self.notes,
             vitals: &self.vitals,

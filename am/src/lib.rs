@@ -6,6 +6,7 @@
 //! | [`gateway`] | TLS listener that executors dial; who gets in |
 //! | [`web`] | status page, `/api/v1`, metrics; behind the ResourceManager's proxy |
 //! | `app` | the loop that owns both cores and carries out their effects |
+//! | [`driving`] | the driver core and its errands on file systems; in client mode it runs in the client |
 //! | [`inputs`], [`outputs`], [`staged`] | what is read and written on file systems on behalf of the job |
 //! | [`containers`], [`environment`] | how executors are started, how we were |
 //! | [`launch`], [`summary`] | files and answers shared with the client |
@@ -16,6 +17,7 @@
 pub(crate) mod app;
 pub mod clock;
 pub mod containers;
+pub mod driving;
 pub mod environment;
 pub mod gateway;
 pub mod inputs;

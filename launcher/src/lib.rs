@@ -160,7 +160,7 @@ pub enum StartFailure {
 }
 
 /// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// From now on ask for `count` containers at `name` (a node, a rack or `*`), in absolute numbers.
     SetAsk {

@@ -7,9 +7,14 @@ use bytes::BytesMut;
 use proptest::prelude::*;
 use wire::failure::{ExecutorLoss, FailureCause, KillReason, TaskFailure};
 use wire::frame::{Decoder, FrameError, Framed, MAX_FRAME, encode};
-use wire::id::{BootNonce, Epoch, StageKey, TaskAttemptId};
+use wire::id::{BootNonce, Epoch, ExecutorId, StageKey, TaskAttemptId};
+use wire::launcher::{
+    DriverHello, DriverMessage, DriverWelcome, ExecutorTarget, LauncherCommand, LauncherMessage,
+    LauncherReport, Registration, Verdict,
+};
 use wire::message::{
-    Envelope, ExecutorMessage, GatewayMessage, Heartbeat, Hello, Refusal, RunningTask, TaskReport, Welcome,
+    DialerMessage, Envelope, ExecutorMessage, GatewayMessage, Heartbeat, Hello, Refusal, RunningTask,
+    TaskReport, Welcome,
 };
 use wire::task::{Body, Capture, Feed, InputSlice, StageSpec, TaskMetrics, TaskSpec};
 use wire::version::PROTOCOL;
@@ -243,6 +248,85 @@ fn every_message_of_the_gateway_survives() {
         reason: "done".to_owned(),
         grace: Duration::ZERO,
     });
+}
+
+fn executor() -> ExecutorId {
+    "container_1_0001_01_000002".parse().unwrap()
+}
+
+#[test]
+fn every_message_of_a_driver_survives() {
+    let commands = [
+        LauncherCommand::SetTarget(ExecutorTarget {
+            executors: 3,
+            hosts: [("n1".to_owned(), 2), ("n2".to_owned(), 1)].into(),
+        }),
+        LauncherCommand::StopExecutor {
+            executor: executor(),
+            loss: ExecutorLoss::Exited(3),
+        },
+        LauncherCommand::Tell {
+            executor: executor(),
+            message: GatewayMessage::Launch {
+                stages: vec![stage(Body::Shell("true".into()), Feed::None, Capture::Log)],
+                tasks: vec![task(None)],
+            },
+        },
+        LauncherCommand::Show(b"{}".as_slice().into()),
+        LauncherCommand::Finish(Verdict::Succeeded),
+        LauncherCommand::Finish(Verdict::Failed("exit code 7".into())),
+        LauncherCommand::Finish(Verdict::Killed("ada".into())),
+    ];
+    commands
+        .into_iter()
+        .for_each(|command| survives(DriverMessage::Command(command)));
+    survives(DriverMessage::Heartbeat);
+    survives(DriverMessage::Hello(DriverHello {
+        protocol: PROTOCOL,
+        build: "ab12".into(),
+        application: "application_1_0001".into(),
+    }));
+    survives(DialerMessage::Driver(DriverMessage::Heartbeat));
+    survives(DialerMessage::Executor(ExecutorMessage::CommitRequest { id: ID }));
+}
+
+#[test]
+fn every_message_to_a_driver_survives() {
+    let reports = [
+        LauncherReport::ExecutorRegistered(Registration {
+            executor: executor(),
+            boot: BootNonce(7),
+            host: "n1".into(),
+            slots: 2,
+            running: vec![ID],
+        }),
+        LauncherReport::Heard {
+            executor: executor(),
+            message: ExecutorMessage::CommitRequest { id: ID },
+        },
+        LauncherReport::ExecutorDisconnected { executor: executor() },
+        LauncherReport::ExecutorGone {
+            executor: executor(),
+            loss: ExecutorLoss::Preempted,
+            detail: "preempted".into(),
+        },
+        LauncherReport::ResourceManagerHeard,
+        LauncherReport::Hopeless("no nodes".into()),
+    ];
+    reports
+        .into_iter()
+        .for_each(|report| survives(LauncherMessage::Report(report)));
+    survives(LauncherMessage::Heartbeat);
+    survives(LauncherMessage::Concluded);
+    survives(LauncherMessage::Refused {
+        reason: Refusal::Ending,
+        message: "over".into(),
+    });
+    survives(LauncherMessage::Welcome(DriverWelcome {
+        heartbeat: Duration::from_secs(3),
+        silence: Duration::from_secs(15),
+        reconnect: Duration::from_secs(60),
+    }));
 }
 
 #[test]

@@ -3,20 +3,16 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use driver::event::{Effect as DriverEffect, Event as DriverEvent};
-use driver::plan::OutputPlan;
 use hadoop::ids::ContainerId;
 use wire::failure::ExecutorLoss;
-use wire::id::{ExecutorId, StageKey};
-use wire::launcher::LauncherReport;
+use wire::id::ExecutorId;
+use wire::launcher::{LauncherCommand, LauncherReport};
 use wire::message::GatewayMessage;
 use yarn_rpc::records::{AllocationRequestId, Priority, Resource};
 use yarn_rpc::session::{Ask, AskKey, SessionCommand};
 
 use super::{App, Done, Step};
 use crate::gateway::links::Sent;
-use crate::gateway::orders::orders;
-use crate::inputs;
 use crate::summary::FailureNote;
 use launcher::core::EXECUTORS;
 use launcher::{Effect as LauncherEffect, Event as LauncherEvent};
@@ -25,39 +21,18 @@ use launcher::{Effect as LauncherEffect, Event as LauncherEvent};
 const PRIORITY: Priority = Priority(1);
 
 impl App {
-    /// Carries out an effect of the driver core.
-    pub(super) fn perform(&mut self, effect: DriverEffect, steps: &mut VecDeque<Step>) {
-        match effect {
-            DriverEffect::PlanStage { stage } => self.plan_stage(stage),
-            DriverEffect::CommitStage { stage } => self.commit_stage(stage),
-            DriverEffect::AbandonStage { stage } => self.abandon_stage(stage),
-            DriverEffect::Launch {
-                executor,
-                stages,
-                tasks,
-            } => {
-                for message in orders(stages, tasks) {
-                    self.tell(&executor, message, steps);
-                }
-            }
-            DriverEffect::Cancel { executor, id, reason } => {
-                let grace = self.plan.settings.kill_grace;
-                self.tell(&executor, GatewayMessage::Cancel { id, reason, grace }, steps);
-            }
-            DriverEffect::DecideCommit {
-                executor,
-                id,
-                granted,
-            } => {
-                self.tell(&executor, GatewayMessage::CommitDecision { id, granted }, steps);
-            }
-            DriverEffect::SetTarget(target) => {
+    /// Carries out what the driver wants.
+    pub(super) fn obey(&mut self, command: LauncherCommand, steps: &mut VecDeque<Step>) {
+        match command {
+            LauncherCommand::SetTarget(target) => {
                 steps.push_back(Step::Launcher(LauncherEvent::TargetSet(target)));
             }
-            DriverEffect::StopExecutor { executor, loss } => {
+            LauncherCommand::StopExecutor { executor, loss } => {
                 steps.push_back(Step::Launcher(LauncherEvent::StopRequested { executor, loss }));
             }
-            DriverEffect::Finish(verdict) => self.conclude(verdict),
+            LauncherCommand::Tell { executor, message } => self.tell(&executor, message, steps),
+            LauncherCommand::Show(_) => {}
+            LauncherCommand::Finish(verdict) => self.conclude(verdict),
         }
     }
 
@@ -71,59 +46,8 @@ impl App {
         if self.links.send(executor, message) == Sent::Disconnected {
             tracing::warn!(%executor, "executor does not take its messages: disconnected");
             let executor = executor.clone();
-            steps.push_back(Step::Driver(DriverEvent::ExecutorDisconnected { executor }));
+            steps.push_back(Step::Driver(LauncherReport::ExecutorDisconnected { executor }));
         }
-    }
-
-    // File systems, in side tasks.
-
-    fn output(&self, stage: StageKey) -> Option<OutputPlan> {
-        self.plan.stages.get(stage.stage as usize)?.output.clone()
-    }
-
-    fn plan_stage(&mut self, stage: StageKey) {
-        let Some(plan) = self.plan.stages.get(stage.stage as usize) else {
-            return;
-        };
-        let (source, output) = (plan.source.clone(), plan.output.clone());
-        let (systems, outputs) = (self.systems.clone(), self.outputs.clone());
-        self.work.spawn("planning a stage", async move {
-            let planned = async {
-                let tasks = inputs::plan_tasks(&systems, &source).await?;
-                if let Some(output) = &output {
-                    outputs.prepare(output).await?;
-                }
-                Ok(tasks)
-            };
-            Done::Driver(DriverEvent::StagePlanned {
-                stage,
-                tasks: planned.await,
-            })
-        });
-    }
-
-    fn commit_stage(&mut self, stage: StageKey) {
-        let (output, outputs) = (self.output(stage), self.outputs.clone());
-        self.work.spawn("committing a stage", async move {
-            let result = match &output {
-                Some(output) => outputs.commit(output).await,
-                None => Ok(()),
-            };
-            Done::Driver(DriverEvent::StageCommitted { stage, result })
-        });
-    }
-
-    fn abandon_stage(&mut self, stage: StageKey) {
-        let Some(output) = self.output(stage) else {
-            return;
-        };
-        let outputs = self.outputs.clone();
-        self.work.spawn("abandoning a stage", async move {
-            if let Err(error) = outputs.abandon(&output).await {
-                tracing::warn!(error, "unfinished results were left behind");
-            }
-            Done::Nothing
-        });
     }
 
     // YARN.
@@ -150,12 +74,13 @@ impl App {
                 loss,
                 detail,
             }) => {
-                self.executor_gone(executor, loss, &detail, steps);
+                self.executor_gone(executor, loss, detail, steps);
             }
-            LauncherEffect::Report(LauncherReport::ResourceManagerHeard) => {}
-            LauncherEffect::Report(LauncherReport::Hopeless(reason)) => {
-                tracing::error!(reason, "executors cannot be had any more");
-                steps.push_back(Step::Driver(DriverEvent::LauncherGaveUp { reason }));
+            LauncherEffect::Report(report) => {
+                if let LauncherReport::Hopeless(reason) = &report {
+                    tracing::error!(reason, "executors cannot be had any more");
+                }
+                steps.push_back(Step::Driver(report));
             }
         }
     }
@@ -238,7 +163,7 @@ impl App {
         &mut self,
         executor: ExecutorId,
         loss: ExecutorLoss,
-        detail: &str,
+        detail: String,
         steps: &mut VecDeque<Step>,
     ) {
         let host = self.node_of(&executor);
@@ -257,7 +182,11 @@ impl App {
             .send(&executor, GatewayMessage::Shutdown { reason, grace });
         self.links.forget(&executor);
         self.vitals.forget(&executor);
-        steps.push_back(Step::Driver(DriverEvent::ExecutorLost { executor, loss }));
+        steps.push_back(Step::Driver(LauncherReport::ExecutorGone {
+            executor,
+            loss,
+            detail,
+        }));
     }
 
     /// The node of an executor that is or was; empty when it was forgotten.

@@ -126,7 +126,7 @@ impl App {
     }
 
     fn summary_line(&self) -> String {
-        let (done, known) = self.driver.progress();
+        let (done, known) = self.driver.core().progress();
         let lost = match self.notes.executors_lost() {
             0 => String::new(),
             1 => ", 1 executor lost".to_owned(),
@@ -147,7 +147,7 @@ impl App {
 
     /// Finished tasks over known tasks.
     fn progress(&self) -> f32 {
-        let (done, known) = self.driver.progress();
+        let (done, known) = self.driver.core().progress();
         if known == 0 {
             0.0
         } else {

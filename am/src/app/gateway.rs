@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use driver::event::{Event as DriverEvent, Registration};
+use driver::event::Registration;
 use tokio::sync::oneshot;
 use wire::id::{BootNonce, Epoch, ExecutorId};
+use wire::launcher::LauncherReport;
 use wire::message::{ExecutorMessage, GatewayMessage, Hello, TaskReport, Welcome};
 
 use yarn_rpc::session::SessionCommand;
@@ -52,7 +53,7 @@ impl App {
             tracing::info!(%executor, reason, "executor disconnected");
             // The ResourceManager may know why, and tells with its next answer.
             self.outbox.push(SessionCommand::Nudge);
-            self.process(Step::Driver(DriverEvent::ExecutorDisconnected { executor }));
+            self.process(Step::Driver(LauncherReport::ExecutorDisconnected { executor }));
         }
     }
 
@@ -119,7 +120,7 @@ impl App {
             running: hello.running,
             executor: hello.executor,
         };
-        self.process(Step::Driver(DriverEvent::ExecutorRegistered(registration)));
+        self.process(Step::Driver(LauncherReport::ExecutorRegistered(registration)));
     }
 
     fn observe_registration(&mut self, hello: &Hello) {
@@ -131,54 +132,42 @@ impl App {
         self.metrics.executor_registered(times);
     }
 
+    /// What is for the driver is passed on as it is; the rest is seen here.
     fn on_message(&mut self, executor: &ExecutorId, message: ExecutorMessage) {
-        let executor = executor.clone();
-        let event = match message {
+        match &message {
             ExecutorMessage::Heartbeat(heartbeat) => {
-                self.vitals.heard(&executor, &heartbeat);
-                self.answer(&executor, Vec::new());
-                DriverEvent::HeartbeatReceived {
-                    executor,
-                    running: heartbeat.running,
-                }
+                self.vitals.heard(executor, heartbeat);
+                self.say_alive(executor);
             }
-            ExecutorMessage::TaskStarted { id, .. } => DriverEvent::TaskStarted { executor, id },
-            ExecutorMessage::CommitRequest { id } => DriverEvent::CommitRequested { executor, id },
-            ExecutorMessage::TaskFinished(report) => return self.on_report(&executor, report),
+            ExecutorMessage::TaskFinished(report) => self.on_report(executor, report),
             ExecutorMessage::Goodbye { reason } => {
-                tracing::info!(%executor, reason, "executor leaves");
-                return;
+                return tracing::info!(%executor, reason, "executor leaves");
             }
             ExecutorMessage::Hello(_) => {
-                tracing::warn!(%executor, "executor greeted twice on one connection");
-                return;
+                return tracing::warn!(%executor, "executor greeted twice on one connection");
             }
-        };
-        self.process(Step::Driver(event));
+            ExecutorMessage::TaskStarted { .. } | ExecutorMessage::CommitRequest { .. } => {}
+        }
+        let executor = executor.clone();
+        self.process(Step::Driver(LauncherReport::Heard { executor, message }));
     }
 
-    /// A report is acknowledged once the driver has it.
-    fn on_report(&mut self, executor: &ExecutorId, report: TaskReport) {
+    fn on_report(&mut self, executor: &ExecutorId, report: &TaskReport) {
         self.metrics
-            .task_finished(&report, self.stage_name(report.id.stage.stage));
+            .task_finished(report, self.stage_name(report.id.stage.stage));
         if let Err(failure) = &report.outcome
             && failure.counts_for_task()
         {
-            self.note_task_failure(executor, &report, &failure.to_string());
+            self.note_task_failure(executor, report, &failure.to_string());
         }
-        let sequences = vec![report.sequence];
-        self.process(Step::Driver(DriverEvent::TaskFinished {
-            executor: executor.clone(),
-            report,
-        }));
-        self.answer(executor, sequences);
     }
 
-    /// Acknowledges reports; without any it only says that we are alive, which an executor counts on.
-    fn answer(&mut self, executor: &ExecutorId, sequences: Vec<u64>) {
+    /// An acknowledgement of nothing: an executor counts on hearing from us.
+    fn say_alive(&mut self, executor: &ExecutorId) {
         let mut steps = VecDeque::new();
+        let sequences = Vec::new();
         self.tell(executor, GatewayMessage::Acknowledge { sequences }, &mut steps);
-        steps.into_iter().for_each(|step| self.process(step));
+        self.process_all(steps);
     }
 
     fn note_task_failure(&mut self, executor: &ExecutorId, report: &TaskReport, cause: &str) {

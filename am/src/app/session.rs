@@ -5,9 +5,9 @@ use yarn_rpc::session::{Registration, SessionCommand, SessionEvent};
 
 use hadoop::ids::{ContainerId, NodeId};
 use wire::id::ExecutorId;
+use wire::launcher::LauncherReport;
 
 use super::{App, Exit, Step};
-use driver::event::Event as DriverEvent;
 use launcher::nodes::{NodeFacts, NodeName, NodeState};
 use launcher::{Completion, Event as LauncherEvent, Grant};
 
@@ -167,7 +167,7 @@ impl App {
 
     fn on_rm_contact(&mut self) {
         self.rm.last = self.clock.now();
-        self.process(Step::Driver(DriverEvent::ResourceManagerHeard));
+        self.process(Step::Driver(LauncherReport::ResourceManagerHeard));
     }
 }
 

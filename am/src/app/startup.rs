@@ -12,9 +12,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 use dfs::FileSystems;
-use driver::core::Driver;
 use driver::event::Verdict;
-use driver::plan::{AppPlan, StagePlan};
+use driver::plan::AppPlan;
 use hadoop::conf::Configuration;
 use hadoop::credentials::Credentials;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -28,6 +27,7 @@ use super::session::node_name;
 use super::{App, Done, Exit, Life, RmContact, Step};
 use crate::clock::Clock;
 use crate::containers::{self, Starter};
+use crate::driving::Driving;
 use crate::environment::{self, Environment};
 use crate::gateway::admission::Gate;
 use crate::gateway::listener::Gateway;
@@ -244,7 +244,11 @@ impl Job {
         let application = self.environment.application();
         let (pending, idle) = self.plan.settings.rm_heartbeat;
         let mut app = App {
-            driver: Driver::new(self.plan.clone()),
+            driver: Box::new(Driving::new(
+                self.plan.clone(),
+                Arc::clone(&self.systems),
+                &application,
+            )),
             launcher: Launcher::new(rules(&self.plan, &self.launch)),
             gate: Gate {
                 application: application.clone(),
@@ -310,29 +314,10 @@ impl App {
             };
             self.process(Step::Launcher(LauncherEvent::TargetSet(target)));
         }
-        let (outputs, stages) = (self.outputs.clone(), self.plan.stages.clone());
-        let (systems, staging) = (self.systems.clone(), self.environment.staging.clone());
         let first = self.environment.epoch().0 <= 1;
-        self.work.spawn("checking outputs", async move {
-            let before = if first {
-                Ok(false)
-            } else {
-                staged::has_succeeded(&systems, &staging).await
-            };
-            match before {
-                Ok(true) => Done::HadSucceeded,
-                Ok(false) => Done::Checked(check_all(&outputs, &stages).await),
-                Err(error) => Done::PastUnknown(error.to_string()),
-            }
-        });
+        self.driver
+            .begin((!first).then(|| self.environment.staging.clone()));
     }
-}
-
-async fn check_all(outputs: &Outputs, stages: &[StagePlan]) -> Result<(), String> {
-    for stage in stages {
-        outputs.check(stage).await?;
-    }
-    Ok(())
 }
 
 fn rules(plan: &AppPlan, launch: &LaunchFile) -> Rules {

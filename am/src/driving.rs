@@ -1,0 +1,276 @@
+//! The driver's shell: the driver core, and what is read and written on file systems on its behalf.
+//!
+//! It runs where the driver is: within the ApplicationMaster's loop in cluster mode, in the client in client mode. In
+//! both it takes [`LauncherReport`]s and gives [`LauncherCommand`]s, and that is all it knows of the world of
+//! executors and containers. File systems are asked in side tasks ("errands"), which the owner awaits with
+//! [`Driving::next_errand`] and hands back to [`Driving::finish`]; nothing here waits.
+//!
+//! Invariants: A, outputs are checked before the first task and made ready before a stage's first task; an executor's
+//! report is acknowledged only after the core has it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dfs::FileSystems;
+use driver::core::Driver;
+use driver::event::{Effect, Event, Verdict};
+use driver::plan::{AppPlan, OutputPlan, StagePlan};
+use wire::id::{ExecutorId, StageKey};
+use wire::launcher::{LauncherCommand, LauncherReport};
+use wire::message::{ExecutorMessage, GatewayMessage};
+
+use crate::gateway::orders::orders;
+use crate::inputs;
+use crate::outputs::Outputs;
+use crate::staged;
+use crate::supervise::{Panicked, TaskGroup};
+
+/// What an errand came back with.
+#[derive(Debug)]
+pub enum Errand {
+    /// Something for the core.
+    Happened(Event),
+    /// The application has its verdict without the core.
+    Over(Verdict),
+    /// Whether an earlier attempt succeeded cannot be read: running again might undo its work.
+    PastUnknown(String),
+    /// Nothing to be told.
+    Nothing,
+}
+
+/// The driver with its errands.
+#[derive(Debug)]
+pub struct Driving {
+    core: Driver,
+    plan: AppPlan,
+    systems: Arc<FileSystems>,
+    outputs: Outputs,
+    errands: TaskGroup<Errand>,
+}
+
+impl Driving {
+    /// A driver of `application` that waits for [`Driving::begin`].
+    #[must_use]
+    pub fn new(plan: AppPlan, systems: Arc<FileSystems>, application: &str) -> Self {
+        Self {
+            core: Driver::new(plan.clone()),
+            outputs: Outputs::new(Arc::clone(&systems), application),
+            plan,
+            systems,
+            errands: TaskGroup::new(),
+        }
+    }
+
+    /// The core, to be looked at.
+    #[must_use]
+    pub fn core(&self) -> &Driver {
+        &self.core
+    }
+
+    /// Looks at the outputs and then begins. Where another driver of the same application may have succeeded before,
+    /// `earlier` names the staging directory in which it would have left word.
+    pub fn begin(&mut self, earlier: Option<String>) {
+        let (outputs, stages) = (self.outputs.clone(), self.plan.stages.clone());
+        let systems = Arc::clone(&self.systems);
+        self.errands.spawn("checking outputs", async move {
+            let before = match earlier {
+                None => Ok(false),
+                Some(staging) => staged::has_succeeded(&systems, &staging).await,
+            };
+            match before {
+                Ok(true) => Errand::Over(Verdict::Succeeded),
+                Ok(false) => match check_all(&outputs, &stages).await {
+                    Ok(()) => Errand::Happened(Event::Started),
+                    Err(why) => Errand::Over(Verdict::Failed(why)),
+                },
+                Err(error) => Errand::PastUnknown(error.to_string()),
+            }
+        });
+    }
+
+    /// When [`Driving::deadline_reached`] is due, if nothing else happens before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.core.next_deadline()
+    }
+
+    /// Time has passed.
+    pub fn deadline_reached(&mut self, now: Duration, commands: &mut Vec<LauncherCommand>) {
+        self.handle(now, Event::DeadlineReached, commands);
+    }
+
+    /// Takes what the launcher's side reports.
+    pub fn report(&mut self, now: Duration, report: LauncherReport, commands: &mut Vec<LauncherCommand>) {
+        let event = match report {
+            LauncherReport::ExecutorRegistered(registration) => Event::ExecutorRegistered(registration),
+            LauncherReport::Heard { executor, message } => {
+                return self.heard(now, executor, message, commands);
+            }
+            LauncherReport::ExecutorDisconnected { executor } => Event::ExecutorDisconnected { executor },
+            LauncherReport::ExecutorGone { executor, loss, .. } => Event::ExecutorLost { executor, loss },
+            LauncherReport::ResourceManagerHeard => Event::ResourceManagerHeard,
+            LauncherReport::Hopeless(reason) => Event::LauncherGaveUp { reason },
+        };
+        self.handle(now, event, commands);
+    }
+
+    fn heard(
+        &mut self,
+        now: Duration,
+        executor: ExecutorId,
+        message: ExecutorMessage,
+        commands: &mut Vec<LauncherCommand>,
+    ) {
+        let event = match message {
+            ExecutorMessage::Heartbeat(heartbeat) => Event::HeartbeatReceived {
+                executor,
+                running: heartbeat.running,
+            },
+            ExecutorMessage::TaskStarted { id, .. } => Event::TaskStarted { executor, id },
+            ExecutorMessage::CommitRequest { id } => Event::CommitRequested { executor, id },
+            ExecutorMessage::TaskFinished(report) => {
+                let sequences = vec![report.sequence];
+                let event = Event::TaskFinished {
+                    executor: executor.clone(),
+                    report,
+                };
+                self.handle(now, event, commands);
+                let message = GatewayMessage::Acknowledge { sequences };
+                return commands.push(LauncherCommand::Tell { executor, message });
+            }
+            ExecutorMessage::Hello(_) | ExecutorMessage::Goodbye { .. } => return,
+        };
+        self.handle(now, event, commands);
+    }
+
+    /// Ends the application on somebody's word.
+    pub fn kill(&mut self, now: Duration, by: String, commands: &mut Vec<LauncherCommand>) {
+        self.handle(now, Event::KillRequested { by }, commands);
+    }
+
+    /// Waits for the next errand to end; for ever while there is none. May be dropped while it waits.
+    pub async fn next_errand(&mut self) -> Result<Errand, Panicked> {
+        match self.errands.next().await {
+            Some(ended) => ended,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes an errand that has ended.
+    ///
+    /// # Errors
+    /// Why this process must not go on, for people.
+    pub fn finish(
+        &mut self,
+        now: Duration,
+        errand: Result<Errand, Panicked>,
+        commands: &mut Vec<LauncherCommand>,
+    ) -> Result<(), String> {
+        match errand.map_err(|panicked| panicked.to_string())? {
+            Errand::Happened(event) => self.handle(now, event, commands),
+            Errand::Over(verdict) => commands.push(LauncherCommand::Finish(verdict)),
+            Errand::PastUnknown(why) => {
+                return Err(format!(
+                    "whether an earlier attempt succeeded cannot be read: {why}"
+                ));
+            }
+            Errand::Nothing => {}
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, now: Duration, event: Event, commands: &mut Vec<LauncherCommand>) {
+        let mut effects = Vec::new();
+        self.core.handle(now, event, &mut effects);
+        effects
+            .into_iter()
+            .for_each(|effect| self.perform(effect, commands));
+    }
+
+    fn perform(&mut self, effect: Effect, commands: &mut Vec<LauncherCommand>) {
+        let tell = |executor, message| LauncherCommand::Tell { executor, message };
+        match effect {
+            Effect::PlanStage { stage } => self.plan_stage(stage),
+            Effect::CommitStage { stage } => self.commit_stage(stage),
+            Effect::AbandonStage { stage } => self.abandon_stage(stage),
+            Effect::Launch {
+                executor,
+                stages,
+                tasks,
+            } => {
+                let messages = orders(stages, tasks).into_iter();
+                commands.extend(messages.map(|message| tell(executor.clone(), message)));
+            }
+            Effect::Cancel { executor, id, reason } => {
+                let grace = self.plan.settings.kill_grace;
+                commands.push(tell(executor, GatewayMessage::Cancel { id, reason, grace }));
+            }
+            Effect::DecideCommit {
+                executor,
+                id,
+                granted,
+            } => commands.push(tell(executor, GatewayMessage::CommitDecision { id, granted })),
+            Effect::SetTarget(target) => commands.push(LauncherCommand::SetTarget(target)),
+            Effect::StopExecutor { executor, loss } => {
+                commands.push(LauncherCommand::StopExecutor { executor, loss });
+            }
+            Effect::Finish(verdict) => commands.push(LauncherCommand::Finish(verdict)),
+        }
+    }
+
+    fn output(&self, stage: StageKey) -> Option<OutputPlan> {
+        self.plan.stages.get(stage.stage as usize)?.output.clone()
+    }
+
+    fn plan_stage(&mut self, stage: StageKey) {
+        let Some(plan) = self.plan.stages.get(stage.stage as usize) else {
+            return;
+        };
+        let (source, output) = (plan.source.clone(), plan.output.clone());
+        let (systems, outputs) = (Arc::clone(&self.systems), self.outputs.clone());
+        self.errands.spawn("planning a stage", async move {
+            let planned = async {
+                let tasks = inputs::plan_tasks(&systems, &source).await?;
+                if let Some(output) = &output {
+                    outputs.prepare(output).await?;
+                }
+                Ok(tasks)
+            };
+            Errand::Happened(Event::StagePlanned {
+                stage,
+                tasks: planned.await,
+            })
+        });
+    }
+
+    fn commit_stage(&mut self, stage: StageKey) {
+        let (output, outputs) = (self.output(stage), self.outputs.clone());
+        self.errands.spawn("committing a stage", async move {
+            let result = match &output {
+                Some(output) => outputs.commit(output).await,
+                None => Ok(()),
+            };
+            Errand::Happened(Event::StageCommitted { stage, result })
+        });
+    }
+
+    fn abandon_stage(&mut self, stage: StageKey) {
+        let Some(output) = self.output(stage) else {
+            return;
+        };
+        let outputs = self.outputs.clone();
+        self.errands.spawn("abandoning a stage", async move {
+            if let Err(error) = outputs.abandon(&output).await {
+                tracing::warn!(error, "unfinished results were left behind");
+            }
+            Errand::Nothing
+        });
+    }
+}
+
+async fn check_all(outputs: &Outputs, stages: &[StagePlan]) -> Result<(), String> {
+    for stage in stages {
+        outputs.check(stage).await?;
+    }
+    Ok(())
+}

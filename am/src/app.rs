@@ -21,6 +21,7 @@
 mod effects;
 mod ending;
 mod gateway;
+mod losses;
 mod session;
 pub(crate) mod startup;
 
@@ -40,11 +41,13 @@ use yarn_rpc::session::{GrantSeq, SessionCommand, SessionEvent, SessionHandle};
 
 use crate::clock::Clock;
 use crate::containers::Starter;
+use crate::dossier::shelf::Shelf;
 use crate::driving::{Driving, Errand};
 use crate::environment::Environment;
 use crate::gateway::GatewayEvent;
 use crate::gateway::admission::Gate;
 use crate::gateway::links::Links;
+use crate::last_words::LastWords;
 use crate::metrics::Metrics;
 use crate::notes::Notes;
 use crate::outputs::Outputs;
@@ -75,6 +78,13 @@ pub(crate) enum Done {
     Launcher(LauncherEvent),
     /// The outputs are tidy.
     Cleaned,
+    /// The end of a lost executor's standard error, as far as it could be read.
+    LastWords {
+        /// Whose.
+        executor: ExecutorId,
+        /// The text; may be empty.
+        stderr: String,
+    },
     /// Nothing to be told.
     Nothing,
     /// A server that should never end did.
@@ -163,6 +173,8 @@ pub(crate) struct App {
     terminate: Signal,
     work: TaskGroup<Done>,
     notes: Notes,
+    shelf: Shelf,
+    last_words: LastWords,
     vitals: Vitals,
     metrics: Metrics,
 }
@@ -231,6 +243,7 @@ impl App {
         match done {
             Done::Launcher(event) => self.on_start_answered(event),
             Done::Cleaned => self.on_cleaned(),
+            Done::LastWords { executor, stderr } => self.on_last_words(&executor, &stderr),
             Done::Nothing => {}
             Done::ServerEnded(name) => self.over(Exit::Crashed(format!("{name} ended"))),
         }
@@ -307,6 +320,7 @@ impl App {
             driver: self.driver.core(),
             launcher: &self.launcher,
             notes: &self.notes,
+            shelf: &self.shelf,
             vitals: &self.vitals,
             metrics: &self.metrics,
             links: counts,

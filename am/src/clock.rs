@@ -43,6 +43,12 @@ impl Clock {
         self.start + at
     }
 
+    /// When a moment of another clock was, in milliseconds since 1970; nothing when that was before the start.
+    #[must_use]
+    pub fn since_start(&self, unix_ms: u64) -> Option<Duration> {
+        Duration::from_millis(unix_ms).checked_sub(self.start_unix)
+    }
+
     /// `at` in milliseconds since 1970.
     #[must_use]
     pub fn unix_ms(&self, at: Duration) -> u64 {

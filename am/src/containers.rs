@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use driver::plan::ExecutorPlan;
+use driver::plan::AppPlan;
 use hadoop::credentials::{Credentials, Format};
 use hadoop::ids::{ContainerId, NodeId};
 use wire::id::ExecutorId;
@@ -27,7 +27,7 @@ const COMMAND: &str = "exec -a drawloom-guard ./drawloom executor 1><LOG_DIR>/st
 pub fn launch_context(
     environment: &Environment,
     launch: &LaunchFile,
-    plan: &ExecutorPlan,
+    plan: &AppPlan,
     gateway: &str,
     credentials: &Credentials,
 ) -> anyhow::Result<ContainerLaunchContext> {
@@ -70,9 +70,11 @@ fn local_resource(resource: &Localized) -> anyhow::Result<(String, LocalResource
 fn variables(
     environment: &Environment,
     launch: &LaunchFile,
-    plan: &ExecutorPlan,
+    plan: &AppPlan,
     gateway: &str,
 ) -> BTreeMap<String, String> {
+    let enforced = plan.settings.memory_enforced;
+    let plan = &plan.executors;
     let own = [
         (launch::env::GATEWAY, gateway.to_owned()),
         (launch::env::APP_ID, environment.application()),
@@ -80,6 +82,7 @@ fn variables(
         (launch::env::BUILD, environment.build.clone()),
         (launch::env::SLOTS, plan.cores.to_string()),
         (launch::env::MEMORY_MIB, plan.memory_mib.to_string()),
+        (launch::env::MEMORY_ENFORCED, enforced.to_string()),
         ("HADOOP_USER_NAME", launch.user.clone()),
     ];
     own.map(|(name, value)| (name.to_owned(), escaped(&value))).into()

@@ -9,7 +9,7 @@
 //! | [`driving`] | the driver core and its errands on file systems; in client mode it runs in the client |
 //! | [`inputs`], [`outputs`], [`staged`] | what is read and written on file systems on behalf of the job |
 //! | [`containers`], [`environment`] | how executors are started, how we were |
-//! | [`launch`], [`summary`] | files and answers shared with the client |
+//! | [`launch`], [`summary`], [`dossier`] | files and answers shared with the client |
 //!
 //! The process is one thread: the loop and all servers share it, so that an ApplicationMaster of a hundred executors
 //! stays below 20 MB.
@@ -17,10 +17,12 @@
 pub(crate) mod app;
 pub mod clock;
 pub mod containers;
+pub mod dossier;
 pub mod driving;
 pub mod environment;
 pub mod gateway;
 pub mod inputs;
+mod last_words;
 pub mod launch;
 pub mod metrics;
 pub mod notes;

@@ -118,20 +118,31 @@ impl Metrics {
     }
 
     /// An executor registered, with its launch behind it.
-    pub fn executor_registered(&self, times: Times) {
+    /// `process` is when its process began, as far as that is known.
+    pub fn executor_registered(&self, times: Times, process: Option<Duration>) {
         let observe = |phase, from: Duration, to: Option<Duration>| {
             if let Some(to) = to {
-                let seconds = to.saturating_sub(from).as_secs_f64();
-                self.phases.get_or_create(&Phase { phase }).observe(seconds);
+                self.observe_phase(phase, from, to);
             }
         };
         observe("ask_to_grant", times.asked, Some(times.granted));
         observe("grant_to_start", times.granted, times.started);
-        observe(
-            "start_to_register",
-            times.started.unwrap_or(times.granted),
-            times.registered,
-        );
+        let started = times.started.unwrap_or(times.granted);
+        observe("start_to_register", started, times.registered);
+        observe("start_to_process", started, process);
+        if let Some(process) = process {
+            observe("process_to_register", process, times.registered);
+        }
+    }
+
+    /// An executor that registered at `registered` runs its first task.
+    pub fn first_task(&self, registered: Duration, now: Duration) {
+        self.observe_phase("register_to_task", registered, now);
+    }
+
+    fn observe_phase(&self, phase: &'static str, from: Duration, to: Duration) {
+        let seconds = to.saturating_sub(from).as_secs_f64();
+        self.phases.get_or_create(&Phase { phase }).observe(seconds);
     }
 
     /// An executor is gone.

@@ -24,6 +24,7 @@ use driver::plan::AppPlan;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
+use crate::dossier::shelf::Shelf;
 use crate::environment::Environment;
 use crate::metrics::Metrics;
 use crate::notes::Notes;
@@ -127,6 +128,8 @@ pub struct Scene<'a> {
     pub launcher: &'a Launcher,
     /// The latest failures.
     pub notes: &'a Notes,
+    /// What is known of lost executors.
+    pub shelf: &'a Shelf,
     /// What executors say of themselves.
     pub vitals: &'a Vitals,
     /// Counters and histograms.

@@ -5,6 +5,7 @@ pub(crate) mod fs;
 pub(crate) mod kill;
 pub(crate) mod list;
 pub(crate) mod logs;
+mod losses;
 pub(crate) mod mini;
 pub(crate) mod status;
 

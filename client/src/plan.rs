@@ -312,6 +312,7 @@ fn driver_settings(settings: &Resolved) -> Settings {
         min_registered_ratio: settings.ratio("scheduler.min-registered-ratio"),
         max_registered_wait: duration("scheduler.max-registered-wait"),
         kill_grace: duration("task.kill.grace"),
+        memory_enforced: settings.flag("executor.memory.enforced"),
     }
 }
 

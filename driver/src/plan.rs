@@ -161,6 +161,8 @@ pub struct Settings {
     pub max_registered_wait: Duration,
     /// `task.kill.grace`: between SIGTERM and SIGKILL of a task.
     pub kill_grace: Duration,
+    /// `executor.memory.enforced`: whether a task is ended when its container is full.
+    pub memory_enforced: bool,
 }
 
 impl Default for Settings {
@@ -181,6 +183,7 @@ impl Default for Settings {
             min_registered_ratio: 0.8,
             max_registered_wait: seconds(30),
             kill_grace: seconds(10),
+            memory_enforced: true,
         }
     }
 }

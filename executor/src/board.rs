@@ -27,6 +27,27 @@ pub(crate) struct AttemptView {
 struct Contents {
     session: String,
     attempts: BTreeMap<TaskAttemptId, AttemptView>,
+    /// The most that the executor and all attempts were seen to use together, in bytes.
+    peak: u64,
+}
+
+/// The memory of a container whose limit is passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Overuse {
+    /// What executor and attempts use together, in bytes.
+    pub(crate) used: u64,
+    /// The attempt that uses the most.
+    pub(crate) largest: TaskAttemptId,
+}
+
+impl Contents {
+    /// What is used now.
+    fn note_peak(&mut self) -> u64 {
+        let own = Process::this().map_or(0, |process| process.resident());
+        let used = own + self.attempts.values().map(|view| view.resident).sum::<u64>();
+        self.peak = self.peak.max(used);
+        used
+    }
 }
 
 /// The board.
@@ -63,10 +84,22 @@ impl Board {
         }
     }
 
-    pub(crate) fn set_resident(&self, id: TaskAttemptId, resident: u64) {
-        if let Some(view) = self.contents().attempts.get_mut(&id) {
+    /// Notes what an attempt uses; gives the overuse when executor and attempts together are above `limit` bytes.
+    pub(crate) fn set_resident(&self, id: TaskAttemptId, resident: u64, limit: u64) -> Option<Overuse> {
+        let mut contents = self.contents();
+        if let Some(view) = contents.attempts.get_mut(&id) {
             view.resident = resident;
         }
+        let used = contents.note_peak();
+        let (&largest, _) = contents.attempts.iter().max_by_key(|(_, view)| view.resident)?;
+        (used > limit).then_some(Overuse { used, largest })
+    }
+
+    /// The most that the executor and its attempts were seen to use together, in bytes.
+    pub(crate) fn peak(&self) -> u64 {
+        let mut contents = self.contents();
+        contents.note_peak();
+        contents.peak
     }
 
     pub(crate) fn remove(&self, id: TaskAttemptId) {
@@ -138,11 +171,24 @@ mod tests {
         board.set_session("serving".to_owned());
         board.enter(id, "running");
         board.set_pid(id, 4711);
-        board.set_resident(id, 5 << 20);
+        assert_eq!(board.set_resident(id, 5 << 20, u64::MAX), None);
         let dump = board.dump();
         assert!(dump.contains("session: serving"), "{dump}");
         assert!(dump.contains("attempt 0:1.0/7.2: running"), "{dump}");
         assert!(dump.contains("process 4711, 5120 KiB"), "{dump}");
         assert!(dump.contains("\nthread "), "{dump}");
+    }
+
+    #[test]
+    fn the_largest_attempt_is_named_when_the_container_is_full() {
+        let board = Board::default();
+        let (small, large) = ("0:1.0/7.2".parse().unwrap(), "0:1.0/8.0".parse().unwrap());
+        board.enter(small, "running");
+        board.enter(large, "running");
+        let limit = 1 << 40;
+        assert_eq!(board.set_resident(large, limit, limit * 4), None);
+        let overuse = board.set_resident(small, 1, limit).unwrap();
+        assert_eq!(overuse.largest, large);
+        assert!(overuse.used > limit && board.peak() >= overuse.used);
     }
 }

@@ -15,7 +15,7 @@ use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use nix::sys::signal::SigSet;
@@ -24,6 +24,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::ending::Ending;
+use crate::oom;
 use crate::process_table::{extinguish, send_signal};
 use crate::settings::Environment;
 
@@ -56,7 +57,11 @@ pub(crate) fn run() -> anyhow::Result<Ending> {
     // Held until the end: the executor takes its closing for our death.
     let (lifeline, held) = io::pipe().context("cannot make a pipe")?;
     let executor = start_executor(Stdio::from(lifeline)).context("cannot start the executor process")?;
+    let (began, kills) = (Instant::now(), oom::kills());
     let status = watch(executor, &mut signals);
+    if let Some(words) = last_words(status, began.elapsed(), oom::kills().saturating_sub(kills)) {
+        eprintln!("{words}");
+    }
     extinguish(EXTINCTION_LIMIT, || while reap().is_some() {});
     drop(held);
     Ok(Ending::from(status))
@@ -113,6 +118,24 @@ fn watch(executor: i32, signals: &mut Signals) -> ExitStatus {
     ExitStatus::from_raw(SIGTERM)
 }
 
+/// What is said of an executor that did not end in good order; it can no longer say it itself.
+fn last_words(status: ExitStatus, lived: Duration, kills: u64) -> Option<String> {
+    let how = match (status.code(), status.signal()) {
+        (Some(0), _) | (None, Some(SIGTERM)) => return None,
+        (Some(code), _) => format!("exited with code {code}"),
+        (None, signal) => format!("was ended by signal {}", signal.unwrap_or_default()),
+    };
+    let lived = lived.as_secs_f64();
+    let memory = match kills {
+        0 => String::new(),
+        kills => format!(
+            "; meanwhile {} {kills} processes of this machine",
+            wire::failure::OOM_WORDS
+        ),
+    };
+    Some(format!("guard: the executor {how} after {lived:.1} s{memory}"))
+}
+
 fn reap() -> Option<(i32, ExitStatus)> {
     let (pid, status) = rustix::process::wait(WaitOptions::NOHANG).ok().flatten()?;
     Some((pid.as_raw_nonzero().get(), ExitStatus::from_raw(status.as_raw())))
@@ -131,6 +154,22 @@ fn unblock_signals() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_unexpected_end_is_talked_about() {
+        let words = |raw, kills| last_words(ExitStatus::from_raw(raw), Duration::from_secs(2), kills);
+        assert_eq!(words(0, 0), None);
+        assert_eq!(words(SIGTERM, 1), None);
+        assert_eq!(
+            words(9, 0).unwrap(),
+            "guard: the executor was ended by signal 9 after 2.0 s"
+        );
+        assert_eq!(
+            words(7 << 8, 3).unwrap(),
+            "guard: the executor exited with code 7 after 2.0 s; meanwhile the kernel's out-of-memory killer ended 3 \
+             processes of this machine"
+        );
+    }
 
     #[test]
     fn tasks_see_the_limit_of_heaps_that_the_container_was_given() {

@@ -11,6 +11,7 @@
 //! | `session` | the conversation with the ApplicationMaster, a pure machine |
 //! | `link`, `gateway` | the loop and the TLS connection around it |
 //! | `task` | running attempts: directory, command, input, result, logs, process tree |
+//! | `oom` | whether the kernel ended processes for want of memory |
 //! | `children`, `process_table` | waiting for child processes; who descends from whom |
 //! | `board` | what is going on, for heartbeats and dumps |
 //!
@@ -26,6 +27,7 @@ mod ending;
 mod gateway;
 mod guard;
 mod link;
+mod oom;
 mod process;
 mod process_table;
 mod session;

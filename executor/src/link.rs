@@ -203,6 +203,7 @@ impl<D: Discovery> Link<D> {
             running,
             resident: this.as_ref().map_or(0, Process::resident),
             cpu: this.as_ref().map_or(Duration::ZERO, Process::cpu),
+            peak: self.board.peak(),
         };
         self.send(Envelope {
             epoch,

@@ -69,6 +69,15 @@ impl Process {
             .saturating_mul(rustix::param::page_size() as u64)
     }
 
+    /// Physical memory in bytes, shared pages divided by the number of processes that share them
+    /// (`/proc/PID/smaps_rollup`); nothing when the kernel does not say.
+    pub(crate) fn proportional(&self) -> Option<u64> {
+        let text = fs::read_to_string(proc_file(self.pid, "smaps_rollup")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kib << 10)
+    }
+
     /// Processor time of the process itself, in user mode and in the kernel together.
     pub(crate) fn cpu(&self) -> Duration {
         ticks(self.user_ticks + self.system_ticks)

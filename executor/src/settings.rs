@@ -50,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) slots: u32,
     /// In bytes.
     pub(crate) memory: u64,
+    /// What executor and tasks may use together, in bytes.
+    pub(crate) memory_limit: u64,
     pub(crate) build: Option<String>,
     /// The container's working directory, where localized files are.
     pub(crate) directory: PathBuf,
@@ -70,6 +72,10 @@ impl Settings {
     pub(crate) fn read(environment: Environment, directory: &Path) -> Result<Self, SettingsError> {
         let read = Reader(&environment);
         let memory_mib: u64 = read.parsed(variable::MEMORY_MIB, "a number of MiB")?;
+        let memory = memory_mib.saturating_mul(1 << 20);
+        let enforced = read
+            .get(variable::MEMORY_ENFORCED)
+            .is_none_or(|text| text != "false");
         Ok(Self {
             gateway: read.required(variable::GATEWAY)?,
             application: read.required(variable::APP_ID)?,
@@ -77,7 +83,8 @@ impl Settings {
             epoch: Epoch(read.parsed(variable::EPOCH, "the number of the application attempt")?),
             host: read.required("NM_HOST")?,
             slots: read.slots()?,
-            memory: memory_mib.saturating_mul(1 << 20),
+            memory,
+            memory_limit: if enforced { memory } else { u64::MAX },
             build: read.get(variable::BUILD),
             directory: directory.to_owned(),
             logs: read.logs().unwrap_or_else(|| directory.to_owned()),

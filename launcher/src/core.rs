@@ -22,6 +22,8 @@ const START_DEADLINE: Duration = Duration::from_secs(180);
 /// After this long without confirmation a release is repeated, and given up after [`RELEASES`] repetitions.
 pub(super) const RELEASE_AGAIN: Duration = Duration::from_secs(20);
 pub(super) const RELEASES: u32 = 15;
+/// The most that is kept of YARN's words on a container's end, in bytes.
+const DIAGNOSTICS: usize = 3000;
 /// Ended containers that are remembered for pages.
 const HISTORY: usize = 200;
 
@@ -234,6 +236,7 @@ impl Launcher {
             return;
         };
         record.exit_status = Some(completion.exit_status);
+        record.diagnostics = last_of(&completion.diagnostics, DIAGNOSTICS).to_owned();
         let detail = classify::gist(&completion.diagnostics);
         if let Phase::Stopping(loss) = record.phase {
             self.forget(now, &completion.executor, loss, &detail);
@@ -404,6 +407,13 @@ impl Launcher {
             .get_mut(executor)
             .filter(|record| record.phase == phase)
     }
+}
+
+/// The last bytes of a text, cut between characters.
+fn last_of(text: &str, bytes: usize) -> &str {
+    let from = text.len().saturating_sub(bytes);
+    let from = (from..=text.len()).find(|at| text.is_char_boundary(*at));
+    &text[from.unwrap_or(text.len())..]
 }
 
 /// Whether a loss says something about its node, so that a replacement may wait: not when we or the scheduler

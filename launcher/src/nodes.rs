@@ -88,6 +88,17 @@ pub struct Consequence {
     pub excluded: bool,
 }
 
+/// What was lost on a node of late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct History {
+    /// Executors lost.
+    pub losses: usize,
+    /// Those that count.
+    pub strikes: usize,
+    /// Until when it is avoided.
+    pub avoided_until: Option<Duration>,
+}
+
 #[derive(Debug, Default)]
 struct Node {
     rack: Option<String>,
@@ -170,6 +181,21 @@ impl Nodes {
         Consequence {
             delay: node.delay(backoff),
             excluded,
+        }
+    }
+
+    /// What was lost on a node within the last ten minutes.
+    #[must_use]
+    pub fn history(&self, now: Duration, name: &NodeName) -> History {
+        let Some(node) = self.nodes.get(name) else {
+            return History::default();
+        };
+        let horizon = now.saturating_sub(EXCLUSION);
+        let recent = |times: &[Duration]| times.iter().filter(|at| **at >= horizon).count();
+        History {
+            losses: recent(&node.losses),
+            strikes: recent(&node.strikes),
+            avoided_until: node.excluded_until,
         }
     }
 

@@ -79,6 +79,8 @@ pub struct Record {
     pub exit_status: Option<i32>,
     /// Why it ended, for people.
     pub detail: String,
+    /// YARN's words, the last of them, once reported.
+    pub diagnostics: String,
 }
 
 impl Record {
@@ -98,6 +100,7 @@ impl Record {
             releases: 0,
             exit_status: None,
             detail: String::new(),
+            diagnostics: String::new(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use wire::id::ExecutorId;
 
 use super::core::{Launcher, Totals};
-use super::nodes::NodeName;
+use super::nodes::{History, NodeName};
 use super::record::Record;
 
 /// The number of containers by phase, and what is asked for.
@@ -66,6 +66,12 @@ impl Launcher {
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.totals
+    }
+
+    /// What was lost on a node of late.
+    #[must_use]
+    pub fn history_of(&self, now: Duration, node: &NodeName) -> History {
+        self.nodes.history(now, node)
     }
 
     /// Nodes avoided now, and until when.

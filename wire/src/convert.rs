@@ -210,6 +210,7 @@ impl From<Heartbeat> for proto::Heartbeat {
             running: heartbeat.running.into_iter().map(running).collect(),
             resident_bytes: heartbeat.resident,
             cpu_ms: millis(heartbeat.cpu),
+            peak_bytes: heartbeat.peak,
         }
     }
 }
@@ -234,6 +235,7 @@ impl TryFrom<proto::Heartbeat> for Heartbeat {
                 .collect::<Result<_, _>>()?,
             resident: heartbeat.resident_bytes,
             cpu: Duration::from_millis(heartbeat.cpu_ms),
+            peak: heartbeat.peak_bytes,
         })
     }
 }
@@ -535,6 +537,14 @@ impl From<FailureCause> for Cause {
                 loss: Some(loss.into()),
                 started,
             }),
+            FailureCause::ContainerMemory { limit, used, own } => {
+                Self::ContainerMemory(proto::ContainerMemory {
+                    limit_bytes: limit,
+                    used_bytes: used,
+                    own_bytes: own,
+                })
+            }
+            FailureCause::OutOfMemory { peak } => Self::OutOfMemory(proto::OutOfMemory { peak_bytes: peak }),
             FailureCause::Unclassified(message) => Self::Unclassified(proto::Unclassified { message }),
         }
     }
@@ -560,6 +570,14 @@ impl From<Cause> for FailureCause {
             Cause::ExecutorLost(lost) => Self::ExecutorLost {
                 loss: lost.loss.map_or(ExecutorLoss::Unknown, ExecutorLoss::from),
                 started: lost.started,
+            },
+            Cause::ContainerMemory(memory) => Self::ContainerMemory {
+                limit: memory.limit_bytes,
+                used: memory.used_bytes,
+                own: memory.own_bytes,
+            },
+            Cause::OutOfMemory(memory) => Self::OutOfMemory {
+                peak: memory.peak_bytes,
             },
             Cause::Unclassified(unclassified) => Self::Unclassified(unclassified.message),
         }

@@ -17,6 +17,8 @@ pub const GATEWAY: &str = "DRAWLOOM_GATEWAY";
 pub const SLOTS: &str = "DRAWLOOM_SLOTS";
 /// Memory of the executor's container, in MiB. Set for executors.
 pub const MEMORY_MIB: &str = "DRAWLOOM_MEMORY_MIB";
+/// `false`: tasks may use more than that together, as far as YARN lets them. Set for executors.
+pub const MEMORY_ENFORCED: &str = "DRAWLOOM_MEMORY_ENFORCED";
 
 /// The file with the resolved Hadoop configuration, a JSON object of texts. Localized for both.
 pub const CONF_FILE_NAME: &str = "hadoop-conf.json";

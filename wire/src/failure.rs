@@ -7,6 +7,10 @@
 use std::fmt;
 use std::time::Duration;
 
+/// What the guard of an executor writes to standard error, followed by a number, when the kernel ended processes for
+/// want of memory while the executor ran. The launcher's side looks for these words.
+pub const OOM_WORDS: &str = "the kernel's out-of-memory killer ended";
+
 /// Why a running task was told to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KillReason {
@@ -136,6 +140,10 @@ impl fmt::Display for ExecutorLoss {
     }
 }
 
+fn mib(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
+}
+
 /// Why a task attempt did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FailureCause {
@@ -154,6 +162,20 @@ pub enum FailureCause {
     MemoryLimit {
         /// The limit in bytes.
         limit: u64,
+        /// The most that was seen, in bytes.
+        peak: u64,
+    },
+    /// The executor and its tasks together used more memory than their container has, and this task the most of them.
+    ContainerMemory {
+        /// The container's memory in bytes.
+        limit: u64,
+        /// What all of them used, in bytes.
+        used: u64,
+        /// What this task used, in bytes.
+        own: u64,
+    },
+    /// The kernel ended it for want of memory.
+    OutOfMemory {
         /// The most that was seen, in bytes.
         peak: u64,
     },
@@ -198,14 +220,25 @@ impl fmt::Display for FailureCause {
             }
             Self::Timeout(limit) => write!(f, "ran longer than its timeout of {limit:?}"),
             Self::MemoryLimit { limit, peak } => {
-                let mib = |bytes: &u64| bytes.div_ceil(1 << 20);
                 write!(
                     f,
                     "used {} MiB of memory, its limit is {} MiB",
-                    mib(peak),
-                    mib(limit)
+                    mib(*peak),
+                    mib(*limit)
                 )
             }
+            Self::ContainerMemory { limit, used, own } => write!(
+                f,
+                "used {} MiB of memory, the most in a container of {} MiB that was full at {} MiB",
+                mib(*own),
+                mib(*limit),
+                mib(*used)
+            ),
+            Self::OutOfMemory { peak } => write!(
+                f,
+                "ended by the kernel's out-of-memory killer; it had used {} MiB when last seen",
+                mib(*peak)
+            ),
             Self::StartFailed(message) => write!(f, "could not be started: {message}"),
             Self::InputFailed { uri, message } => write!(f, "could not read {uri}: {message}"),
             Self::OutputFailed { path, message } => write!(f, "could not write {path}: {message}"),
@@ -249,6 +282,8 @@ impl TaskFailure {
             | FailureCause::Signal { .. }
             | FailureCause::Timeout(_)
             | FailureCause::MemoryLimit { .. }
+            | FailureCause::ContainerMemory { .. }
+            | FailureCause::OutOfMemory { .. }
             | FailureCause::StartFailed(_)
             | FailureCause::InputFailed { .. }
             | FailureCause::OutputFailed { .. }

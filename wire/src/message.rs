@@ -186,6 +186,8 @@ pub struct Heartbeat {
     pub resident: u64,
     /// Processor time of the executor process so far.
     pub cpu: Duration,
+    /// The most that the executor and its tasks were seen to use together, in bytes; 0 when not said.
+    pub peak: u64,
 }
 
 /// How an attempt ended.

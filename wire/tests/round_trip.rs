@@ -87,6 +87,12 @@ fn causes() -> Vec<FailureCause> {
         },
         FailureCause::Timeout(Duration::from_millis(1500)),
         FailureCause::MemoryLimit { limit: 1, peak: 2 },
+        FailureCause::ContainerMemory {
+            limit: 3,
+            used: 4,
+            own: 5,
+        },
+        FailureCause::OutOfMemory { peak: 6 },
         FailureCause::StartFailed("no such file".to_owned()),
         FailureCause::InputFailed {
             uri: "hdfs://h/a".to_owned(),
@@ -196,6 +202,7 @@ fn every_message_of_an_executor_survives() {
         }],
         resident: 99,
         cpu: Duration::from_millis(40),
+        peak: 120,
     }));
     survives(ExecutorMessage::TaskStarted { id: ID, pid: 5 });
     survives(ExecutorMessage::TaskFinished(TaskReport {

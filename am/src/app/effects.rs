@@ -1,10 +1,8 @@
 //! What the cores want done, done.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use hadoop::ids::ContainerId;
-use wire::failure::ExecutorLoss;
 use wire::id::ExecutorId;
 use wire::launcher::{LauncherCommand, LauncherReport};
 use wire::message::GatewayMessage;
@@ -76,10 +74,12 @@ impl App {
             }) => {
                 self.executor_gone(executor, loss, detail, steps);
             }
+            LauncherEffect::Report(LauncherReport::Hopeless(reason)) => {
+                let reason = self.with_advice(reason);
+                tracing::error!(reason, "executors cannot be had any more");
+                steps.push_back(Step::Driver(LauncherReport::Hopeless(reason)));
+            }
             LauncherEffect::Report(report) => {
-                if let LauncherReport::Hopeless(reason) = &report {
-                    tracing::error!(reason, "executors cannot be had any more");
-                }
                 steps.push_back(Step::Driver(report));
             }
         }
@@ -157,36 +157,6 @@ impl App {
             _ => {}
         }
         self.process(Step::Launcher(event));
-    }
-
-    fn executor_gone(
-        &mut self,
-        executor: ExecutorId,
-        loss: ExecutorLoss,
-        detail: String,
-        steps: &mut VecDeque<Step>,
-    ) {
-        let host = self.node_of(&executor);
-        let cause = if detail.is_empty() {
-            loss.to_string()
-        } else {
-            format!("{loss}: {detail}")
-        };
-        if self.verdict().is_none() && loss != ExecutorLoss::Released {
-            tracing::warn!(%executor, host, cause, "executor lost");
-            self.note("executor", executor.to_string(), host, cause);
-        }
-        self.metrics.executor_exited(loss);
-        let (reason, grace) = (loss.to_string(), Duration::ZERO);
-        self.links
-            .send(&executor, GatewayMessage::Shutdown { reason, grace });
-        self.links.forget(&executor);
-        self.vitals.forget(&executor);
-        steps.push_back(Step::Driver(LauncherReport::ExecutorGone {
-            executor,
-            loss,
-            detail,
-        }));
     }
 
     /// The node of an executor that is or was; empty when it was forgotten.

@@ -112,7 +112,11 @@ impl App {
     }
 
     fn unregister(&mut self, verdict: Verdict) {
-        let diagnostics = verdict::diagnostics(&verdict, &self.summary_line());
+        let mut summary = self.summary_line();
+        if matches!(verdict, Verdict::Failed(_)) {
+            summary.push_str(&self.loss_lines());
+        }
+        let diagnostics = verdict::diagnostics(&verdict, &summary);
         self.outbox.push(SessionCommand::Progress(self.progress()));
         self.outbox.push(SessionCommand::Unregister {
             status: verdict::final_status(&verdict),

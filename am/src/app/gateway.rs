@@ -1,10 +1,11 @@
 //! What executors say.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use driver::event::Registration;
 use tokio::sync::oneshot;
-use wire::id::{BootNonce, Epoch, ExecutorId};
+use wire::id::{BootNonce, Epoch, ExecutorId, TaskAttemptId};
 use wire::launcher::LauncherReport;
 use wire::message::{ExecutorMessage, GatewayMessage, Hello, TaskReport, Welcome};
 
@@ -14,6 +15,9 @@ use super::{App, Exit, Step};
 use crate::gateway::admission::{Denial, Known};
 use crate::gateway::{Admission, ConnectionId, GatewayEvent};
 use launcher::Event as LauncherEvent;
+
+/// Clocks that are further apart are named.
+const SKEW: Duration = Duration::from_secs(5);
 
 impl App {
     pub(super) fn on_gateway(&mut self, event: GatewayEvent) {
@@ -107,8 +111,9 @@ impl App {
         self.tell(&hello.executor, welcome, &mut steps);
         let executor = hello.executor.clone();
         self.process(Step::Launcher(LauncherEvent::ExecutorRegistered { executor }));
+        self.vitals
+            .registered(&hello, self.clock.since_start(hello.started_unix_ms));
         self.observe_registration(&hello);
-        self.vitals.registered(&hello);
         let node = self
             .launcher
             .record(&hello.executor)
@@ -129,7 +134,34 @@ impl App {
         };
         let times = record.times;
         tracing::info!(executor = %hello.executor, node = %record.node, pid = hello.pid, after = ?self.clock.now(), "executor registered");
-        self.metrics.executor_registered(times);
+        let process = self
+            .vitals
+            .of(&hello.executor)
+            .and_then(|vital| vital.process_began);
+        self.metrics.executor_registered(times, process);
+        self.name_skew(hello, times.granted, process);
+    }
+
+    /// A process cannot begin before its container was granted, nor after it registered: then clocks differ.
+    fn name_skew(&self, hello: &Hello, granted: Duration, process: Option<Duration>) {
+        let early = process.is_none_or(|began| began + SKEW < granted);
+        let late = process.is_some_and(|began| began > self.clock.now() + SKEW);
+        if early || late {
+            let node = self.node_of(&hello.executor);
+            tracing::warn!(node, ?process, now = ?self.clock.now(), "the clock of this node differs from ours: times of its processes are not comparable");
+        }
+    }
+
+    /// The first task of an executor ends its launch.
+    fn observe_task(&mut self, executor: &ExecutorId, id: TaskAttemptId) {
+        let now = self.clock.now();
+        let registered = self
+            .launcher
+            .record(executor)
+            .and_then(|record| record.times.registered);
+        if let Some(registered) = registered.filter(|_| self.vitals.took_task(executor, id, now)) {
+            self.metrics.first_task(registered, now);
+        }
     }
 
     /// What is for the driver is passed on as it is; the rest is seen here.
@@ -140,19 +172,21 @@ impl App {
                 self.say_alive(executor);
             }
             ExecutorMessage::TaskFinished(report) => self.on_report(executor, report),
+            ExecutorMessage::TaskStarted { id, .. } => self.observe_task(executor, *id),
             ExecutorMessage::Goodbye { reason } => {
                 return tracing::info!(%executor, reason, "executor leaves");
             }
             ExecutorMessage::Hello(_) => {
                 return tracing::warn!(%executor, "executor greeted twice on one connection");
             }
-            ExecutorMessage::TaskStarted { .. } | ExecutorMessage::CommitRequest { .. } => {}
+            ExecutorMessage::CommitRequest { .. } => {}
         }
         let executor = executor.clone();
         self.process(Step::Driver(LauncherReport::Heard { executor, message }));
     }
 
     fn on_report(&mut self, executor: &ExecutorId, report: &TaskReport) {
+        self.vitals.ended_task(executor, report.id);
         self.metrics
             .task_finished(report, self.stage_name(report.id.stage.stage));
         if let Err(failure) = &report.outcome
@@ -171,17 +205,13 @@ impl App {
     }
 
     fn note_task_failure(&mut self, executor: &ExecutorId, report: &TaskReport, cause: &str) {
-        let stage = self.stage_name(report.id.stage.stage);
-        let subject = format!(
-            "stage {stage}, task {}, attempt {}",
-            report.id.partition, report.id.attempt
-        );
+        let subject = self.task_name(report.id);
         let host = self.node_of(executor);
         tracing::warn!(subject, host, %executor, cause, "task attempt failed");
         self.note("task", subject, host, cause.to_owned());
     }
 
-    fn stage_name(&self, stage: u32) -> &str {
+    pub(super) fn stage_name(&self, stage: u32) -> &str {
         self.plan
             .stages
             .get(stage as usize)

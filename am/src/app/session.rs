@@ -143,11 +143,13 @@ impl App {
         };
         tracing::info!(%executor, exit_status = status.exit_status, "container ended");
         self.containers.remove(&executor);
+        let (ended, words) = (executor.clone(), status.diagnostics.clone());
         self.process(Step::Launcher(LauncherEvent::ContainerCompleted(Completion {
             executor,
             exit_status: status.exit_status,
             diagnostics: status.diagnostics,
         })));
+        self.shelf.ended(&ended, status.exit_status, &words);
     }
 
     fn on_node(&mut self, report: &NodeReport) {

@@ -27,11 +27,13 @@ use super::session::node_name;
 use super::{App, Done, Exit, Life, RmContact, Step};
 use crate::clock::Clock;
 use crate::containers::{self, Starter};
+use crate::dossier::shelf::Shelf;
 use crate::driving::Driving;
 use crate::environment::{self, Environment};
 use crate::gateway::admission::Gate;
 use crate::gateway::listener::Gateway;
 use crate::gateway::{GatewayEvent, Limits};
+use crate::last_words::LastWords;
 use crate::launch::{self, LaunchFile, NodeAtSubmission};
 use crate::metrics::Metrics;
 use crate::notes::Notes;
@@ -280,6 +282,8 @@ impl Job {
             terminate: self.terminate,
             work: self.servers.work,
             notes: Notes::default(),
+            shelf: Shelf::default(),
+            last_words: LastWords::new(&self.environment.user),
             vitals: Vitals::default(),
             metrics: Metrics::default(),
             clock: self.clock,

@@ -23,7 +23,9 @@ pub fn judge(dossier: &mut Dossier, loss: ExecutorLoss) {
 #[must_use]
 pub fn blame(dossier: &Dossier, loss: ExecutorLoss) -> Blame {
     match loss {
-        ExecutorLoss::PhysicalMemory | ExecutorLoss::VirtualMemory | ExecutorLoss::ExcessLogs => Blame::Resource,
+        ExecutorLoss::PhysicalMemory | ExecutorLoss::VirtualMemory | ExecutorLoss::ExcessLogs => {
+            Blame::Resource
+        }
         ExecutorLoss::Signalled(9) if out_of_memory(dossier) => Blame::Resource,
         ExecutorLoss::Signalled(9 | 15)
         | ExecutorLoss::NodeLost
@@ -93,13 +95,19 @@ fn mib(bytes: u64) -> u64 {
 
 /// `asked 512 MiB, peak 731 MiB: set executors.memory to 900MiB`.
 fn more_memory(dossier: &Dossier) -> String {
-    let (limit, peak) = (dossier.memory.limit, dossier.memory.peak.max(dossier.memory.limit));
+    let (limit, peak) = (
+        dossier.memory.limit,
+        dossier.memory.peak.max(dossier.memory.limit),
+    );
     let wanted = (mib(peak) * MARGIN / 100).div_ceil(STEP) * STEP;
     let seen = match dossier.memory.peak {
         0 => String::new(),
         seen => format!(", peak {} MiB", mib(seen)),
     };
-    format!("asked {} MiB{seen}: set executors.memory to {wanted}MiB", mib(limit))
+    format!(
+        "asked {} MiB{seen}: set executors.memory to {wanted}MiB",
+        mib(limit)
+    )
 }
 
 fn killed_from_outside(dossier: &Dossier) -> String {
@@ -159,7 +167,10 @@ mod tests {
     fn too_little_memory_is_answered_with_a_number() {
         let dossier = dossier(512, 731);
         let text = advice(&dossier, ExecutorLoss::PhysicalMemory);
-        assert_eq!(text, "asked 512 MiB, peak 731 MiB: set executors.memory to 900MiB");
+        assert_eq!(
+            text,
+            "asked 512 MiB, peak 731 MiB: set executors.memory to 900MiB"
+        );
         assert_eq!(blame(&dossier, ExecutorLoss::PhysicalMemory), Blame::Resource);
     }
 
@@ -183,7 +194,8 @@ mod tests {
     #[test]
     fn clocks_that_differ_are_named() {
         let mut dossier = dossier(512, 0);
-        dossier.diagnostics = "This token is expired. current time is 1700000660000 found 1700000000000".into();
+        dossier.diagnostics =
+            "This token is expired. current time is 1700000660000 found 1700000000000".into();
         let text = advice(&dossier, ExecutorLoss::StartFailed);
         assert!(text.contains("clock of n1 is 660 s past"), "{text}");
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use wire::failure::ExecutorLoss;
+use wire::failure::{ExecutorLoss, OOM_WORDS};
 use wire::id::ExecutorId;
 
 use super::{Dossier, MAX_DOSSIERS, STDERR_TAIL, advice, exit, last_of};
@@ -53,6 +53,7 @@ impl Shelf {
     pub fn last_words(&mut self, executor: &ExecutorId, stderr: &str) {
         if let Some(filed) = self.find(executor) {
             last_of(stderr, STDERR_TAIL).clone_into(&mut filed.dossier.stderr_tail);
+            filed.complete();
         }
     }
 
@@ -86,8 +87,18 @@ impl Filed {
         if dossier.stderr_tail.is_empty() {
             quoted_stderr(&dossier.diagnostics).clone_into(&mut dossier.stderr_tail);
         }
+        dossier.memory.oom_kills = dossier.memory.oom_kills.max(oom_kills(&dossier.stderr_tail));
         advice::judge(dossier, self.loss);
     }
+}
+
+/// The number that the executor's guard writes behind its words.
+fn oom_kills(stderr: &str) -> u64 {
+    let told = stderr.rsplit_once(OOM_WORDS).map(|(_, rest)| rest.trim_start());
+    let digits = told.map_or("", |rest| {
+        rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or("")
+    });
+    digits.parse().unwrap_or(0)
 }
 
 /// NodeManagers quote the last 4,096 bytes of a failed process's standard error.
@@ -98,6 +109,7 @@ fn quoted_stderr(diagnostics: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Blame;
     use super::*;
 
     fn id(number: usize) -> ExecutorId {
@@ -127,6 +139,19 @@ mod tests {
         );
         assert_eq!(dossier.last_words(), Some("dying"));
         assert!(dossier.exit_meaning.contains("physical"));
+    }
+
+    #[test]
+    fn the_guards_word_of_the_kernel_makes_it_a_matter_of_memory() {
+        let mut shelf = Shelf::default();
+        shelf.add(id(1), ExecutorLoss::Signalled(9), dossier(1));
+        assert_eq!(shelf.iter().next().unwrap().verdict, Blame::Node);
+        let words = format!(
+            "guard: the executor was ended by signal 9 after 2.0 s; meanwhile {OOM_WORDS} 2 processes"
+        );
+        shelf.last_words(&id(1), &words);
+        let dossier = shelf.iter().next().unwrap();
+        assert_eq!((dossier.memory.oom_kills, dossier.verdict), (2, Blame::Resource));
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub(super) fn answer(scene: &Scene<'_>, name: &str) -> Option<Value> {
         "summary" => serde_json::to_value(summary(scene)).ok(),
         "launch-timeline" => Some(launch_timeline(scene)),
         "failures" => Some(failures(scene)),
+        "dossiers" => serde_json::to_value(scene.shelf.iter().collect::<Vec<_>>()).ok(),
         "pending" => Some(pending(scene)),
         _ => None,
     }

@@ -63,6 +63,7 @@ struct Stand {
     driver: Driver,
     launcher: Launcher,
     notes: Notes,
+    shelf: Shelf,
     vitals: Vitals,
     metrics: Metrics,
 }
@@ -95,6 +96,7 @@ impl Stand {
             launcher: Launcher::new(rules),
             plan,
             notes: Notes::default(),
+            shelf: Shelf::default(),
             vitals: Vitals::default(),
             metrics: Metrics::default(),
         }
@@ -206,6 +208,7 @@ impl Stand {
             driver: &self.driver,
             launcher: &self.launcher,
             notes: &self.notes,
+            shelf: &self.shelf,
             vitals: &self.vitals,
             metrics: &self.metrics,
             links: 1,

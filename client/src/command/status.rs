@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
+use am::dossier::Dossier;
 use am::summary::{FailureNote, Summary};
 use serde::Serialize;
 use yarn_rest::AppReport;
 
-use super::{application_id, moment, print, span};
+use super::{application_id, losses, moment, print, span};
 use crate::cli::{Format, Status};
 use crate::cluster::Cluster;
 use crate::error::CommandError;
 use crate::submit::preflight::rest_failed;
-use crate::submit::watch::{diagnosis, summary, verdict};
+use crate::submit::watch::{diagnosis, dossiers, summary, verdict};
 
 /// What `-o json` prints. Additive only.
 #[derive(Debug, Serialize)]
@@ -33,6 +34,9 @@ struct StatusJson<'a> {
     /// Absent when the ApplicationMaster cannot be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<Summary>,
+    /// What is known of lost executors, the latest last. Absent when the ApplicationMaster cannot be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dossiers: Option<Vec<Dossier>>,
 }
 
 /// Prints the status.
@@ -51,13 +55,32 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &Status) -> Result<(),
             None
         })
     };
+    let dossiers = lost_executors(&report, summary.as_ref(), &cluster.user).await;
     match command.output {
-        Format::Json => print(&format!("{}\n", serde_json::json!(status_json(&report, summary)))),
-        Format::Text => print(&text(&report, summary.as_ref())),
+        Format::Json => {
+            let status = status_json(&report, summary, dossiers);
+            print(&format!("{}\n", serde_json::json!(status)))
+        }
+        Format::Text => print(&text(&report, summary.as_ref(), &dossiers.unwrap_or_default())),
     }
 }
 
-fn status_json(report: &AppReport, summary: Option<Summary>) -> StatusJson<'_> {
+/// Asked for only where some were lost.
+async fn lost_executors(report: &AppReport, summary: Option<&Summary>, user: &str) -> Option<Vec<Dossier>> {
+    if summary?.executors.lost == 0 {
+        return Some(Vec::new());
+    }
+    dossiers(report, user).await.unwrap_or_else(|error| {
+        tracing::debug!(%error, "the ApplicationMaster's dossiers cannot be had");
+        None
+    })
+}
+
+fn status_json(
+    report: &AppReport,
+    summary: Option<Summary>,
+    dossiers: Option<Vec<Dossier>>,
+) -> StatusJson<'_> {
     StatusJson {
         id: report.id.to_string(),
         name: &report.name,
@@ -73,10 +96,11 @@ fn status_json(report: &AppReport, summary: Option<Summary>) -> StatusJson<'_> {
         finished_ms: report.finished_time,
         elapsed_ms: report.elapsed_time,
         summary,
+        dossiers,
     }
 }
 
-fn text(report: &AppReport, summary: Option<&Summary>) -> String {
+fn text(report: &AppReport, summary: Option<&Summary>, dossiers: &[Dossier]) -> String {
     let mut text = String::new();
     let mut field = |name: &str, value: &str| {
         if !value.is_empty() {
@@ -116,6 +140,9 @@ fn text(report: &AppReport, summary: Option<&Summary>) -> String {
         }
         for failure in &summary.failures {
             field("failure", &failure_line(failure));
+        }
+        for loss in losses::paragraphs(dossiers) {
+            field("lost", &loss);
         }
     }
     let reason = if report.is_final() || !report.diagnostics.trim().is_empty() {
@@ -164,6 +191,6 @@ mod tests {
                 "failures":[{"unixMs":1795218448194,"subject":"container_1_0001_01_000002","host":"n1","cause":"ended by SIGKILL"}]}"#,
         )
         .unwrap();
-        insta::assert_snapshot!(text(&report, Some(&summary)));
+        insta::assert_snapshot!(text(&report, Some(&summary), &[]));
     }
 }

@@ -249,6 +249,12 @@ pub(crate) const KEYS: &[Key] = &[
         "from the start of a container to its registration",
     ),
     key(
+        "executor.memory.enforced",
+        "true",
+        Kind::Boolean,
+        "whether the largest task of an executor is ended when its container's memory is used up",
+    ),
+    key(
         "executor.max-failures",
         "",
         Kind::Number,

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use am::dossier::Dossier;
 use am::summary::Summary;
 use hadoop::ids::ApplicationId;
+use serde::de::DeserializeOwned;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use yarn_rest::{AppReport, Auth, Client, Phase, Verdict};
 
@@ -242,6 +244,23 @@ pub(crate) async fn kill(
 /// # Errors
 /// The proxy or the ApplicationMaster does not answer.
 pub(crate) async fn summary(report: &AppReport, user: &str) -> anyhow::Result<Option<Summary>> {
+    answer(report, user, am::summary::PATH).await
+}
+
+/// What it knows of lost executors.
+///
+/// # Errors
+/// As [`summary`].
+pub(crate) async fn dossiers(report: &AppReport, user: &str) -> anyhow::Result<Option<Vec<Dossier>>> {
+    answer(report, user, am::dossier::PATH).await
+}
+
+/// One of the ApplicationMaster's answers; nothing before it has pages.
+async fn answer<T: DeserializeOwned>(
+    report: &AppReport,
+    user: &str,
+    name: &str,
+) -> anyhow::Result<Option<T>> {
     let Some(url) = report.tracking_url.as_deref() else {
         return Ok(None);
     };
@@ -253,7 +272,7 @@ pub(crate) async fn summary(report: &AppReport, user: &str) -> anyhow::Result<Op
         .deadline(Duration::from_secs(5))
         .rounds(1)
         .build()?;
-    let request = http::Request::get(format!("{path}{}?user.name={user}", am::summary::PATH));
+    let request = http::Request::get(format!("{path}{name}?user.name={user}"));
     let body = proxy.send(request.body(bytes::Bytes::new())?).await?;
     Ok(Some(serde_json::from_slice(&body)?))
 }

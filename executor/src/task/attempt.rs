@@ -21,6 +21,7 @@ use wire::task::{Capture, Feed, StageSpec, TaskMetrics, TaskSpec};
 
 use crate::board::Board;
 use crate::children::Children;
+use crate::oom;
 use crate::session::Event;
 use crate::settings::Settings;
 use crate::storage::Storage;
@@ -262,9 +263,10 @@ impl Attempt {
         let started = self.context.children.spawn(&mut command);
         let child = started.map_err(|error| FailureCause::StartFailed(explain_start(stage, &error)))?;
         drop(command);
+        let killed_before = oom::kills();
         let exit = Box::pin(Running::new(self, &child, directory, place).run(child)).await?;
         *lock(&self.meter.cpu) = (exit.cpu_user, exit.cpu_system);
-        judge(exit.status)?;
+        judge(exit.status).map_err(|cause| self.explain_kill(cause, killed_before))?;
         match place {
             Some(place) if stage.capture == Capture::Directory => {
                 self.enter("storing the result");
@@ -273,6 +275,19 @@ impl Attempt {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A SIGKILL that nobody on our side had sent, while the kernel ended processes for want of memory.
+    fn explain_kill(&self, cause: FailureCause, killed_before: u64) -> FailureCause {
+        let killed = matches!(
+            cause,
+            FailureCause::Signal { signal: 9, .. } | FailureCause::ExitCode(137)
+        );
+        if killed && oom::kills() > killed_before {
+            let peak = self.meter.peak.load(Ordering::Relaxed);
+            return FailureCause::OutOfMemory { peak };
+        }
+        cause
     }
 
     fn feeds_stdin(&self) -> bool {

@@ -127,14 +127,24 @@ impl<'a> Running<'a> {
                 .peak
                 .fetch_max(resident, Ordering::Relaxed)
                 .max(resident);
-            attempt.context.board.set_resident(attempt.id(), resident);
+            let container = attempt.context.settings.memory_limit;
+            let overuse = attempt
+                .context
+                .board
+                .set_resident(attempt.id(), resident, container);
             if let Some(limit) = limit.filter(|limit| resident > *limit) {
-                return Interruption {
-                    cause: FailureCause::MemoryLimit { limit, peak },
-                    grace: Duration::ZERO,
-                };
+                return ended_for(FailureCause::MemoryLimit { limit, peak });
             }
-            pause = next_pause(pause, resident, limit);
+            if let Some(overuse) = overuse.filter(|overuse| overuse.largest == attempt.id()) {
+                // Pages that processes share were counted in each.
+                let own = self.tree.proportional();
+                let used = overuse.used.saturating_sub(resident.saturating_sub(own));
+                let limit = container;
+                if used > limit {
+                    return ended_for(FailureCause::ContainerMemory { limit, used, own });
+                }
+            }
+            pause = next_pause(pause, resident, limit.unwrap_or(container));
         }
     }
 
@@ -231,13 +241,21 @@ impl Drop for Running<'_> {
     }
 }
 
+/// Memory is needed now, so nobody is asked to end.
+fn ended_for(cause: FailureCause) -> Interruption {
+    Interruption {
+        cause,
+        grace: Duration::ZERO,
+    }
+}
+
 fn unreadable(error: &io::Error) -> FailureCause {
     FailureCause::Unclassified(format!("cannot read what the command writes: {error}"))
 }
 
 /// How long until memory is looked at again: soon after the start and near the limit, else once a second.
-fn next_pause(pause: Duration, resident: u64, limit: Option<u64>) -> Duration {
-    let near = limit.is_some_and(|limit| resident > limit / 2);
+fn next_pause(pause: Duration, resident: u64, limit: u64) -> Duration {
+    let near = resident > limit / 2;
     let longest = if near {
         Duration::from_millis(200)
     } else {
@@ -253,11 +271,10 @@ mod tests {
     #[test]
     fn memory_is_watched_closely_near_the_limit() {
         let second = Duration::from_secs(1);
-        assert_eq!(next_pause(second, 10, None), second);
-        assert_eq!(next_pause(second, 10, Some(100)), second);
-        assert_eq!(next_pause(second, 60, Some(100)), Duration::from_millis(200));
+        assert_eq!(next_pause(second, 10, 100), second);
+        assert_eq!(next_pause(second, 60, 100), Duration::from_millis(200));
         assert_eq!(
-            next_pause(Duration::from_millis(50), 10, Some(100)),
+            next_pause(Duration::from_millis(50), 10, 100),
             Duration::from_millis(75)
         );
     }

@@ -82,6 +82,13 @@ impl TaskTree {
             .sum()
     }
 
+    /// The memory of all members together, in bytes, where a page that several share counts once: slower.
+    pub(crate) fn proportional(&self) -> u64 {
+        let members = self.members(&ProcessTable::below(own_pid()));
+        let memory = |process: &Process| process.proportional().unwrap_or_else(|| process.resident());
+        members.iter().map(memory).sum()
+    }
+
     /// Whether no member is alive.
     pub(crate) fn is_empty(&self) -> bool {
         self.members(&ProcessTable::scan()).is_empty()

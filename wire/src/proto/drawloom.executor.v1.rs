@@ -120,6 +120,9 @@ pub struct Heartbeat {
     pub resident_bytes: u64,
     #[prost(uint64, tag = "4")]
     pub cpu_ms: u64,
+    /// The most that the executor and its tasks were seen to use together; 0 when not said.
+    #[prost(uint64, tag = "5")]
+    pub peak_bytes: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TaskStarted {
@@ -553,7 +556,10 @@ pub struct Shutdown {
 pub struct TaskFailure {
     #[prost(string, tag = "30")]
     pub stderr_tail: ::prost::alloc::string::String,
-    #[prost(oneof = "task_failure::Cause", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15")]
+    #[prost(
+        oneof = "task_failure::Cause",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15"
+    )]
     pub cause: ::core::option::Option<task_failure::Cause>,
 }
 /// Nested message and enum types in `TaskFailure`.
@@ -580,6 +586,10 @@ pub mod task_failure {
         CommitDenied(super::CommitDenied),
         #[prost(message, tag = "10")]
         ExecutorLost(super::ExecutorLost),
+        #[prost(message, tag = "11")]
+        ContainerMemory(super::ContainerMemory),
+        #[prost(message, tag = "12")]
+        OutOfMemory(super::OutOfMemory),
         #[prost(message, tag = "15")]
         Unclassified(super::Unclassified),
     }
@@ -634,6 +644,20 @@ pub struct Killed {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CommitDenied {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContainerMemory {
+    #[prost(uint64, tag = "1")]
+    pub limit_bytes: u64,
+    #[prost(uint64, tag = "2")]
+    pub used_bytes: u64,
+    #[prost(uint64, tag = "3")]
+    pub own_bytes: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OutOfMemory {
+    #[prost(uint64, tag = "1")]
+    pub peak_bytes: u64,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Unclassified {
     #[prost(string, tag = "1")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use driver::plan::AppPlan;
+use driver::plan::{ExecutorPlan, Settings};
 use hadoop::credentials::{Credentials, Format};
 use hadoop::ids::{ContainerId, NodeId};
 use wire::id::ExecutorId;
@@ -27,14 +27,15 @@ const COMMAND: &str = "exec -a drawloom-guard ./drawloom executor 1><LOG_DIR>/st
 pub fn launch_context(
     environment: &Environment,
     launch: &LaunchFile,
-    plan: &AppPlan,
+    plan: &ExecutorPlan,
+    settings: &Settings,
     gateway: &str,
     credentials: &Credentials,
 ) -> anyhow::Result<ContainerLaunchContext> {
     let resources = launch.resources.iter().map(local_resource);
     Ok(ContainerLaunchContext {
         local_resources: resources.collect::<anyhow::Result<_>>()?,
-        environment: variables(environment, launch, plan, gateway),
+        environment: variables(environment, launch, plan, settings, gateway),
         commands: vec![COMMAND.to_owned()],
         tokens: Some(environment::executor_credentials(credentials).to_bytes(Format::Writable)),
         acls: access(&launch.acls),
@@ -70,11 +71,10 @@ fn local_resource(resource: &Localized) -> anyhow::Result<(String, LocalResource
 fn variables(
     environment: &Environment,
     launch: &LaunchFile,
-    plan: &AppPlan,
+    plan: &ExecutorPlan,
+    settings: &Settings,
     gateway: &str,
 ) -> BTreeMap<String, String> {
-    let enforced = plan.settings.memory_enforced;
-    let plan = &plan.executors;
     let own = [
         (launch::env::GATEWAY, gateway.to_owned()),
         (launch::env::APP_ID, environment.application()),
@@ -82,7 +82,7 @@ fn variables(
         (launch::env::BUILD, environment.build.clone()),
         (launch::env::SLOTS, plan.cores.to_string()),
         (launch::env::MEMORY_MIB, plan.memory_mib.to_string()),
-        (launch::env::MEMORY_ENFORCED, enforced.to_string()),
+        (launch::env::MEMORY_ENFORCED, settings.memory_enforced.to_string()),
         ("HADOOP_USER_NAME", launch.user.clone()),
     ];
     own.map(|(name, value)| (name.to_owned(), escaped(&value))).into()
@@ -193,6 +193,7 @@ mod tests {
             &environment,
             &launch,
             &plan,
+            &Settings::default(),
             "node7:4711",
             &Credentials::default(),
         )
@@ -202,6 +203,7 @@ mod tests {
             ("DRAWLOOM_BUILD", "ab12"),
             ("DRAWLOOM_EPOCH", "2"),
             ("DRAWLOOM_GATEWAY", "node7:4711"),
+            ("DRAWLOOM_MEMORY_ENFORCED", "true"),
             ("DRAWLOOM_MEMORY_MIB", "512"),
             ("DRAWLOOM_SLOTS", "2"),
             ("HADOOP_USER_NAME", "ada"),

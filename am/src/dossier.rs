@@ -154,16 +154,6 @@ pub fn last_of(text: &str, bytes: usize) -> &str {
 }
 
 impl Dossier {
-    /// The loss in a line: what was lost, where, why, what would help.
-    #[must_use]
-    pub fn line(&self) -> String {
-        let advice = match self.advice.as_str() {
-            "" => String::new(),
-            advice => format!("; {advice}"),
-        };
-        format!("{} on {}: {}{advice}", self.executor, self.node, self.cause)
-    }
-
     /// The last line of its standard error that says something.
     #[must_use]
     pub fn last_words(&self) -> Option<&str> {

@@ -59,6 +59,8 @@ pub const FAILED_ATTEMPT: u8 = 20;
 /// status.
 pub fn run_from_env() -> anyhow::Result<ExitCode> {
     process::allow_many_files();
+    // Of the process: whoever was first has decided.
+    let _ = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider().install_default();
     let environment = Environment::read(&|name| std::env::var(name).ok())?;
     let directory = std::env::current_dir().context("the working directory")?;
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -113,8 +113,8 @@ impl App {
 
     fn unregister(&mut self, verdict: Verdict) {
         let mut summary = self.summary_line();
-        if matches!(verdict, Verdict::Failed(_)) {
-            summary.push_str(&self.loss_lines());
+        if let Verdict::Failed(cause) = &verdict {
+            summary.push_str(&self.loss_lines(cause));
         }
         let diagnostics = verdict::diagnostics(&verdict, &summary);
         self.outbox.push(SessionCommand::Progress(self.progress()));

@@ -165,18 +165,33 @@ impl App {
         }
     }
 
-    /// What the final diagnostics say of executors that were lost: the latest that count, with what would help.
-    pub(super) fn loss_lines(&self) -> String {
+    /// What the final diagnostics say, besides `cause`, of executors that were lost: the latest that count. What has
+    /// been said once is not said again.
+    pub(super) fn loss_lines(&self, cause: &str) -> String {
         const MOST: usize = 3;
-        let counted = self.shelf.iter().rev().filter(|dossier| dossier.counts);
-        let lines = counted.take(MOST).map(|dossier| {
-            let words = dossier.last_words();
-            let words = words.map_or(String::new(), |words| {
-                format!("\n  last words: {}", shortened(words))
-            });
-            format!("\nlost {}{words}", dossier.line())
-        });
-        lines.collect()
+        let mut text = String::new();
+        for dossier in self
+            .shelf
+            .iter()
+            .rev()
+            .filter(|dossier| dossier.counts)
+            .take(MOST)
+        {
+            text.push_str(&format!(
+                "\nlost {} on {}: {}",
+                dossier.executor, dossier.node, dossier.cause
+            ));
+            let words = dossier
+                .last_words()
+                .map(|words| format!("last words: {}", shortened(words)));
+            let advice = Some(dossier.advice.clone()).filter(|advice| !advice.is_empty());
+            for line in words.into_iter().chain(advice) {
+                if !cause.contains(&line) && !text.contains(&line) {
+                    text.push_str(&format!("\n  {line}"));
+                }
+            }
+        }
+        text
     }
 }
 

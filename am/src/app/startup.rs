@@ -149,6 +149,7 @@ impl Ground {
             &self.environment,
             &launch,
             &plan.executors,
+            &plan.settings,
             &address,
             &self.credentials,
         )?;

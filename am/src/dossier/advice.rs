@@ -114,11 +114,11 @@ fn killed_from_outside(dossier: &Dossier) -> String {
     let (memory, node) = (&dossier.memory, &dossier.node);
     let seen = match memory.peak {
         0 => String::new(),
-        peak => format!(" It had used at most {} of {} MiB.", mib(peak), mib(memory.limit)),
+        peak => format!("; it had used at most {} of {} MiB", mib(peak), mib(memory.limit)),
     };
     format!(
         "neither YARN nor the ApplicationMaster sent it: a person, or the kernel of {node} for want of memory on the \
-         whole machine (its log says).{seen}"
+         whole machine (its log says){seen}"
     )
 }
 

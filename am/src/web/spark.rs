@@ -259,7 +259,7 @@ fn executors(scene: &Scene<'_>, snapshot: &Snapshot, shown: fn(&ExecutorView) ->
 }
 
 fn executor(scene: &Scene<'_>, view: &ExecutorView) -> Value {
-    let vital = scene.vitals.of(&view.id).copied().unwrap_or_default();
+    let vital = scene.vitals.of(&view.id).cloned().unwrap_or_default();
     let excluded = view.status == ExecutorStatus::Excluded;
     let lived = view.gone.unwrap_or(scene.now).saturating_sub(view.registered);
     json!({

@@ -1,6 +1,7 @@
 //! Pages and API answers over a small application, without sockets.
 
 use super::*;
+use crate::dossier::Dossier;
 use crate::summary::FailureNote;
 use driver::event::{Event as DriverEvent, Registration, TaskInput};
 use driver::plan::{BodyPlan, ExecutorPlan, FeedPlan, Settings, StagePlan, TaskSource};
@@ -165,6 +166,7 @@ impl Stand {
                 loss: ExecutorLoss::Signalled(9),
             },
         );
+        stand.lose(3);
         stand.note(
             3000,
             "executor",
@@ -172,6 +174,18 @@ impl Stand {
             "ended by SIGKILL: Killed by external signal",
         );
         stand
+    }
+
+    fn lose(&mut self, number: u32) {
+        let dossier = Dossier {
+            executor: id(number).to_string(),
+            node: "nm1".into(),
+            cause: "ended by SIGKILL: Killed by external signal".into(),
+            counts: true,
+            exit_status: Some(137),
+            ..Dossier::default()
+        };
+        self.shelf.add(id(number), ExecutorLoss::Signalled(9), dossier);
     }
 
     fn note(&mut self, at: u64, kind: &str, subject: &str, cause: &str) {
@@ -328,7 +342,7 @@ fn fields_of_sparks_answers_are_known_to_spark() {
 #[test]
 fn our_own_answers() {
     let stand = Stand::busy();
-    for name in ["summary", "launch-timeline", "failures", "pending"] {
+    for name in ["summary", "launch-timeline", "failures", "dossiers", "pending"] {
         insta::assert_snapshot!(
             format!("own_{name}"),
             stand.get(&format!("/api/v1/drawloom/{name}")).body

@@ -143,15 +143,14 @@ async fn pass(request: &Request, url: &str) -> Result<Answer, Box<dyn std::error
             body,
         })
     };
-    tokio::pin!(connection);
+    tokio::pin!(connection, exchange);
     tokio::select! {
         biased;
-        answer = exchange => answer,
-        ended = &mut connection => match ended {
-            Ok(()) => Err("the connection was closed".into()),
-            Err(error) => Err(error.into()),
-        },
+        answer = &mut exchange => return answer,
+        ended = &mut connection => ended?,
     }
+    // What had come before the connection's end is still to be read.
+    exchange.await
 }
 
 fn outgoing(request: &Request, uri: &Uri) -> Result<http::Request<Full<Bytes>>, http::Error> {

@@ -108,6 +108,15 @@ impl Driving {
             }
             LauncherReport::ExecutorDisconnected { executor } => Event::ExecutorDisconnected { executor },
             LauncherReport::ExecutorGone { executor, loss, .. } => Event::ExecutorLost { executor, loss },
+            LauncherReport::DrainWanted {
+                executors,
+                more,
+                loss,
+            } => Event::DrainRequested {
+                executors,
+                more,
+                loss,
+            },
             LauncherReport::ResourceManagerHeard => Event::ResourceManagerHeard,
             LauncherReport::Hopeless(reason) => Event::LauncherGaveUp { reason },
         };

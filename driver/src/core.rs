@@ -140,6 +140,11 @@ impl Driver {
             Event::HeartbeatReceived { executor, running } => self.on_heartbeat(&executor, &running, effects),
             Event::ExecutorDisconnected { executor } => self.on_disconnected(&executor),
             Event::ExecutorLost { executor, loss } => self.on_executor_lost(&executor, loss, effects),
+            Event::DrainRequested {
+                executors,
+                more,
+                loss,
+            } => self.on_drain_requested(&executors, more, loss),
             Event::TaskStarted { executor, id } => self.on_task_started(&executor, id),
             Event::TaskFinished { executor, report } => self.on_task_finished(&executor, &report, effects),
             Event::CommitRequested { executor, id } => self.on_commit_requested(&executor, id, effects),
@@ -160,6 +165,7 @@ impl Driver {
     fn settle(&mut self, effects: &mut Vec<Effect>) {
         self.watch_executors(effects);
         self.run_timers(effects);
+        self.finish_drains(effects);
         self.open_gate();
         self.begin_ready_stages(effects);
         self.assign(effects);

@@ -33,6 +33,15 @@ pub enum Event {
         /// Why.
         loss: ExecutorLoss,
     },
+    /// Executors are going to be taken away: these, and `more` of our own choice.
+    DrainRequested {
+        /// Which.
+        executors: Vec<ExecutorId>,
+        /// How many others.
+        more: u32,
+        /// Why; what they are stopped for once they have nothing to do.
+        loss: ExecutorLoss,
+    },
     /// A task's process runs.
     TaskStarted {
         /// Where.

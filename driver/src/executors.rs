@@ -54,6 +54,8 @@ pub(crate) struct Executor {
     pub(crate) failed: u32,
     /// It is left out after failures.
     pub(crate) excluded: bool,
+    /// It is to go for this reason once its attempts are over.
+    pub(crate) draining: Option<ExecutorLoss>,
 }
 
 impl Executor {
@@ -74,6 +76,7 @@ impl Executor {
             succeeded: 0,
             failed: 0,
             excluded: false,
+            draining: None,
         }
     }
 
@@ -83,7 +86,7 @@ impl Executor {
 
     /// The slots it may be given tasks for.
     fn offered(&self) -> u32 {
-        let willing = self.liveness == Liveness::Live && !self.excluded;
+        let willing = self.liveness == Liveness::Live && !self.excluded && self.draining.is_none();
         if willing { self.free } else { 0 }
     }
 }
@@ -97,6 +100,7 @@ pub(crate) struct Executors {
     pub(crate) free: FreeSlots,
     /// Lost before they registered: the message that they had may still come.
     stillborn: BTreeSet<ExecutorId>,
+    draining: BTreeSet<ExecutorIx>,
     live: u32,
 }
 
@@ -108,6 +112,7 @@ impl Executors {
             hosts: Hosts::new(),
             free: FreeSlots::default(),
             stillborn: BTreeSet::new(),
+            draining: BTreeSet::new(),
             live: 0,
         }
     }
@@ -162,6 +167,7 @@ impl Executors {
         let executor = &mut self.all[index];
         executor.liveness = Liveness::Gone { at, loss };
         executor.told = BTreeSet::new();
+        self.draining.remove(&index);
         let host = executor.host;
         self.hosts.remove_executor(host);
         self.live -= 1;
@@ -171,6 +177,18 @@ impl Executors {
     pub(crate) fn set_liveness(&mut self, index: ExecutorIx, liveness: Liveness) {
         self.all[index].liveness = liveness;
         self.refresh(index);
+    }
+
+    /// Gives an executor nothing more; the first reason stays.
+    pub(crate) fn set_draining(&mut self, index: ExecutorIx, loss: ExecutorLoss) {
+        self.all[index].draining.get_or_insert(loss);
+        self.draining.insert(index);
+        self.refresh(index);
+    }
+
+    /// Those that are to go once their attempts are over.
+    pub(crate) fn draining(&self) -> impl Iterator<Item = ExecutorIx> {
+        self.draining.iter().copied()
     }
 
     pub(crate) fn offer(&self, executor: ExecutorIx) -> Offer {

@@ -28,6 +28,7 @@ pub mod view;
 mod assignment;
 mod attempts;
 mod demand;
+mod drain;
 mod exclusion;
 mod executors;
 mod failures;

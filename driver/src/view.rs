@@ -162,6 +162,8 @@ pub enum ExecutorStatus {
     Disconnected,
     /// It gets no new tasks because too many failed there.
     Excluded,
+    /// It gets no new tasks because it is to be given back.
+    Draining,
     /// It is gone.
     Gone(ExecutorLoss),
 }
@@ -415,6 +417,7 @@ fn executor_status(executor: &Executor) -> ExecutorStatus {
         Liveness::Gone { loss, .. } => ExecutorStatus::Gone(loss),
         Liveness::Disconnected { .. } => ExecutorStatus::Disconnected,
         Liveness::Suspect => ExecutorStatus::Suspect,
+        Liveness::Live if executor.draining.is_some() => ExecutorStatus::Draining,
         Liveness::Live if executor.excluded => ExecutorStatus::Excluded,
         Liveness::Live => ExecutorStatus::Live,
     }

@@ -93,7 +93,10 @@ impl Launcher {
                     .for_each(|grant| self.granted(now, grant, effects));
             }
             Event::ContainerCompleted(completion) => self.completed(now, &completion, effects),
-            Event::NodeUpdated(facts) => self.nodes.update(facts),
+            Event::PreemptionNoticed { strict, negotiable } => {
+                self.preemption_noticed(now, &strict, &negotiable, effects);
+            }
+            Event::NodeUpdated(facts) => self.node_updated(now, facts, effects),
             Event::AskRefused { message } => self.ask_refused(&message, effects),
             Event::HeadroomChanged { memory_mib } => self.headroom_mib = Some(memory_mib),
             Event::StartAccepted { executor } => self.start_accepted(now, &executor),
@@ -417,17 +420,19 @@ fn last_of(text: &str, bytes: usize) -> &str {
 }
 
 /// Whether a loss says something about its node, so that a replacement may wait: not when we or the scheduler
-/// wanted it.
+/// wanted it, and not when the node is gone, because then it is elsewhere.
 fn is_nodes_doing(loss: ExecutorLoss) -> bool {
     !matches!(
         loss,
         ExecutorLoss::Released
             | ExecutorLoss::KilledByUs
             | ExecutorLoss::Preempted
+            | ExecutorLoss::Decommissioned
+            | ExecutorLoss::NodeLost
             | ExecutorLoss::ApplicationEnded
     )
 }
 
 #[cfg(test)]
 #[path = "core_tests.rs"]
-mod tests;
+pub(crate) mod tests;

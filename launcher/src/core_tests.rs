@@ -19,7 +19,7 @@ fn rules() -> Rules {
     }
 }
 
-fn id(number: u64) -> ExecutorId {
+pub(crate) fn id(number: u64) -> ExecutorId {
     format!("container_1_0001_01_{number:06}").parse().unwrap()
 }
 
@@ -30,7 +30,7 @@ fn target(executors: u32) -> Event {
     })
 }
 
-fn node(name: &str) -> Event {
+pub(crate) fn node(name: &str) -> Event {
     Event::NodeUpdated(NodeFacts {
         name: NodeName::new(name),
         rack: Some("/r".into()),
@@ -39,7 +39,7 @@ fn node(name: &str) -> Event {
     })
 }
 
-fn grant(number: u64, node: &str) -> Event {
+pub(crate) fn grant(number: u64, node: &str) -> Event {
     Event::ContainersGranted(vec![given(number, node)])
 }
 
@@ -52,7 +52,7 @@ fn given(number: u64, node: &str) -> Grant {
     }
 }
 
-fn completed(number: u64, exit_status: i32, diagnostics: &str) -> Event {
+pub(crate) fn completed(number: u64, exit_status: i32, diagnostics: &str) -> Event {
     let diagnostics = diagnostics.to_owned();
     Event::ContainerCompleted(Completion {
         executor: id(number),
@@ -61,22 +61,22 @@ fn completed(number: u64, exit_status: i32, diagnostics: &str) -> Event {
     })
 }
 
-fn accepted(number: u64) -> Event {
+pub(crate) fn accepted(number: u64) -> Event {
     Event::StartAccepted { executor: id(number) }
 }
 
-fn registered(number: u64) -> Event {
+pub(crate) fn registered(number: u64) -> Event {
     Event::ExecutorRegistered { executor: id(number) }
 }
 
 /// A launcher and its latest effects.
-struct Bench {
-    launcher: Launcher,
+pub(crate) struct Bench {
+    pub(crate) launcher: Launcher,
     now: Duration,
 }
 
 impl Bench {
-    fn new(executors: u32, nodes: &[&str]) -> Self {
+    pub(crate) fn new(executors: u32, nodes: &[&str]) -> Self {
         let mut bench = Self {
             launcher: Launcher::new(rules()),
             now: MS(0),
@@ -88,26 +88,26 @@ impl Bench {
         bench
     }
 
-    fn on(&mut self, event: Event) -> Vec<Effect> {
+    pub(crate) fn on(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.launcher.handle(self.now, event, &mut effects);
         effects
     }
 
-    fn at(&mut self, ms: u64, event: Event) -> Vec<Effect> {
+    pub(crate) fn at(&mut self, ms: u64, event: Event) -> Vec<Effect> {
         self.now = MS(ms);
         self.on(event)
     }
 
     /// An executor that is up.
-    fn up(&mut self, number: u64, node: &str) {
+    pub(crate) fn up(&mut self, number: u64, node: &str) {
         self.on(grant(number, node));
         self.on(accepted(number));
         self.on(registered(number));
     }
 }
 
-fn asks(effects: &[Effect]) -> Vec<(String, u32)> {
+pub(crate) fn asks(effects: &[Effect]) -> Vec<(String, u32)> {
     let ask = |effect: &Effect| match effect {
         Effect::SetAsk { name, count } => Some((name.clone(), *count)),
         _ => None,
@@ -115,7 +115,7 @@ fn asks(effects: &[Effect]) -> Vec<(String, u32)> {
     effects.iter().filter_map(ask).collect()
 }
 
-fn reported(effects: &[Effect]) -> Vec<ExecutorLoss> {
+pub(crate) fn reported(effects: &[Effect]) -> Vec<ExecutorLoss> {
     let loss = |effect: &Effect| match effect {
         Effect::Report(LauncherReport::ExecutorGone { loss, .. }) => Some(*loss),
         _ => None,

@@ -31,6 +31,7 @@ mod balance;
 pub mod budget;
 pub mod classify;
 pub mod core;
+mod drain;
 pub mod nodes;
 pub mod record;
 pub mod view;
@@ -84,6 +85,13 @@ pub enum Event {
     ContainersGranted(Vec<Grant>),
     /// The ResourceManager reported the end of a container.
     ContainerCompleted(Completion),
+    /// The ResourceManager is going to take containers away, unless it gets as many others of the same size.
+    PreemptionNoticed {
+        /// These in any case.
+        strict: Vec<ExecutorId>,
+        /// As many as these.
+        negotiable: Vec<ExecutorId>,
+    },
     /// A node changed.
     NodeUpdated(NodeFacts),
     /// The ResourceManager refused the asks; its words.

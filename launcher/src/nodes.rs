@@ -130,11 +130,14 @@ impl Nodes {
     }
 
     /// Takes news of a node.
-    pub fn update(&mut self, facts: NodeFacts) {
+    /// `true` when the node begins to be taken out of service.
+    pub fn update(&mut self, facts: NodeFacts) -> bool {
         let node = self.nodes.entry(facts.name).or_default();
+        let leaves = facts.state == NodeState::Leaving && node.state == NodeState::Usable;
         node.state = facts.state;
         node.rack = facts.rack.or(node.rack.take());
         node.free_mib = facts.free_mib.or(node.free_mib);
+        leaves
     }
 
     /// An executor of ours was placed on a node.
@@ -259,8 +262,12 @@ impl Node {
         }
     }
 
-    /// Nothing for the first loss, then the first value, doubled for each further one.
+    /// Nothing for the first loss, then the first value, doubled for each further one; nothing where no replacement
+    /// will be.
     fn delay(&self, (first, most): (Duration, Duration)) -> Duration {
+        if self.excluded_until.is_some() || self.state != NodeState::Usable {
+            return Duration::ZERO;
+        }
         let Some(doublings) = self.losses.len().checked_sub(2) else {
             return Duration::ZERO;
         };

@@ -104,6 +104,15 @@ pub enum LauncherReport {
         /// YARN's diagnostics or our own words.
         detail: String,
     },
+    /// YARN is going to take executors away: these, and `more` of the driver's choice.
+    DrainWanted {
+        /// Which.
+        executors: Vec<ExecutorId>,
+        /// How many others in all.
+        more: u32,
+        /// Why.
+        loss: ExecutorLoss,
+    },
     /// The ResourceManager answered.
     ResourceManagerHeard,
     /// Executors cannot be had any more; the text says why and what to do.

@@ -317,6 +317,11 @@ fn every_message_to_a_driver_survives() {
             loss: ExecutorLoss::Preempted,
             detail: "preempted".into(),
         },
+        LauncherReport::DrainWanted {
+            executors: vec![executor()],
+            more: 2,
+            loss: ExecutorLoss::Preempted,
+        },
         LauncherReport::ResourceManagerHeard,
         LauncherReport::Hopeless("no nodes".into()),
     ];

@@ -53,6 +53,12 @@ impl App {
                     negotiable = negotiable.len(),
                     "YARN wants containers back"
                 );
+                let ids = |all: Vec<ContainerId>| all.into_iter().filter_map(executor_id).collect();
+                let (strict, negotiable) = (ids(strict), ids(negotiable));
+                self.process(Step::Launcher(LauncherEvent::PreemptionNoticed {
+                    strict,
+                    negotiable,
+                }));
             }
             SessionEvent::Headroom { available, .. } => {
                 let memory_mib = available.memory_mb;

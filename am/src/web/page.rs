@@ -213,6 +213,7 @@ fn executor_words(status: ExecutorStatus) -> String {
         ExecutorStatus::Suspect => "silent".to_owned(),
         ExecutorStatus::Disconnected => "disconnected".to_owned(),
         ExecutorStatus::Excluded => "excluded after failures".to_owned(),
+        ExecutorStatus::Draining => "finishing, to be given back".to_owned(),
         ExecutorStatus::Gone(loss) => format!("gone: {loss}"),
     }
 }

@@ -165,6 +165,15 @@ impl From<LauncherReport> for proto::LauncherReport {
                 loss: Some(loss.into()),
                 detail,
             }),
+            LauncherReport::DrainWanted {
+                executors,
+                more,
+                loss,
+            } => Report::DrainWanted(proto::DrainWanted {
+                executors: executors.iter().map(ToString::to_string).collect(),
+                more,
+                loss: Some(loss.into()),
+            }),
             LauncherReport::ResourceManagerHeard => {
                 Report::ResourceManagerHeard(proto::ResourceManagerHeard {})
             }
@@ -191,6 +200,15 @@ impl TryFrom<proto::LauncherReport> for LauncherReport {
                 executor: executor(&gone.executor)?,
                 loss: loss_of(gone.loss),
                 detail: gone.detail,
+            },
+            Report::DrainWanted(drain) => Self::DrainWanted {
+                executors: drain
+                    .executors
+                    .iter()
+                    .map(|id| executor(id))
+                    .collect::<Result<_, _>>()?,
+                more: drain.more,
+                loss: loss_of(drain.loss),
             },
             Report::ResourceManagerHeard(_) => Self::ResourceManagerHeard,
             Report::Hopeless(reason) => Self::Hopeless(reason),

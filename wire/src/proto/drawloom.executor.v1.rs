@@ -346,7 +346,7 @@ pub struct DriverRefused {
 pub struct LauncherHeartbeat {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LauncherReport {
-    #[prost(oneof = "launcher_report::Report", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "launcher_report::Report", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub report: ::core::option::Option<launcher_report::Report>,
 }
 /// Nested message and enum types in `LauncherReport`.
@@ -367,7 +367,18 @@ pub mod launcher_report {
         /// Why, for people.
         #[prost(string, tag = "6")]
         Hopeless(::prost::alloc::string::String),
+        #[prost(message, tag = "7")]
+        DrainWanted(super::DrainWanted),
     }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainWanted {
+    #[prost(string, repeated, tag = "1")]
+    pub executors: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(uint32, tag = "2")]
+    pub more: u32,
+    #[prost(message, optional, tag = "3")]
+    pub loss: ::core::option::Option<ExecutorLoss>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExecutorRegistered {

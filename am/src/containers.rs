@@ -77,6 +77,7 @@ fn variables(
 ) -> BTreeMap<String, String> {
     let own = [
         (launch::env::GATEWAY, gateway.to_owned()),
+        (launch::env::STAGING, environment.staging.clone()),
         (launch::env::APP_ID, environment.application()),
         (launch::env::EPOCH, environment.epoch().to_string()),
         (launch::env::BUILD, environment.build.clone()),
@@ -206,6 +207,7 @@ mod tests {
             ("DRAWLOOM_MEMORY_ENFORCED", "true"),
             ("DRAWLOOM_MEMORY_MIB", "512"),
             ("DRAWLOOM_SLOTS", "2"),
+            ("DRAWLOOM_STAGING", "file:///s"),
             ("HADOOP_USER_NAME", "ada"),
         ];
         let variables = context

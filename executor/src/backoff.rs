@@ -4,12 +4,26 @@ use std::time::Duration;
 
 use hadoop::retry::Backoff;
 
-/// The delay before dial number `attempt` (from 0): between half of what [`Backoff::GATEWAY`] says and all of it.
-/// Where in between depends on `seed`, so that a thousand executors do not dial a new ApplicationMaster in the same
+/// As long as another ApplicationMaster is likely to come up, orphans look for it more often: this many dials, with
+/// [`SWIFT`] between them at most. That lasts about 20 seconds.
+const SWIFT_DIALS: u32 = 48;
+const SWIFT: Duration = Duration::from_millis(500);
+
+/// The delay before dial number `attempt` (from 0): between half of what the policy says and all of it. The policy is
+/// [`Backoff::GATEWAY`], in the beginning no longer than [`SWIFT`]. Where in between depends on `seed`, so that a thousand executors do not dial a new ApplicationMaster in the same
 /// instant.
 pub(crate) fn dial_delay(seed: u64, attempt: u32) -> Duration {
-    let half = Backoff::GATEWAY.delay(attempt) / 2;
+    let half = whole(attempt) / 2;
     half + half.mul_f64(spread(seed ^ u64::from(attempt)))
+}
+
+fn whole(attempt: u32) -> Duration {
+    let delay = Backoff::GATEWAY.delay(attempt);
+    if attempt < SWIFT_DIALS {
+        delay.min(SWIFT)
+    } else {
+        delay
+    }
 }
 
 /// A number from 0 to 1 that looks random (the finishing step of the SplitMix64 generator).
@@ -29,7 +43,7 @@ mod tests {
     proptest! {
         #[test]
         fn delays_stay_within_their_bounds(seed: u64, attempt: u32) {
-            let whole = Backoff::GATEWAY.delay(attempt);
+            let whole = whole(attempt);
             let delay = dial_delay(seed, attempt);
             prop_assert!(delay >= whole / 2 && delay <= whole);
         }

@@ -21,33 +21,18 @@ use wire::security;
 
 use crate::settings::whole_chain;
 
-/// How long a connection and its handshake may take.
-const DIAL_LIMIT: Duration = Duration::from_secs(10);
-
 /// What may wait to be sent, in bytes. A gateway that takes nothing for so long is as good as gone.
 const UNSENT_LIMIT: usize = 64 << 20;
 
-/// Where gateways are.
-pub(crate) trait Discovery {
-    /// `HOST:PORT` to be dialed at try number `attempt`, from 0.
-    fn address(&mut self, attempt: u32) -> String;
-}
-
-/// The one address that the executor was started with.
-#[derive(Debug)]
-pub(crate) struct FixedAddress(pub(crate) String);
-
-impl Discovery for FixedAddress {
-    fn address(&mut self, _attempt: u32) -> String {
-        self.0.clone()
-    }
-}
-
-/// Makes a connection.
+/// Makes a connection, handshake included, within `limit`.
 ///
 /// # Errors
 /// A text that says at which step it failed.
-pub(crate) async fn dial(address: String, config: Arc<ClientConfig>) -> Result<Connection, String> {
+pub(crate) async fn dial(
+    address: String,
+    limit: Duration,
+    config: Arc<ClientConfig>,
+) -> Result<Connection, String> {
     let steps = async {
         let stream = TcpStream::connect(&address)
             .await
@@ -61,8 +46,8 @@ pub(crate) async fn dial(address: String, config: Arc<ClientConfig>) -> Result<C
             .await;
         connected.map_err(|error| format!("no secure connection: {}", whole_chain(&error)))
     };
-    let limited = tokio::time::timeout(DIAL_LIMIT, steps).await;
-    let stream = limited.unwrap_or_else(|_| Err(format!("no connection within {DIAL_LIMIT:?}")));
+    let limited = tokio::time::timeout(limit, steps).await;
+    let stream = limited.unwrap_or_else(|_| Err(format!("no connection within {limit:?}")));
     stream
         .map(Connection::new)
         .map_err(|error| format!("{address}: {error}"))

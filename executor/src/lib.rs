@@ -10,6 +10,7 @@
 //! | `process` | threads and end of the executor proper |
 //! | `session` | the conversation with the ApplicationMaster, a pure machine |
 //! | `link`, `gateway` | the loop and the TLS connection around it |
+//! | `discovery` | where to dial, also when another ApplicationMaster has taken over |
 //! | `task` | running attempts: directory, command, input, result, logs, process tree |
 //! | `oom` | whether the kernel ended processes for want of memory |
 //! | `children`, `process_table` | waiting for child processes; who descends from whom |
@@ -23,6 +24,7 @@
 mod backoff;
 mod board;
 mod children;
+mod discovery;
 mod ending;
 mod gateway;
 mod guard;

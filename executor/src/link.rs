@@ -16,8 +16,9 @@ use wire::message::{Envelope, ExecutorMessage, GatewayMessage, Heartbeat, Runnin
 use wire::task::TaskMetrics;
 
 use crate::board::Board;
+use crate::discovery::{Discovery, Found};
 use crate::ending::Ending;
-use crate::gateway::{Connection, Discovery, dial};
+use crate::gateway::{Connection, dial};
 use crate::process_table::Process;
 use crate::session::{Effect, Event, Session};
 use crate::task::attempt::Order;
@@ -26,7 +27,15 @@ use crate::task::pool::Pool;
 /// How long the last frames may take to be sent.
 const FLUSH_LIMIT: Duration = Duration::from_millis(60);
 
-type Dialing = Pin<Box<dyn Future<Output = Result<Connection, String>>>>;
+type Dialing = Pin<Box<dyn Future<Output = Result<Connection, NoConnection>>>>;
+
+/// Why there is no connection.
+enum NoConnection {
+    /// It could not be made.
+    Failed(String),
+    /// Nobody is there to be dialed any more.
+    Over(String),
+}
 
 /// What is known of the connection.
 enum Line {
@@ -47,7 +56,7 @@ impl Line {
 }
 
 enum LineEvent {
-    Dialed(Result<Box<Connection>, String>),
+    Dialed(Result<Box<Connection>, NoConnection>),
     Frame(Result<Box<Envelope<GatewayMessage>>, String>),
 }
 
@@ -127,9 +136,13 @@ impl<D: Discovery> Link<D> {
                 Event::Connected
             }
             LineEvent::Frame(Ok(envelope)) => Event::Received(*envelope),
-            LineEvent::Dialed(Err(reason)) | LineEvent::Frame(Err(reason)) => {
+            LineEvent::Dialed(Err(NoConnection::Failed(reason))) | LineEvent::Frame(Err(reason)) => {
                 self.line = Line::Down;
                 Event::ConnectionLost(reason)
+            }
+            LineEvent::Dialed(Err(NoConnection::Over(reason))) => {
+                self.line = Line::Down;
+                Event::ApplicationOver(reason)
             }
         }
     }
@@ -149,10 +162,7 @@ impl<D: Discovery> Link<D> {
 
     fn apply(&mut self, effect: Effect) {
         match effect {
-            Effect::Dial { attempt } => {
-                let address = self.discovery.address(attempt);
-                self.line = Line::Dialing(Box::pin(dial(address, Arc::clone(&self.config))));
-            }
+            Effect::Dial { search } => self.dial(search),
             Effect::Send(envelope) => self.send(envelope),
             Effect::SendHeartbeat {
                 epoch,
@@ -165,6 +175,19 @@ impl<D: Discovery> Link<D> {
             Effect::DecideCommit { id, granted } => self.pool.decide(id, granted),
             Effect::Leave(ending) => self.ending = Some(ending),
         }
+    }
+
+    fn dial(&mut self, search: bool) {
+        let (search, config) = (self.discovery.locate(search), Arc::clone(&self.config));
+        self.line = Line::Dialing(Box::pin(async move {
+            match search.await {
+                Found::At { address, limit } => {
+                    let dialed = dial(address, limit, config).await;
+                    dialed.map_err(NoConnection::Failed)
+                }
+                Found::Over(reason) => Err(NoConnection::Over(reason)),
+            }
+        }));
     }
 
     fn launch(&mut self, order: Order) {

@@ -29,8 +29,8 @@ use wire::version::PROTOCOL;
 
 use crate::board::Board;
 use crate::children::Children;
+use crate::discovery::Finder;
 use crate::ending::Ending;
-use crate::gateway::FixedAddress;
 use crate::guard::restore_for_tasks;
 use crate::link::Link;
 use crate::process_table::own_pid;
@@ -66,7 +66,7 @@ pub(crate) fn run() -> anyhow::Result<Ending> {
 
     let boot = BootNonce(getrandom::u64().context("the system gives no random numbers")?);
     let session = Session::new(hello(&settings)?, boot, settings.epoch, Instant::now());
-    let discovery = FixedAddress(settings.gateway.clone());
+    let discovery = Finder::new(Arc::clone(&settings), boot.0);
     let context = Context {
         storage: Arc::new(Storage::new(Arc::clone(&settings))),
         settings,

@@ -156,6 +156,7 @@ impl Session {
         match event {
             Event::Connected => self.connected(now, effects),
             Event::ConnectionLost(reason) => self.connection_lost(now, &reason),
+            Event::ApplicationOver(reason) => self.application_over(now, &reason, effects),
             Event::Received(envelope) => self.received(now, envelope, effects),
             Event::TaskStarted { id, pid } => self.task_started(id, pid, effects),
             Event::CommitWanted { id } => self.commit_wanted(id, effects),
@@ -219,6 +220,13 @@ impl Session {
         }
     }
 
+    fn application_over(&mut self, now: Instant, reason: &str, effects: &mut Vec<Effect>) {
+        if matches!(self.state, State::Dialing { .. }) {
+            tracing::info!(reason, "the application is over: leaving");
+            self.leave(now, Ending::DONE, LEAVE_GRACE, false, effects);
+        }
+    }
+
     fn redial(&mut self, now: Instant, reason: &str) {
         let (attempt, give_up_at) = match &self.state {
             State::Dialing {
@@ -253,7 +261,8 @@ impl Session {
             }
             State::Dialing { attempt, dial_at, .. } if dial_at.is_some_and(|at| at <= now) => {
                 *dial_at = None;
-                effects.push(Effect::Dial { attempt: *attempt });
+                let search = self.welcome.is_some() || *attempt > 0;
+                effects.push(Effect::Dial { search });
             }
             State::Greeting { deadline, .. } if *deadline <= now => {
                 self.drop_connection(now, "no answer to our hello", effects);

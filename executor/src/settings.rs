@@ -43,6 +43,8 @@ pub(crate) type Environment = BTreeMap<OsString, OsString>;
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) gateway: String,
+    /// The application's staging directory, where a later ApplicationMaster leaves its address.
+    pub(crate) staging: Option<String>,
     pub(crate) application: String,
     pub(crate) executor: ExecutorId,
     pub(crate) epoch: Epoch,
@@ -78,6 +80,7 @@ impl Settings {
             .is_none_or(|text| text != "false");
         Ok(Self {
             gateway: read.required(variable::GATEWAY)?,
+            staging: read.get(variable::STAGING),
             application: read.required(variable::APP_ID)?,
             executor: read.parsed("CONTAINER_ID", "a container id")?,
             epoch: Epoch(read.parsed(variable::EPOCH, "the number of the application attempt")?),

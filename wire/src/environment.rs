@@ -5,7 +5,8 @@
 /// computes it itself, which costs some milliseconds of its start. It guards against a mix of builds, not against an
 /// attacker: for that there are certificates.
 pub const BUILD: &str = "DRAWLOOM_BUILD";
-/// URI of the application's staging directory. Set for the ApplicationMaster.
+/// URI of the application's staging directory. Set for the ApplicationMaster and for executors, which find a later
+/// ApplicationMaster there.
 pub const STAGING: &str = "DRAWLOOM_STAGING";
 /// The application's id. Set for executors.
 pub const APP_ID: &str = "DRAWLOOM_APP_ID";

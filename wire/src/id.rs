@@ -16,7 +16,7 @@ pub struct InvalidId {
 }
 
 impl InvalidId {
-    fn new(text: &str, kind: &'static str, expected: &'static str) -> Self {
+    pub(crate) fn new(text: &str, kind: &'static str, expected: &'static str) -> Self {
         let text = text.chars().take(120).collect();
         Self { text, kind, expected }
     }

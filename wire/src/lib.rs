@@ -4,6 +4,7 @@
 //! This crate is a leaf and does no input or output: it turns values into bytes and back.
 //!
 //! - [`id`]: executors, task attempts, epochs, boot nonces; each prints and parses.
+//! - [`endpoint`]: where an attempt's ApplicationMaster is, for executors that have lost theirs.
 //! - [`environment`]: names of what a container of the application finds when it starts.
 //! - [`failure`]: every cause a task or an executor can fail of, and whether it counts.
 //! - [`task`]: what an executor needs to run a task.
@@ -15,6 +16,7 @@
 //!
 //! Typed values survive the wire: each variant of each enum has a round-trip test.
 
+pub mod endpoint;
 pub mod environment;
 pub mod failure;
 pub mod frame;

@@ -17,6 +17,8 @@ pub(crate) enum Event {
     Connected,
     /// It could not be made, or is gone.
     ConnectionLost(String),
+    /// The application has ended, as was learned while looking for its ApplicationMaster.
+    ApplicationOver(String),
     /// A frame arrived.
     Received(Envelope<GatewayMessage>),
     /// An attempt's command runs.
@@ -38,8 +40,9 @@ pub(crate) enum Event {
 /// What to do.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
-    /// Make a connection; the number of the try, from 0, chooses among several addresses.
-    Dial { attempt: u32 },
+    /// Make a connection. With `search` the ApplicationMaster may be another one than before, somewhere else, and
+    /// its address is to be looked up first.
+    Dial { search: bool },
     /// Send a frame.
     Send(Envelope<ExecutorMessage>),
     /// Send a heartbeat about these attempts; the shell knows what they use.

@@ -174,7 +174,7 @@ fn launches(effects: &[Effect]) -> usize {
 #[test]
 fn it_dials_at_once_and_says_hello() {
     let mut talk = Talk::new();
-    assert_eq!(talk.tick(), [Effect::Dial { attempt: 0 }]);
+    assert_eq!(talk.tick(), [Effect::Dial { search: false }]);
     assert_eq!(talk.elapsed(), Duration::ZERO);
     assert!(matches!(
         sent(&talk.event(Event::Connected))[..],
@@ -204,7 +204,7 @@ fn a_gateway_that_never_answers_a_hello_is_dialed_again() {
     talk.event(Event::Connected);
     assert_eq!(talk.tick(), [Effect::Disconnect]);
     assert_eq!(talk.elapsed(), GREETING_LIMIT);
-    assert_eq!(talk.tick(), [Effect::Dial { attempt: 1 }]);
+    assert_eq!(talk.tick(), [Effect::Dial { search: true }]);
 }
 
 #[test]
@@ -269,6 +269,17 @@ fn an_orphan_finishes_its_tasks_keeps_the_reports_and_leaves_after_its_time() {
     };
     assert_eq!(talk.elapsed(), WELCOME.am_lost_ttl);
     assert_eq!(effects.last(), Some(&Effect::Leave(Ending::UNREACHABLE)));
+}
+
+#[test]
+fn an_orphan_leaves_when_the_application_is_over() {
+    let mut talk = Talk::serving();
+    talk.hear(launch(0));
+    talk.event(Event::ConnectionLost("reset".to_owned()));
+    assert_eq!(talk.tick(), [Effect::Dial { search: true }]);
+    let effects = talk.event(Event::ApplicationOver("it succeeded".to_owned()));
+    assert!(matches!(effects[..], [Effect::Cancel { .. }]), "{effects:?}");
+    assert_eq!(talk.end(0), [Effect::Leave(Ending::DONE)]);
 }
 
 #[test]

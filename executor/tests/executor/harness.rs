@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use wire::endpoint::{self, Endpoint};
 use wire::failure::TaskFailure;
 use wire::frame::{self, Decoder};
 use wire::id::{BootNonce, Epoch, StageKey, TaskAttemptId};
@@ -131,6 +132,7 @@ impl Container {
         )
         .unwrap();
         fs::create_dir(directory.path().join("logs")).unwrap();
+        fs::create_dir(directory.path().join("staging")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         Self {
             directory,
@@ -168,6 +170,7 @@ impl Container {
                 self.listener.local_addr().unwrap().to_string(),
             )
             .env("DRAWLOOM_APP_ID", "application_1_0001")
+            .env("DRAWLOOM_STAGING", self.uri("staging"))
             .env("DRAWLOOM_EPOCH", "1")
             .env("DRAWLOOM_SLOTS", "2")
             .env("DRAWLOOM_MEMORY_MIB", "512")
@@ -177,6 +180,19 @@ impl Container {
             .env("LOG_DIRS", self.path("logs"))
             .env("HADOOP_TOKEN_FILE_LOCATION", self.path("container_tokens"));
         self.guard = Some(command.spawn().unwrap());
+    }
+
+    /// The gateway of another attempt, at another address, which it leaves in the staging directory.
+    pub(crate) async fn move_gateway(&mut self, epoch: u32) {
+        self.listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = self.listener.local_addr().unwrap();
+        let endpoint = Endpoint {
+            epoch: Epoch(epoch),
+            host: address.ip().to_string(),
+            port: address.port(),
+        };
+        let directory = self.path("staging").join(endpoint::DIRECTORY);
+        fs::create_dir_all(directory.join(endpoint.to_string())).unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

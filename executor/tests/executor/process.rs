@@ -220,6 +220,26 @@ async fn tasks_run_on_while_there_is_no_application_master_and_a_new_one_is_obey
 }
 
 #[tokio::test]
+async fn an_application_master_that_comes_up_elsewhere_is_found_and_told_what_runs() {
+    let (mut container, mut peer) = Container::serving().await;
+    peer.start(shell("sleep 300")).await;
+    drop(peer);
+    container.move_gateway(2).await;
+    let found = container.welcome().await;
+    assert_eq!(found.hello().running, [id(0)]);
+}
+
+#[tokio::test]
+async fn an_orphan_of_an_application_that_is_over_ends_its_tasks_and_leaves() {
+    let (mut container, mut peer) = Container::serving().await;
+    let pid = peer.start(shell("sleep 300")).await;
+    std::fs::remove_dir(container.path("staging")).unwrap();
+    drop(peer);
+    assert_eq!(container.wait().code(), Some(0));
+    assert!(!is_alive(pid));
+}
+
+#[tokio::test]
 async fn heartbeats_arrive_while_tasks_use_every_core() {
     let (_container, mut peer) = Container::serving().await;
     let tasks = (0..8).map(|partition| task(partition, Vec::new())).collect();

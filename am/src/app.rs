@@ -20,6 +20,7 @@
 
 mod effects;
 mod ending;
+mod following;
 mod gateway;
 mod losses;
 mod session;
@@ -180,9 +181,10 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Runs to the end.
-    pub(crate) async fn run(mut self) -> Exit {
+    /// Runs to the end. `early` is what the ResourceManager has said already.
+    pub(crate) async fn run(mut self, early: Vec<SessionEvent>) -> Exit {
         self.begin();
+        early.into_iter().for_each(|event| self.on_session(event));
         loop {
             self.flush().await;
             if let Life::Over(exit) = &self.life {

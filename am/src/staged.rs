@@ -1,7 +1,10 @@
 //! What this process does in the application's staging directory.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use dfs::{CreateOptions, DfsError, DfsPath, FileSystems, read_all, write_all};
+use wire::endpoint::{DIRECTORY as ENDPOINTS, Endpoint};
 
 /// Says that the application succeeded, should this attempt die before the ResourceManager knows.
 const SUCCEEDED: &str = "succeeded";
@@ -16,6 +19,27 @@ const LARGEST_FILE: u64 = 512 << 20;
 pub async fn read(systems: &FileSystems, staging: &str, name: &str) -> Result<Bytes, DfsError> {
     let path = systems.resolve(staging)?.join(name);
     read_all(systems.get(&path)?.as_ref(), &path, LARGEST_FILE).await
+}
+
+/// How often leaving word of an endpoint is tried, and the wait in between.
+const ENDPOINT_TRIES: (u32, Duration) = (5, Duration::from_secs(2));
+
+/// Leaves word where executors that have lost their ApplicationMaster find this one. A failure is only logged: they
+/// ask the ResourceManager, too, though later.
+pub async fn leave_endpoint(systems: &FileSystems, staging: &str, endpoint: &Endpoint) {
+    let make = async || {
+        let path = systems.resolve(staging)?.join(ENDPOINTS);
+        let path = path.join(&endpoint.to_string());
+        systems.get(&path)?.mkdirs(&path, 0o700).await
+    };
+    let (tries, wait) = ENDPOINT_TRIES;
+    for _ in 0..tries {
+        match make().await {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(%error, "no word of our address could be left"),
+        }
+        tokio::time::sleep(wait).await;
+    }
 }
 
 /// Leaves word that the application succeeded. A failure is only logged: it costs a repetition if we die right now.

@@ -313,6 +313,10 @@ fn driver_settings(settings: &Resolved) -> Settings {
         max_registered_wait: duration("scheduler.max-registered-wait"),
         kill_grace: duration("task.kill.grace"),
         memory_enforced: settings.flag("executor.memory.enforced"),
+        recovery: settings.text("am.recovery") == "on",
+        rm_silence_max: settings
+            .optional("am.rm-silence-max")
+            .map(|_| duration("am.rm-silence-max")),
     }
 }
 

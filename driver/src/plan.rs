@@ -163,6 +163,16 @@ pub struct Settings {
     pub kill_grace: Duration,
     /// `executor.memory.enforced`: whether a task is ended when its container is full.
     pub memory_enforced: bool,
+    /// `am.recovery`: whether executors and what they did outlive the ApplicationMaster.
+    #[serde(default = "yes")]
+    pub recovery: bool,
+    /// `am.rm-silence-max`; none: a share of the ResourceManager's own patience.
+    #[serde(default)]
+    pub rm_silence_max: Option<Duration>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Default for Settings {
@@ -184,6 +194,8 @@ impl Default for Settings {
             max_registered_wait: seconds(30),
             kill_grace: seconds(10),
             memory_enforced: true,
+            recovery: true,
+            rm_silence_max: None,
         }
     }
 }

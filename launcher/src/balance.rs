@@ -57,6 +57,10 @@ impl Launcher {
                 let text = format!("not registered {:?} after its start", self.rules.register_timeout);
                 self.stop(now, executor, ExecutorLoss::NeverRegistered, &text, effects);
             }
+            Phase::Adopted => {
+                let text = "its executor did not find the new ApplicationMaster";
+                self.stop(now, executor, ExecutorLoss::KilledByUs, text, effects);
+            }
             Phase::Stopping(loss) => self.release_again(now, executor, loss, effects),
             Phase::Registered | Phase::Gone(_) => {}
         }
@@ -88,6 +92,9 @@ impl Launcher {
 
     /// Brings what is held and asked for to the target.
     pub(super) fn balance(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        if self.awaits_handover {
+            return;
+        }
         self.shed(now, effects);
         let deferred = u32::try_from(self.deferred.len()).unwrap_or(u32::MAX);
         let missing = self.wanted().saturating_sub(self.held()).saturating_sub(deferred);

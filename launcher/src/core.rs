@@ -19,6 +19,11 @@ pub const EXECUTORS: i64 = 1;
 
 /// The shell answers a start long before this; a guard against a lost answer.
 const START_DEADLINE: Duration = Duration::from_secs(180);
+/// How long the executor of a container that was handed over may take to find us.
+const ADOPTION: Duration = Duration::from_secs(30);
+/// The same for one that was not: its end is reported with the ResourceManager's next answer, or its executor finds us
+/// before a ResourceManager that was itself replaced finds its node.
+const MISSING: Duration = Duration::from_secs(5);
 /// After this long without confirmation a release is repeated, and given up after [`RELEASES`] repetitions.
 pub(super) const RELEASE_AGAIN: Duration = Duration::from_secs(20);
 pub(super) const RELEASES: u32 = 15;
@@ -53,6 +58,8 @@ pub struct Launcher {
     pub(super) budget: Budget,
     pub(super) verdict: Option<String>,
     pub(super) ending: bool,
+    /// What earlier attempts left is not known yet.
+    pub(super) awaits_handover: bool,
     pub(super) max_memory_mib: Option<u64>,
     pub(super) headroom_mib: Option<u64>,
     pub(super) totals: Totals,
@@ -74,10 +81,21 @@ impl Launcher {
             budget: Budget::new(rules.failures_validity),
             verdict: None,
             ending: false,
+            awaits_handover: false,
             max_memory_mib: None,
             headroom_mib: None,
             totals: Totals::default(),
             rules,
+        }
+    }
+
+    /// A launcher that follows one of an earlier attempt: it neither asks nor gives anything up before
+    /// [`Event::ContainersHandedOver`].
+    #[must_use]
+    pub fn following(rules: Rules) -> Self {
+        Self {
+            awaits_handover: true,
+            ..Self::new(rules)
         }
     }
 
@@ -87,6 +105,11 @@ impl Launcher {
             Event::TargetSet(target) => self.target = target.executors,
             Event::StopRequested { executor, loss } => self.stop_requested(now, &executor, loss, effects),
             Event::RmRegistered { max_memory_mib } => self.rm_registered(max_memory_mib, effects),
+            Event::ContainersHandedOver { running, remembered } => {
+                self.awaits_handover = false;
+                self.adopt(now, running, ADOPTION, effects);
+                self.adopt(now, remembered, MISSING, effects);
+            }
             Event::ContainersGranted(grants) => {
                 grants
                     .into_iter()
@@ -179,6 +202,25 @@ impl Launcher {
         self.records.insert(record.executor.clone(), record);
     }
 
+    fn adopt(&mut self, now: Duration, grants: Vec<Grant>, patience: Duration, effects: &mut Vec<Effect>) {
+        for grant in grants {
+            let known = self.remembered(&grant.executor).map(|record| record.phase);
+            match known {
+                Some(Phase::Gone(_)) => {}
+                Some(_) => continue,
+                None if self.ending || self.verdict.is_some() => {}
+                None => {
+                    self.nodes.placed(&grant.node);
+                    let record = Record::adopted(now, grant, now + patience);
+                    self.records.insert(record.executor.clone(), record);
+                    continue;
+                }
+            }
+            let executor = grant.executor;
+            effects.push(Effect::ReleaseContainer { executor });
+        }
+    }
+
     fn start_accepted(&mut self, now: Duration, executor: &ExecutorId) {
         let deadline = now + self.rules.register_timeout;
         if let Some(record) = self.in_phase(executor, Phase::StartSent) {
@@ -246,7 +288,7 @@ impl Launcher {
             return;
         }
         let context = Context {
-            registered: record.phase == Phase::Registered,
+            registered: matches!(record.phase, Phase::Registered | Phase::Adopted),
             node_decommissioned: self.nodes.is_leaving(&record.node),
         };
         let loss = classify::classify(completion, context);

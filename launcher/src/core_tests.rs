@@ -107,6 +107,21 @@ impl Bench {
     }
 }
 
+/// A launcher of a later attempt, with this target, that was told what runs and what had run.
+fn following(executors: u32, running: &[u64], remembered: &[u64]) -> (Bench, Vec<Effect>) {
+    let mut bench = Bench {
+        launcher: Launcher::following(rules()),
+        now: MS(0),
+    };
+    assert_eq!(bench.on(target(executors)), [], "nothing is known yet");
+    let grants = |numbers: &[u64]| numbers.iter().map(|number| given(*number, "a")).collect();
+    let effects = bench.on(Event::ContainersHandedOver {
+        running: grants(running),
+        remembered: grants(remembered),
+    });
+    (bench, effects)
+}
+
 pub(crate) fn asks(effects: &[Effect]) -> Vec<(String, u32)> {
     let ask = |effect: &Effect| match effect {
         Effect::SetAsk { name, count } => Some((name.clone(), *count)),
@@ -531,4 +546,89 @@ proptest! {
             model.check(&bench.launcher, bench.now);
         }
     }
+}
+
+#[test]
+fn what_earlier_attempts_left_is_adopted_and_only_the_rest_is_asked_for() {
+    let (mut bench, effects) = following(3, &[2, 3], &[2, 3]);
+    assert_eq!(asks(&effects), [("*".to_owned(), 1)]);
+    bench.on(registered(2));
+    bench.on(registered(3));
+    let effects = bench.at(60_000, Event::DeadlineReached);
+    assert!(
+        !effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::StopContainer { .. }))
+    );
+    assert_eq!(bench.launcher.held(), 2);
+}
+
+#[test]
+fn an_adopted_executor_that_is_not_heard_of_is_replaced_and_nobody_is_to_blame() {
+    let (mut bench, _) = following(2, &[2, 3], &[]);
+    bench.on(registered(2));
+    assert_eq!(bench.launcher.next_deadline(), Some(ADOPTION));
+    let effects = bench.at(30_000, Event::DeadlineReached);
+    let executor = id(3);
+    assert!(
+        effects.contains(&Effect::StopContainer { executor }),
+        "{effects:?}"
+    );
+    assert_eq!(asks(&effects), [("*".to_owned(), 1)]);
+    assert_eq!(bench.launcher.totals.failures, 0);
+}
+
+#[test]
+fn one_that_was_not_handed_over_is_waited_for_only_a_little() {
+    let (mut bench, effects) = following(2, &[2], &[2, 3]);
+    assert_eq!(asks(&effects), []);
+    let effects = bench.at(5_000, Event::DeadlineReached);
+    let lost = |effect: &Effect| matches!(effect, Effect::Report(LauncherReport::ExecutorGone { executor, .. }) if *executor == id(3));
+    assert!(effects.iter().any(lost), "{effects:?}");
+    assert!(
+        bench
+            .launcher
+            .record(&id(2))
+            .is_some_and(|record| record.phase == Phase::Adopted)
+    );
+}
+
+#[test]
+fn one_that_ended_between_the_attempts_is_reported_with_its_cause() {
+    let (mut bench, _) = following(2, &[2], &[2, 3]);
+    let effects = bench.on(completed(3, -102, "Container preempted by scheduler"));
+    let loss = effects.iter().find_map(|effect| match effect {
+        Effect::Report(LauncherReport::ExecutorGone { loss, .. }) => Some(*loss),
+        _ => None,
+    });
+    assert_eq!(loss, Some(ExecutorLoss::Preempted));
+}
+
+#[test]
+fn a_container_that_is_handed_over_late_or_twice_is_adopted_once() {
+    let (mut bench, _) = following(2, &[2], &[]);
+    let late = |bench: &mut Bench| {
+        bench.on(Event::ContainersHandedOver {
+            running: vec![given(2, "a"), given(3, "a")],
+            remembered: Vec::new(),
+        })
+    };
+    let effects = late(&mut bench);
+    assert_eq!(
+        asks(&effects),
+        [("*".to_owned(), 0)],
+        "it stands for one that was asked for"
+    );
+    bench.on(completed(3, 1, ""));
+    late(&mut bench);
+    assert!(bench.launcher.record(&id(3)).is_none());
+}
+
+#[test]
+fn more_than_is_wanted_is_given_back() {
+    let (_, effects) = following(1, &[2, 3], &[]);
+    let released = effects
+        .iter()
+        .filter(|effect| matches!(effect, Effect::ReleaseContainer { .. }));
+    assert_eq!(released.count(), 1);
 }

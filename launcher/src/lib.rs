@@ -15,6 +15,10 @@
 //!              └─ start failed ─▶ stopping ─▶ gone
 //! ```
 //!
+//! A launcher that follows another one, whose ApplicationMaster is gone, asks for nothing until it has been told what
+//! still runs ([`Event::ContainersHandedOver`]). Such containers are *adopted*: held, and given up when their
+//! executors are not heard of in time.
+//!
 //! Invariants:
 //! - D: containers held plus asked for never exceed the target; what was granted above it is released in the same
 //!   step. A container that is being stopped is no longer held.
@@ -80,6 +84,14 @@ pub enum Event {
     RmRegistered {
         /// The limit.
         max_memory_mib: u64,
+    },
+    /// The ResourceManager handed over what earlier attempts had started, at registration or later.
+    ContainersHandedOver {
+        /// What it knows to be running.
+        running: Vec<Grant>,
+        /// What we know to have run before; only what is not among the others counts. Its end, or that it still
+        /// runs, may be reported soon.
+        remembered: Vec<Grant>,
     },
     /// The ResourceManager granted containers, all of one answer.
     ContainersGranted(Vec<Grant>),

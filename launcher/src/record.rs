@@ -15,6 +15,8 @@ pub enum Phase {
     StartSent,
     /// The NodeManager took it over; its process is on its way.
     Started,
+    /// It was started for an earlier attempt; its executor was not heard of in this one.
+    Adopted,
     /// Its executor registered.
     Registered,
     /// It was stopped for this reason, and YARN has not confirmed its end.
@@ -27,7 +29,10 @@ impl Phase {
     /// Whether the container counts as held: it runs or will.
     #[must_use]
     pub fn is_live(self) -> bool {
-        matches!(self, Self::StartSent | Self::Started | Self::Registered)
+        matches!(
+            self,
+            Self::StartSent | Self::Started | Self::Adopted | Self::Registered
+        )
     }
 
     /// The phase in one word, for pages and metrics.
@@ -36,6 +41,7 @@ impl Phase {
         match self {
             Self::StartSent => "starting",
             Self::Started => "started",
+            Self::Adopted => "adopted",
             Self::Registered => "registered",
             Self::Stopping(_) => "stopping",
             Self::Gone(_) => "gone",
@@ -101,6 +107,14 @@ impl Record {
             exit_status: None,
             detail: String::new(),
             diagnostics: String::new(),
+        }
+    }
+
+    /// A container that ran before we did.
+    pub(super) fn adopted(now: Duration, grant: Grant, deadline: Duration) -> Self {
+        Self {
+            phase: Phase::Adopted,
+            ..Self::granted(now, grant, now, deadline)
         }
     }
 

@@ -179,6 +179,10 @@ impl App {
                     );
                 }
             }
+            // Executors wait for the next attempt; where there is none, YARN ends them.
+            Exit::Terminated if self.plan.settings.recovery => {
+                tracing::warn!("SIGTERM: YARN ends this container");
+            }
             Exit::Terminated => self.terminate_executors().await,
             Exit::Superseded(reason) => tracing::error!(reason, "this attempt ends without unregistering"),
             Exit::Crashed(reason) => tracing::error!(reason, "the ApplicationMaster has failed"),

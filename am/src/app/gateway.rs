@@ -104,7 +104,7 @@ impl App {
         let settings = &self.plan.settings;
         let welcome = GatewayMessage::Welcome(Welcome {
             heartbeat: settings.heartbeat_interval,
-            silence: settings.heartbeat_dead,
+            silence: settings.heartbeat_suspect,
             am_lost_ttl: settings.am_lost_ttl,
         });
         let mut steps = VecDeque::new();

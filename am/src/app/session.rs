@@ -1,7 +1,7 @@
 //! What the ResourceManager says.
 
 use yarn_rpc::records::{Container, ContainerStatus, NodeReport, NodeState as YarnNodeState};
-use yarn_rpc::session::{Registration, SessionCommand, SessionEvent};
+use yarn_rpc::session::{Registration, SessionEvent};
 
 use hadoop::ids::{ContainerId, NodeId};
 use wire::id::ExecutorId;
@@ -29,7 +29,11 @@ impl App {
     pub(super) fn on_session(&mut self, event: SessionEvent) {
         match event {
             SessionEvent::Registered(registration) => self.on_registered(registration),
-            SessionEvent::Resynced { dropped, seq, .. } => {
+            SessionEvent::Resynced {
+                dropped,
+                recovered,
+                seq,
+            } => {
                 tracing::warn!(
                     dropped = dropped.len(),
                     "the ResourceManager had restarted: registered again"
@@ -37,8 +41,9 @@ impl App {
                 self.granted_seq = seq;
                 let dropped = dropped.into_iter().filter_map(executor_id).collect();
                 self.process(Step::Launcher(LauncherEvent::Resynced { dropped }));
+                self.take_over(recovered);
             }
-            SessionEvent::Recovered(containers) => self.release_unknown(&containers),
+            SessionEvent::Recovered(containers) => self.take_over(containers),
             SessionEvent::Completed(statuses) => {
                 statuses.into_iter().for_each(|status| self.on_completed(status));
             }
@@ -103,22 +108,11 @@ impl App {
         self.metrics.registered(after);
         self.rm.queue = registration.queue;
         self.rm.last = after;
-        self.release_unknown(&registration.previous);
+        self.keep_for_now(registration.previous.len());
+        self.take_over(registration.previous);
         if let Some(maximum) = registration.maximum {
             let max_memory_mib = maximum.memory_mb;
             self.process(Step::Launcher(LauncherEvent::RmRegistered { max_memory_mib }));
-        }
-    }
-
-    /// Containers that this attempt did not ask for are given back.
-    fn release_unknown(&mut self, containers: &[Container]) {
-        for container in containers {
-            let known =
-                executor_id(container.id).is_some_and(|executor| self.launcher.record(&executor).is_some());
-            if !known {
-                tracing::info!(container = %container.id, "giving back a container of an earlier attempt");
-                self.outbox.push(SessionCommand::Release(container.id));
-            }
         }
     }
 

@@ -23,6 +23,7 @@ use yarn_rpc::am_nm::{NmConfig, NmTokenStore, NodeManagers};
 use yarn_rpc::client::RpcConfig;
 use yarn_rpc::session::{AmSession, Pacing, SessionCommand, SessionConfig, SessionEvent, SessionHandle};
 
+use super::following::{self, follows};
 use super::session::node_name;
 use super::{App, Done, Exit, Life, RmContact, Step};
 use crate::clock::Clock;
@@ -56,7 +57,7 @@ const GATEWAY_QUEUE: usize = 1024;
 const WEB_QUEUE: usize = 64;
 /// The longest that a failure before the start may take to be told to the ResourceManager.
 const EARLY_END: Duration = Duration::from_secs(120);
-/// Share of the ResourceManager's patience after which we end ourselves (`am.rm-silence-max`).
+/// Share of the ResourceManager's patience after which we end ourselves, unless `am.rm-silence-max` says otherwise.
 const SILENCE_SHARE: f64 = 0.8;
 
 /// What the session needs, and what is known before anything is read of the job.
@@ -77,11 +78,14 @@ struct Ground {
 /// What prevents the registration.
 pub(crate) async fn run(environment: Environment, directory: &Path) -> anyhow::Result<Exit> {
     let ground = Ground::prepare(environment, directory).await?;
-    let (session, events) = ground.open_session()?;
+    let (session, mut events) = ground.open_session()?;
     // The session registers while the files come.
     let files = ground.fetch_job().await?;
     match ground.read_job(&files) {
-        Ok(job) => Ok(job.into_app(session, events).run().await),
+        Ok(mut job) => Ok(match job.early_events(&mut events).await {
+            Ok(early) => job.into_app(session, events).run(early).await,
+            Err(exit) => exit,
+        }),
         Err(error) => Ok(end_early(&session, events, &error).await),
     }
 }
@@ -153,9 +157,12 @@ impl Ground {
             &address,
             &self.credentials,
         )?;
-        let silence_max = self.conf.am_expiry()?.mul_f64(SILENCE_SHARE);
+        let silence_max = match plan.settings.rm_silence_max {
+            Some(limit) => limit,
+            None => self.conf.am_expiry()?.mul_f64(SILENCE_SHARE),
+        };
         let include_port = self.conf.bool("yarn.scheduler.include-port-in-node-name", false);
-        let servers = Servers::start(
+        let mut servers = Servers::start(
             self.gateway,
             self.web,
             &self.credentials,
@@ -163,6 +170,14 @@ impl Ground {
             &self.environment,
             &plan,
         )?;
+        if follows(&self.environment, &plan) {
+            let endpoint = following::endpoint(&self.environment, port);
+            let (systems, staging) = (Arc::clone(&systems), self.environment.staging.clone());
+            servers.work.spawn("leaving word where we are", async move {
+                staged::leave_endpoint(&systems, &staging, &endpoint).await;
+                Done::Nothing
+            });
+        }
         let nodes = NodeManagers::new(self.nm_tokens, NmConfig::default());
         Ok(Job {
             starter: Starter::new(nodes, context),
@@ -243,16 +258,33 @@ struct Job {
 }
 
 impl Job {
+    /// What the ResourceManager says until an attempt that follows another one is registered; nothing otherwise.
+    async fn early_events(
+        &mut self,
+        events: &mut mpsc::Receiver<SessionEvent>,
+    ) -> Result<Vec<SessionEvent>, Exit> {
+        if !follows(&self.environment, &self.plan) {
+            return Ok(Vec::new());
+        }
+        following::registered(events, &mut self.terminate, self.silence_max).await
+    }
+
     fn into_app(self, session: SessionHandle, session_events: mpsc::Receiver<SessionEvent>) -> App {
         let application = self.environment.application();
         let (pending, idle) = self.plan.settings.rm_heartbeat;
+        let rules = rules(&self.plan, &self.launch);
+        let launcher = if follows(&self.environment, &self.plan) {
+            Launcher::following(rules)
+        } else {
+            Launcher::new(rules)
+        };
         let mut app = App {
             driver: Box::new(Driving::new(
                 self.plan.clone(),
                 Arc::clone(&self.systems),
                 &application,
             )),
-            launcher: Launcher::new(rules(&self.plan, &self.launch)),
+            launcher,
             gate: Gate {
                 application: application.clone(),
                 build: self.environment.build.clone(),

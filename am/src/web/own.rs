@@ -102,7 +102,7 @@ fn record(record: &Record) -> Value {
 fn cause(record: &Record) -> Option<String> {
     match record.phase {
         Phase::Stopping(loss) | Phase::Gone(loss) => Some(loss.to_string()),
-        Phase::StartSent | Phase::Started | Phase::Registered => None,
+        Phase::StartSent | Phase::Started | Phase::Adopted | Phase::Registered => None,
     }
 }
 

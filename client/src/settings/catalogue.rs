@@ -193,6 +193,25 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Count,
         "how often YARN may start the ApplicationMaster",
     ),
+    key(
+        "am.failures.validity-interval",
+        "1h",
+        Kind::Duration,
+        "failures of the ApplicationMaster that are older do not count towards am.max-attempts; 0s: all count",
+    ),
+    key(
+        "am.recovery",
+        "on",
+        Kind::Choice(&["on", "off"]),
+        "whether a later ApplicationMaster goes on where an earlier one ended; off: it begins anew",
+    ),
+    key(
+        "am.rm-silence-max",
+        "",
+        Kind::Interval,
+        "how long the ResourceManager may be silent before the ApplicationMaster ends itself; 0.8 of \
+         yarn.am.liveness-monitor.expiry-interval-ms when empty",
+    ),
     key("executors.instances", "2", Kind::Count, "how many executors"),
     key(
         "executors.memory",

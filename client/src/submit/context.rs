@@ -43,6 +43,10 @@ pub(super) fn build(parts: &Parts<'_>) -> SubmissionContext {
     context.queue = settings.optional("queue").map(str::to_owned);
     context.priority = settings.optional("priority").and_then(|text| text.parse().ok());
     context.max_app_attempts = Some(settings.count("am.max-attempts"));
+    context.keep_containers_across_application_attempts = settings.text("am.recovery") == "on";
+    context.attempt_failures_validity_interval = Some(settings.duration("am.failures.validity-interval"))
+        .filter(|interval| !interval.is_zero())
+        .map(|interval| i64::try_from(interval.as_millis()).unwrap_or(i64::MAX));
     context.app_node_label_expression = settings.optional("node-label").map(str::to_owned);
     context.tags = settings.words("tags");
     context.resource = Resource::new(settings.mebibytes("am.memory"), settings.count("am.cores"));

@@ -1,0 +1,103 @@
+//! An attempt that follows another one: what it does before its normal life begins.
+//!
+//! Its executors are there already, working on what they were given, and look for it. It says where it is
+//! ([`wire::endpoint`]), registers, and takes over the containers that the ResourceManager hands over. Executors that
+//! dial before that wait for their answer, which is why registration comes before the loop.
+
+use std::time::Duration;
+
+use driver::plan::AppPlan;
+use launcher::{Event as LauncherEvent, Grant};
+use tokio::signal::unix::Signal;
+use tokio::sync::mpsc;
+use wire::endpoint::Endpoint;
+use wire::launcher::ExecutorTarget;
+use yarn_rpc::records::Container;
+use yarn_rpc::session::SessionEvent;
+
+use super::session::{executor_id, node_name};
+use super::{App, Exit, Step};
+use crate::environment::Environment;
+
+/// Whether this attempt goes on with what an earlier one has left.
+pub(super) fn follows(environment: &Environment, plan: &AppPlan) -> bool {
+    plan.settings.recovery && environment.epoch().0 > 1
+}
+
+/// Waits until the ResourceManager has registered the attempt, and gives what it said until then.
+pub(super) async fn registered(
+    events: &mut mpsc::Receiver<SessionEvent>,
+    terminate: &mut Signal,
+    patience: Duration,
+) -> Result<Vec<SessionEvent>, Exit> {
+    let wait = async {
+        let mut early = Vec::new();
+        while let Some(event) = events.recv().await {
+            let done = matches!(
+                event,
+                SessionEvent::Registered(_) | SessionEvent::Superseded { .. }
+            );
+            early.push(event);
+            if done {
+                break;
+            }
+        }
+        early
+    };
+    tokio::select! {
+        early = wait => Ok(early),
+        _ = terminate.recv() => Err(Exit::Terminated),
+        () = tokio::time::sleep(patience) => {
+            Err(Exit::Superseded(format!("no ResourceManager has registered this attempt within {patience:?}")))
+        }
+    }
+}
+
+/// Where this attempt's gateway is.
+pub(super) fn endpoint(environment: &Environment, port: u16) -> Endpoint {
+    Endpoint {
+        epoch: environment.epoch(),
+        host: environment.host.clone(),
+        port,
+    }
+}
+
+impl App {
+    /// Takes over what the ResourceManager says is running, at registration or later.
+    pub(super) fn take_over(&mut self, running: Vec<Container>) {
+        let mut grants = Vec::with_capacity(running.len());
+        for container in running {
+            let Some(executor) = executor_id(container.id) else {
+                continue;
+            };
+            if self.launcher.remembered(&executor).is_none() {
+                tracing::info!(%executor, node = %container.node, "container taken over");
+                self.roster.add(&executor, &container.node_http_address);
+            }
+            grants.push(Grant {
+                executor: executor.clone(),
+                node: node_name(&container.node, self.include_port),
+                node_http: container.node_http_address.clone(),
+                allocation_request_id: container.allocation_request_id.0,
+            });
+            self.containers.entry(executor).or_insert(container);
+        }
+        self.process(Step::Launcher(LauncherEvent::ContainersHandedOver {
+            running: grants,
+            remembered: Vec::new(),
+        }));
+        self.forget_ended_containers();
+    }
+
+    /// An elastic application keeps what is there until the driver says how many it wants.
+    pub(super) fn keep_for_now(&mut self, containers: usize) {
+        if self.plan.scheduling.elastic.is_some() {
+            let executors = u32::try_from(containers).unwrap_or(u32::MAX);
+            let target = ExecutorTarget {
+                executors,
+                ..ExecutorTarget::default()
+            };
+            self.process(Step::Launcher(LauncherEvent::TargetSet(target)));
+        }
+    }
+}

@@ -136,6 +136,7 @@ impl Driving {
                 running: heartbeat.running,
             },
             ExecutorMessage::TaskStarted { id, .. } => Event::TaskStarted { executor, id },
+            ExecutorMessage::Returned { ids } => Event::TasksReturned { executor, ids },
             ExecutorMessage::CommitRequest { id } => Event::CommitRequested { executor, id },
             ExecutorMessage::TaskFinished(report) => {
                 let sequences = vec![report.sequence];
@@ -209,6 +210,9 @@ impl Driving {
             } => {
                 let messages = orders(stages, tasks).into_iter();
                 commands.extend(messages.map(|message| tell(executor.clone(), message)));
+            }
+            Effect::Recall { executor, ids } => {
+                commands.push(tell(executor, GatewayMessage::Recall { ids }));
             }
             Effect::Cancel { executor, id, reason } => {
                 let grace = self.plan.settings.kill_grace;

@@ -72,14 +72,14 @@ pub enum GatewayEvent {
         /// Takes the decision.
         reply: oneshot::Sender<Admission>,
     },
-    /// An executor said something.
+    /// An executor said something; what came in one piece is told in one.
     Received {
         /// Which connection, so that late frames of a replaced one are known.
         connection: ConnectionId,
         /// Which.
         executor: ExecutorId,
-        /// What.
-        message: ExecutorMessage,
+        /// What, in order; at least one.
+        messages: Vec<ExecutorMessage>,
     },
     /// An executor's frame carried a higher epoch: another attempt of the application runs.
     HigherEpoch(Epoch),

@@ -72,7 +72,8 @@ impl Vitals {
         vital.resident = heartbeat.resident;
         vital.cpu = heartbeat.cpu;
         vital.tasks_resident = heartbeat.running.iter().map(|task| task.resident).sum();
-        vital.tasks = heartbeat.running.iter().map(|task| task.id).collect();
+        let begun = heartbeat.running.iter().filter(|task| !task.waiting);
+        vital.tasks = begun.map(|task| task.id).collect();
         let together = vital.resident + vital.tasks_resident;
         vital.peak = vital.peak.max(heartbeat.peak).max(together);
         vital.own_peak = vital.own_peak.max(vital.resident);

@@ -10,7 +10,7 @@ use crate::core::Driver;
 use crate::event::Effect;
 use crate::index::{AttemptIx, ExecutorIx, StageIx};
 use crate::locality::{Level, RoundResult};
-use crate::task_set::{Task, Terms};
+use crate::task_set::{Task, TaskSet, Terms};
 use crate::timers::Timer;
 
 /// The executors whose slots are to be given away.
@@ -107,6 +107,8 @@ impl Driver {
             self.run_round(&mut round);
             self.end_round(round);
         }
+        self.prefetch();
+        self.recall_for_idle(effects);
         self.send_launches(effects);
     }
 
@@ -219,7 +221,7 @@ impl Driver {
                 continue;
             }
             if let Some((partition, level)) = self.take_task(stage, executor) {
-                self.launch(stage, partition, executor);
+                self.launch(stage, partition, executor, false);
                 self.stages[stage].sweep.note_launch(level);
                 round.free -= cores.min(round.free);
                 return;
@@ -230,6 +232,25 @@ impl Driver {
     /// The next task of a stage for an executor.
     fn take_task(&mut self, index: StageIx, executor: ExecutorIx) -> Option<(u32, Level)> {
         let offer = self.executors.offer(executor);
+        let level = self.stages[index].sweep.level;
+        let taken = self.with_terms(index, |tasks, terms| tasks.take(&offer, level, terms))?;
+        let stage = &mut self.stages[index];
+        let tasks = stage.tasks.as_mut()?;
+        if taken.is_none() && stage.sweep.level == Level::Any {
+            stage.sweep.rejected |= tasks.pending() > 0;
+        }
+        if !tasks.wants_slots() {
+            self.queue.set_pending(index, false);
+        }
+        taken
+    }
+
+    /// Has something looked up in the task set of a stage that depends on what else is known.
+    pub(crate) fn with_terms<T>(
+        &mut self,
+        index: StageIx,
+        look: impl FnOnce(&mut TaskSet, &Terms<'_>) -> T,
+    ) -> Option<T> {
         let (attempts, executors) = (&self.attempts, &self.executors);
         let tried = |task: &Task| {
             let live = std::iter::successors(task.live, |&index| attempts.get(index)?.sibling);
@@ -241,28 +262,31 @@ impl Driver {
             scheduling: &self.plan.scheduling,
             tried: &tried,
         };
-        let stage = &mut self.stages[index];
-        let tasks = stage.tasks.as_mut()?;
-        let taken = tasks.take(&offer, stage.sweep.level, &terms);
-        if taken.is_none() && stage.sweep.level == Level::Any {
-            stage.sweep.rejected |= tasks.pending() > 0;
-        }
-        if !tasks.wants_slots() {
-            self.queue.set_pending(index, false);
-        }
-        taken
+        let tasks = self.stages[index].tasks.as_mut()?;
+        Some(look(tasks, &terms))
     }
 
-    fn launch(&mut self, index: StageIx, partition: u32, executor: ExecutorIx) {
-        let attempt = self.new_attempt(index, partition, executor);
-        let id = attempt.id(self.stages[index].key.job);
-        self.executors.take_slots(executor, attempt.cores);
+    /// Makes an attempt and has it sent, with slots of its own or ahead of them.
+    pub(crate) fn launch(
+        &mut self,
+        index: StageIx,
+        partition: u32,
+        executor: ExecutorIx,
+        queued: bool,
+    ) -> AttemptIx {
+        let mut attempt = self.new_attempt(index, partition, executor);
+        attempt.queued = queued;
+        let (id, cores) = (attempt.id(self.stages[index].key.job), attempt.cores);
         let attempt = self.attempts.insert(attempt);
-        self.executors[executor].attempts.push(attempt);
+        if !queued {
+            self.executors.take_slots(executor, cores);
+            self.executors[executor].attempts.push(attempt);
+        }
         let stage = &mut self.stages[index];
         stage.times.first_launch.get_or_insert(self.now);
         if let Some(tasks) = &mut stage.tasks {
             tasks.running += 1;
+            tasks.queued += u32::from(queued);
             if let Some(task) = tasks.get_mut(partition) {
                 task.live = Some(attempt);
                 task.next_attempt += 1;
@@ -271,6 +295,7 @@ impl Driver {
         self.queue.note_launch(index);
         self.watch_for_slow_tasks();
         self.enqueue_launch(executor, id);
+        attempt
     }
 
     fn new_attempt(&self, index: StageIx, partition: u32, executor: ExecutorIx) -> Attempt {
@@ -286,6 +311,8 @@ impl Driver {
             launched_at: self.now,
             seen_at: self.now,
             started: false,
+            queued: false,
+            recalled: false,
             commit: CommitState::NotAsked,
             cancelled: None,
             progress: 0.0,
@@ -296,14 +323,20 @@ impl Driver {
 
     /// Ends the life of an attempt: its slots are free, its task no longer knows it.
     pub(crate) fn retire(&mut self, index: AttemptIx) -> Option<Attempt> {
+        let queued = self.attempts.get(index)?.queued;
+        self.leave_queue(index);
         let attempt = self.attempts.remove(index)?;
         let executor = &mut self.executors[attempt.executor];
-        executor.attempts.retain(|&other| other != index);
-        if executor.attempts.is_empty() {
+        if !queued {
+            executor.attempts.retain(|&other| other != index);
+            executor.free += attempt.cores;
+        }
+        if executor.is_idle() {
             executor.idle_since = self.now;
         }
-        self.executors.return_slots(attempt.executor, attempt.cores);
+        self.promote(attempt.executor);
         self.offers.one(attempt.executor);
+        self.prefetch.one(attempt.executor);
         self.unlink(index, &attempt);
         self.queue.note_end(attempt.stage);
         Some(attempt)

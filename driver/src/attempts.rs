@@ -29,10 +29,15 @@ pub(crate) struct Attempt {
     pub(crate) executor: ExecutorIx,
     /// The slots it takes.
     pub(crate) cores: u32,
+    /// When it was given its slots; while it is queued: when it was sent.
     pub(crate) launched_at: Duration,
     /// When its executor last said that it has it.
     pub(crate) seen_at: Duration,
     pub(crate) started: bool,
+    /// It waits in the queue of its executor, ahead of a free slot.
+    pub(crate) queued: bool,
+    /// It was asked back from there.
+    pub(crate) recalled: bool,
     pub(crate) commit: CommitState,
     pub(crate) cancelled: Option<KillReason>,
     pub(crate) progress: f32,

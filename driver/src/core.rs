@@ -24,6 +24,7 @@ use crate::launch::Outbox;
 use crate::liveness::Watch;
 use crate::plan::AppPlan;
 use crate::pools::Queue;
+use crate::prefetch::Prefetch;
 use crate::stage::Stage;
 use crate::timers::{Timer, Timers};
 
@@ -56,6 +57,7 @@ pub struct Driver {
     pub(crate) gangs: usize,
     pub(crate) gate: Gate,
     pub(crate) offers: Offers,
+    pub(crate) prefetch: Prefetch,
     pub(crate) outbox: Outbox,
     pub(crate) commits: Commits,
     pub(crate) failures: FailureLog,
@@ -95,6 +97,7 @@ impl Driver {
             gangs: usable.stages.iter().filter(|stage| stage.scheduling.gang).count(),
             gate: Gate::new(&plan),
             offers: Offers::default(),
+            prefetch: Prefetch::default(),
             outbox: Outbox::default(),
             commits: Commits::default(),
             failures: FailureLog::default(),
@@ -144,9 +147,10 @@ impl Driver {
                 executors,
                 more,
                 loss,
-            } => self.on_drain_requested(&executors, more, loss),
+            } => self.on_drain_requested(&executors, more, loss, effects),
             Event::TaskStarted { executor, id } => self.on_task_started(&executor, id),
             Event::TaskFinished { executor, report } => self.on_task_finished(&executor, &report, effects),
+            Event::TasksReturned { executor, ids } => self.on_tasks_returned(&executor, &ids, effects),
             Event::CommitRequested { executor, id } => self.on_commit_requested(&executor, id, effects),
             Event::OutputUnreadable { executor, id, source } => {
                 self.on_output_unreadable(&executor, id, &source, effects);

@@ -182,7 +182,7 @@ impl Driver {
         let idle = self
             .executors
             .iter_present()
-            .filter(|(_, executor)| executor.attempts.is_empty() && executor.idle_since + time <= self.now);
+            .filter(|(_, executor)| executor.is_idle() && executor.idle_since + time <= self.now);
         let mut idle: Vec<_> = idle
             .map(|(index, executor)| (executor.idle_since, index))
             .collect();
@@ -195,7 +195,7 @@ impl Driver {
         let idle = self
             .executors
             .iter_present()
-            .filter(|(_, executor)| executor.attempts.is_empty());
+            .filter(|(_, executor)| executor.is_idle());
         let ends = idle.map(|(_, executor)| executor.idle_since + time);
         let next = ends.filter(|&end| end > self.now).min();
         self.timers.set(Timer::Idle, next.unwrap_or(self.now + time));

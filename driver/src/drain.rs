@@ -1,4 +1,5 @@
-//! Executors that are to be given back: no new tasks, what runs may end, then they go.
+//! Executors that are to be given back: no new tasks, what has not begun is asked back, what runs may end, then they
+//! go.
 //!
 //! YARN announces that it wants containers back (a preemption contract), or that a node leaves the cluster. Named
 //! executors drain; when YARN only wants a number, the cheapest do: those whose running attempts have done the
@@ -17,13 +18,19 @@ use crate::index::ExecutorIx;
 
 impl Driver {
     /// Drains these executors, and as many others as make `more` that drain for the same reason.
-    pub(crate) fn on_drain_requested(&mut self, named: &[ExecutorId], more: u32, loss: ExecutorLoss) {
+    pub(crate) fn on_drain_requested(
+        &mut self,
+        named: &[ExecutorId],
+        more: u32,
+        loss: ExecutorLoss,
+        effects: &mut Vec<Effect>,
+    ) {
         let named: Vec<_> = named
             .iter()
             .filter_map(|id| self.executors.find_present(id))
             .collect();
         for &index in &named {
-            self.drain(index, loss);
+            self.drain(index, loss, effects);
         }
         let others = |index: &ExecutorIx| !named.contains(index);
         let draining = self.executors.draining().filter(others);
@@ -31,12 +38,13 @@ impl Driver {
             .filter(|&index| self.executors[index].draining == Some(loss))
             .count();
         for index in self.cheapest((more as usize).saturating_sub(already)) {
-            self.drain(index, loss);
+            self.drain(index, loss, effects);
         }
     }
 
-    fn drain(&mut self, index: ExecutorIx, loss: ExecutorLoss) {
+    fn drain(&mut self, index: ExecutorIx, loss: ExecutorLoss, effects: &mut Vec<Effect>) {
         self.executors.set_draining(index, loss);
+        self.recall_all(index, effects);
     }
 
     /// The executors that would lose the least: the latest registered of those whose attempts ran for the shortest
@@ -66,7 +74,7 @@ impl Driver {
 
     /// Lets go the draining executors that have nothing left to do.
     pub(crate) fn finish_drains(&mut self, effects: &mut Vec<Effect>) {
-        let idle = |index: &ExecutorIx| self.executors[*index].attempts.is_empty();
+        let idle = |index: &ExecutorIx| self.executors[*index].is_idle();
         let idle: Vec<_> = self.executors.draining().filter(idle).collect();
         for index in idle {
             let executor = &self.executors[index];

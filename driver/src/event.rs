@@ -54,7 +54,14 @@ pub enum Event {
         /// Where.
         executor: ExecutorId,
         /// How.
-        report: TaskReport,
+        report: Box<TaskReport>,
+    },
+    /// Attempts were given back as [`Effect::Recall`] asked for; they had not begun.
+    TasksReturned {
+        /// By whom.
+        executor: ExecutorId,
+        /// Which.
+        ids: Vec<TaskAttemptId>,
     },
     /// A task attempt asks for permission to put its result in place.
     CommitRequested {
@@ -135,7 +142,8 @@ pub enum Effect {
         /// Which.
         stage: StageKey,
     },
-    /// Send tasks to an executor; `stages` are those it has not been told of.
+    /// Send tasks to an executor, more of them than it has slots when they are short; `stages` are those it has not
+    /// been told of.
     Launch {
         /// Where.
         executor: ExecutorId,
@@ -143,6 +151,13 @@ pub enum Effect {
         stages: Vec<StageSpec>,
         /// The tasks.
         tasks: Vec<TaskSpec>,
+    },
+    /// Have an executor give back those of these attempts that it has not begun.
+    Recall {
+        /// Who.
+        executor: ExecutorId,
+        /// Which.
+        ids: Vec<TaskAttemptId>,
     },
     /// End a task attempt.
     Cancel {

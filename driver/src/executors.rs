@@ -3,7 +3,7 @@
 //! An executor's number is never used again, so that finished tasks can name it; one that is gone keeps only its
 //! name and the way it went.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use wire::failure::ExecutorLoss;
@@ -47,7 +47,12 @@ pub(crate) struct Executor {
     pub(crate) idle_since: Duration,
     /// When its silence is looked at next.
     pub(crate) watched_at: Duration,
+    /// Attempts that have slots.
     pub(crate) attempts: Vec<AttemptIx>,
+    /// Attempts that wait there for slots, in the order in which they will begin.
+    pub(crate) queue: VecDeque<AttemptIx>,
+    /// Those of the queue that were not asked back.
+    pub(crate) recallable: u32,
     /// Stages whose shared part it knows.
     pub(crate) told: BTreeSet<StageKey>,
     pub(crate) succeeded: u32,
@@ -72,6 +77,8 @@ impl Executor {
             idle_since: now,
             watched_at: now,
             attempts: Vec::new(),
+            queue: VecDeque::new(),
+            recallable: 0,
             told: BTreeSet::new(),
             succeeded: 0,
             failed: 0,
@@ -84,10 +91,33 @@ impl Executor {
         matches!(self.liveness, Liveness::Gone { .. })
     }
 
-    /// The slots it may be given tasks for.
+    /// Every attempt that it holds.
+    pub(crate) fn held(&self) -> impl Iterator<Item = AttemptIx> {
+        self.attempts.iter().chain(&self.queue).copied()
+    }
+
+    /// The attempt that would begin last.
+    pub(crate) fn last_held(&self) -> Option<&AttemptIx> {
+        self.queue.back().or(self.attempts.last())
+    }
+
+    /// Whether it holds no attempt.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.attempts.is_empty() && self.queue.is_empty()
+    }
+
+    /// The slots it may be given tasks for; none before those that wait there have theirs.
     fn offered(&self) -> u32 {
-        let willing = self.liveness == Liveness::Live && !self.excluded && self.draining.is_none();
-        if willing { self.free } else { 0 }
+        if self.is_willing() && self.queue.is_empty() {
+            self.free
+        } else {
+            0
+        }
+    }
+
+    /// Whether it may be given tasks at all.
+    pub(crate) fn is_willing(&self) -> bool {
+        self.liveness == Liveness::Live && !self.excluded && self.draining.is_none()
     }
 }
 
@@ -202,11 +232,6 @@ impl Executors {
 
     pub(crate) fn take_slots(&mut self, index: ExecutorIx, slots: u32) {
         self.all[index].free -= slots;
-        self.refresh(index);
-    }
-
-    pub(crate) fn return_slots(&mut self, index: ExecutorIx, slots: u32) {
-        self.all[index].free += slots;
         self.refresh(index);
     }
 

@@ -10,6 +10,7 @@ pub(crate) struct FreeSlots {
     buckets: Vec<Vec<ExecutorIx>>,
     /// Of every executor: its free slots and its place in their bucket.
     places: Vec<(u32, u32)>,
+    total: u32,
 }
 
 impl FreeSlots {
@@ -22,8 +23,19 @@ impl FreeSlots {
         if self.places[executor.get()].0 == free {
             return;
         }
+        self.total = self.total - self.places[executor.get()].0 + free;
         self.remove(executor);
         self.insert(executor, free);
+    }
+
+    /// Whether nobody has a free slot.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.total == 0
+    }
+
+    /// All free slots together.
+    pub(crate) fn total(&self) -> u32 {
+        self.total
     }
 
     pub(crate) fn of(&self, executor: ExecutorIx) -> u32 {

@@ -109,6 +109,8 @@ fn stage_spec(plan: &AppPlan, key: StageKey, tasks: u32) -> StageSpec {
         files: plan.files.clone(),
         timeout: stage.timeout,
         memory_limit: stage.memory_mib.map(|mib| mib << 20),
+        cores: stage.cores.max(1),
+        results: None,
     }
 }
 
@@ -116,6 +118,7 @@ fn body(plan: &BodyPlan) -> Body {
     match plan {
         BodyPlan::Command(argv) => Body::Argv(argv.clone()),
         BodyPlan::Shell(script) => Body::Shell(script.clone()),
+        BodyPlan::Function(name) => Body::Function(name.clone()),
     }
 }
 

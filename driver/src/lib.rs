@@ -11,7 +11,7 @@
 //!
 //! - `job`, `stage`, `lifecycle`, `verdict`: how stages begin and end, and the words at the end;
 //! - `task_set`, `attempts`, `outcome`: tasks of a stage, live attempts, what follows from their end;
-//! - `assignment`, `pools`, `locality`, `launch`: who gets a free slot;
+//! - `assignment`, `pools`, `locality`, `launch`, `prefetch`: who gets a free slot, and what is sent ahead of one;
 //! - `executors`, `free`, `hosts`, `liveness`: who is there, and the one way to go;
 //! - `exclusion`, `places`, `speculation`, `gang`, `outputs`: avoiding bad places, copies of slow tasks, all or
 //!   none, results that live on executors;
@@ -47,6 +47,7 @@ mod outcome;
 mod outputs;
 mod places;
 mod pools;
+mod prefetch;
 mod speculation;
 mod stage;
 mod task_set;

@@ -5,7 +5,7 @@
 //! that counts is said by the launcher, usually before that. [`Driver::remove_executor`] is the only function that
 //! takes an executor away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use wire::failure::{ExecutorLoss, FailureCause, KillReason, TaskFailure};
@@ -86,6 +86,7 @@ impl Driver {
     /// An executor has connected again.
     fn readmit(&mut self, index: ExecutorIx, running: &[TaskAttemptId], effects: &mut Vec<Effect>) {
         self.executors[index].told.clear();
+        self.forget_recalls(index);
         self.revive(index);
         self.compare_running(index, running.iter().map(|&id| (id, None)), effects);
     }
@@ -132,8 +133,8 @@ impl Driver {
                 continue;
             };
             attempt.seen_at = self.now;
-            attempt.started = true;
-            if let Some(details) = details {
+            if let Some(details) = details.filter(|details| !details.waiting) {
+                attempt.started = true;
                 attempt.progress = details.progress;
                 attempt.resident = details.resident;
             }
@@ -150,12 +151,7 @@ impl Driver {
                 .get(index)
                 .is_some_and(|attempt| attempt.seen_at + patience <= now)
         };
-        let missing: Vec<_> = self.executors[index]
-            .attempts
-            .iter()
-            .copied()
-            .filter(missing)
-            .collect();
+        let missing: Vec<_> = self.executors[index].held().filter(missing).collect();
         for attempt in missing {
             self.vanish(attempt, effects);
         }
@@ -194,12 +190,13 @@ impl Driver {
     ) {
         self.unwatch(index);
         self.executors.bury(index, self.now, loss);
-        while let Some(&attempt) = self.executors[index].attempts.last() {
+        while let Some(&attempt) = self.executors[index].last_held() {
             let started = self.attempts.get(attempt).is_some_and(|attempt| attempt.started);
             let failure = TaskFailure::new(FailureCause::ExecutorLost { loss, started });
             self.end_attempt(attempt, &failure, effects);
         }
         self.executors[index].attempts = Vec::new();
+        self.executors[index].queue = VecDeque::new();
         self.exclusions.forget(index);
         self.recover_outputs();
         self.offers.everyone();

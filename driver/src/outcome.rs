@@ -22,6 +22,7 @@ impl Driver {
         let Some(index) = self.live_attempt(executor, id) else {
             return;
         };
+        self.note_begun(index);
         if let Some(attempt) = self.attempts.get_mut(index) {
             attempt.started = true;
             attempt.seen_at = now;
@@ -208,6 +209,7 @@ impl Driver {
     fn count_failure(&mut self, attempt: &Attempt, failure: &TaskFailure, effects: &mut Vec<Effect>) {
         self.executors[attempt.executor].failed += 1;
         self.strike(attempt);
+        self.recall_all(attempt.executor, effects);
         let stage = &mut self.stages[attempt.stage];
         let (job, limit) = (stage.key.job, stage.max_failures);
         let Some(task) = stage

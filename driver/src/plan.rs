@@ -103,6 +103,8 @@ pub enum BodyPlan {
     Command(Vec<String>),
     /// A script for `bash -c`.
     Shell(String),
+    /// A function that the binary has registered, by its name; a task's argument is its item, as JSON.
+    Function(String),
 }
 
 /// How input reaches a task.

@@ -18,6 +18,8 @@ pub struct Scheduling {
     pub jobs: Vec<JobPlan>,
     /// How long a task waits for a better place.
     pub locality: LocalityWaits,
+    /// What executors are sent ahead of their free slots.
+    pub prefetch: PrefetchPlan,
     /// Which executor of equally good ones gets a task.
     pub placement: Placement,
     /// Which executors and nodes are left out after failures.
@@ -112,6 +114,22 @@ impl Default for LocalityWaits {
             process: wait,
             node: wait,
             rack: wait,
+        }
+    }
+}
+
+/// `scheduler.prefetch`: what executors are sent ahead of their free slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct PrefetchPlan {
+    /// How much work an executor may hold that it has not begun, in time; zero sends nothing ahead.
+    pub horizon: Duration,
+}
+
+impl Default for PrefetchPlan {
+    fn default() -> Self {
+        Self {
+            horizon: Duration::from_millis(250),
         }
     }
 }

@@ -59,7 +59,7 @@ fn threshold(plan: &SpeculationPlan, stage: &Stage) -> Option<(Duration, Duratio
 /// Whether an attempt is slow at a time.
 fn is_slow(attempt: &Attempt, now: Duration, threshold: Duration, median: Duration) -> bool {
     let ran = now.saturating_sub(attempt.launched_at);
-    if ran <= threshold || attempt.cancelled.is_some() {
+    if ran <= threshold || attempt.cancelled.is_some() || attempt.queued {
         return false;
     }
     let progress = f64::from(attempt.progress);

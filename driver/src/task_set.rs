@@ -72,12 +72,16 @@ pub(crate) struct TaskSet {
     done: u32,
     /// Live attempts.
     pub(crate) running: u32,
+    /// Those of them that wait in the queues of executors.
+    pub(crate) queued: u32,
     /// Failed attempts, whether they count or not.
     pub(crate) failed: u32,
     locality: Option<Box<Locality>>,
     pub(crate) exclusion: StageExclusion,
     /// How long successful tasks took, if anybody wants to know.
     durations: Option<Box<Median>>,
+    /// How long tasks took lately.
+    pace: Option<Duration>,
 }
 
 /// What decides about a task and an offer besides the task set.
@@ -106,10 +110,12 @@ impl TaskSet {
             pending: if blocked { 0 } else { total },
             done: 0,
             running: 0,
+            queued: 0,
             failed: 0,
             locality: None,
             exclusion: StageExclusion::default(),
             durations: None,
+            pace: None,
         }
     }
 
@@ -242,6 +248,23 @@ impl TaskSet {
             taken = copy.map(|partition| (partition, Level::Any));
         }
         taken
+    }
+
+    /// Takes the next task to be sent ahead to an executor; one that prefers places only to such a place.
+    pub(crate) fn take_ahead(&mut self, offer: &Offer, terms: &Terms<'_>) -> Option<u32> {
+        let partition = if self.locality.is_some() {
+            self.take_local(offer, Level::NoPreference, terms)?.0
+        } else {
+            self.take_anywhere(offer, terms)?
+        };
+        self.tasks[partition as usize].state = TaskState::Running;
+        self.pending -= 1;
+        Some(partition)
+    }
+
+    /// How long tasks took lately; none before the first has succeeded.
+    pub(crate) fn pace(&self) -> Option<Duration> {
+        self.pace
     }
 
     /// The level up to which tasks may go, which the time spent waiting decides.
@@ -405,6 +428,7 @@ impl TaskSet {
         task.launched_ms = milliseconds(result.launched_at);
         task.took_ms = milliseconds(result.took);
         self.done += 1;
+        self.pace = Some(self.pace.map_or(result.took, |pace| (pace * 7 + result.took) / 8));
         self.exclusion.forgive(partition);
         if let Some(durations) = &mut self.durations {
             durations.add(result.took);

@@ -99,6 +99,8 @@ pub struct StageView {
     pub pending: u32,
     /// Attempts that run.
     pub running: u32,
+    /// Attempts that wait in the queues of executors.
+    pub queued: u32,
     /// Tasks that are done.
     pub succeeded: u32,
     /// Attempts that failed.
@@ -294,7 +296,8 @@ impl Driver {
             status: stage_status(stage.phase),
             tasks: stage.progress(&plan.source).1,
             pending: tasks.map_or(0, |tasks| tasks.pending()),
-            running: tasks.map_or(0, |tasks| tasks.running),
+            running: tasks.map_or(0, |tasks| tasks.running - tasks.queued),
+            queued: tasks.map_or(0, |tasks| tasks.queued),
             succeeded: tasks.map_or(0, |tasks| tasks.done()),
             failed: tasks.map_or(0, |tasks| tasks.failed),
             submitted: stage.times.submitted,

@@ -12,6 +12,7 @@ use std::time::Instant;
 use wire::id::TaskAttemptId;
 
 use crate::process_table::{Process, own_pid, proc_file};
+use crate::session::Standing;
 
 /// What an attempt is doing.
 #[derive(Debug, Clone)]
@@ -25,7 +26,7 @@ pub(crate) struct AttemptView {
 
 #[derive(Debug, Default)]
 struct Contents {
-    session: String,
+    session: Standing,
     attempts: BTreeMap<TaskAttemptId, AttemptView>,
     /// The most that the executor and all attempts were seen to use together, in bytes.
     peak: u64,
@@ -61,8 +62,8 @@ impl Board {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn set_session(&self, text: String) {
-        self.contents().session = text;
+    pub(crate) fn set_session(&self, standing: Standing) {
+        self.contents().session = standing;
     }
 
     /// An attempt goes into another phase.
@@ -115,7 +116,7 @@ impl Board {
     pub(crate) fn dump(&self) -> String {
         let (session, attempts) = {
             let contents = self.contents();
-            (contents.session.clone(), contents.attempts.clone())
+            (contents.session, contents.attempts.clone())
         };
         let resident = Process::this().map_or(0, |process| process.resident());
         let mut text = format!(
@@ -168,12 +169,12 @@ mod tests {
     fn a_dump_names_session_attempts_and_threads() {
         let board = Board::default();
         let id: TaskAttemptId = "0:1.0/7.2".parse().unwrap();
-        board.set_session("serving".to_owned());
+        board.set_session(Standing::default());
         board.enter(id, "running");
         board.set_pid(id, 4711);
         assert_eq!(board.set_resident(id, 5 << 20, u64::MAX), None);
         let dump = board.dump();
-        assert!(dump.contains("session: serving"), "{dump}");
+        assert!(dump.contains("session: ; epoch 0; 0 attempts run"), "{dump}");
         assert!(dump.contains("attempt 0:1.0/7.2: running"), "{dump}");
         assert!(dump.contains("process 4711, 5120 KiB"), "{dump}");
         assert!(dump.contains("\nthread "), "{dump}");

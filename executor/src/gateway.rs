@@ -107,6 +107,17 @@ impl Connection {
         }
     }
 
+    /// Writes what can be written at once; what goes wrong is seen by [`Connection::next`].
+    pub(crate) async fn push(&mut self) {
+        if !self.flushed {
+            poll_fn(|context| {
+                let _seen_later = self.poll_send(context);
+                Poll::Ready(())
+            })
+            .await;
+        }
+    }
+
     /// Sends what waits and says that nothing follows.
     ///
     /// # Errors

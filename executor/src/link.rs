@@ -1,6 +1,7 @@
 //! The loop of the executor's main thread: owns the session, the connection and the pool of attempts, and does
 //! nothing that takes long. Heartbeats go out from here, whatever the tasks and their input and output do.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,14 +14,13 @@ use tokio::time::{sleep_until, timeout};
 use wire::failure::TaskFailure;
 use wire::id::{BootNonce, Epoch, TaskAttemptId};
 use wire::message::{Envelope, ExecutorMessage, GatewayMessage, Heartbeat, RunningTask};
-use wire::task::TaskMetrics;
 
 use crate::board::Board;
 use crate::discovery::{Discovery, Found};
 use crate::ending::Ending;
 use crate::gateway::{Connection, dial};
 use crate::process_table::Process;
-use crate::session::{Effect, Event, Session};
+use crate::session::{Effect, Event, Session, TaskEnd};
 use crate::task::attempt::Order;
 use crate::task::pool::Pool;
 
@@ -36,6 +36,9 @@ enum NoConnection {
     /// Nobody is there to be dialed any more.
     Over(String),
 }
+
+/// Events of attempts that are taken at a time.
+const BATCH: usize = 256;
 
 /// What is known of the connection.
 enum Line {
@@ -70,6 +73,8 @@ pub(crate) struct Link<D> {
     pool: Pool,
     board: Arc<Board>,
     inbox: mpsc::Receiver<Event>,
+    /// Events that have come and are not taken yet.
+    batch: Vec<Event>,
     effects: Vec<Effect>,
     ending: Option<Ending>,
 }
@@ -94,6 +99,7 @@ impl<D: Discovery> Link<D> {
             pool,
             board,
             inbox,
+            batch: Vec::with_capacity(BATCH),
             effects: Vec::new(),
             ending: None,
         }
@@ -107,12 +113,16 @@ impl<D: Discovery> Link<D> {
                 self.pool.abandon();
                 return ending;
             }
-            let event = self.next_event().await;
-            self.take(event);
+            self.gather().await;
+            self.take_all();
         }
     }
 
-    async fn next_event(&mut self) -> Event {
+    /// Waits until something happens; what attempts say comes in batches, so that a batch is answered in one write.
+    async fn gather(&mut self) {
+        if let Line::Up(connection) = &mut self.line {
+            connection.push().await;
+        }
         let deadline = self.session.next_deadline();
         let timer = async {
             match deadline {
@@ -120,13 +130,26 @@ impl<D: Discovery> Link<D> {
                 None => pending().await,
             }
         };
-        // Time first, then our own tasks: a gateway that talks without pause must not keep heartbeats back.
+        // The pool holds a sender, so the inbox is never closed. Time first, then our own tasks: a gateway that talks without pause must not keep heartbeats back.
         tokio::select! {
             biased;
-            () = timer => Event::Tick,
-            Some(event) = self.inbox.recv() => event,
-            event = self.line.next() => self.line_event(event),
+            () = timer => self.batch.push(Event::Tick),
+            _ = self.inbox.recv_many(&mut self.batch, BATCH) => {}
+            event = self.line.next() => {
+                let event = self.line_event(event);
+                self.batch.push(event);
+            }
         }
+    }
+
+    fn take_all(&mut self) {
+        let mut batch = std::mem::take(&mut self.batch);
+        leave_out_short_lives(&mut batch);
+        for event in batch.drain(..) {
+            self.take(event);
+        }
+        self.batch = batch;
+        self.board.set_session(self.session.standing());
     }
 
     fn line_event(&mut self, event: LineEvent) -> Event {
@@ -157,7 +180,6 @@ impl<D: Discovery> Link<D> {
                 self.apply(effect);
             }
         }
-        self.board.set_session(self.session.describe());
     }
 
     fn apply(&mut self, effect: Effect) {
@@ -168,7 +190,8 @@ impl<D: Discovery> Link<D> {
                 epoch,
                 sequence,
                 running,
-            } => self.send_heartbeat(epoch, sequence, running),
+                waiting,
+            } => self.send_heartbeat(epoch, sequence, running, waiting),
             Effect::Disconnect => self.line = Line::Down,
             Effect::Launch { epoch, stage, task } => self.launch(Order { epoch, stage, task }),
             Effect::Cancel { id, reason, grace } => self.pool.cancel(id, reason, grace),
@@ -195,8 +218,7 @@ impl<D: Discovery> Link<D> {
         if let Err(cause) = self.pool.launch(order) {
             let event = Event::TaskEnded {
                 id,
-                metrics: TaskMetrics::default(),
-                outcome: Err(TaskFailure::new(cause)),
+                end: TaskEnd::unbegun(TaskFailure::new(cause)),
             };
             self.session.handle(Instant::now(), event, &mut self.effects);
         }
@@ -213,13 +235,24 @@ impl<D: Discovery> Link<D> {
         }
     }
 
-    fn send_heartbeat(&mut self, epoch: Epoch, sequence: u64, running: Vec<TaskAttemptId>) {
-        let task = |id| RunningTask {
+    fn send_heartbeat(
+        &mut self,
+        epoch: Epoch,
+        sequence: u64,
+        running: Vec<TaskAttemptId>,
+        waiting: Vec<TaskAttemptId>,
+    ) {
+        let task = |id, waiting| RunningTask {
             id,
-            resident: self.board.resident(id),
+            resident: if waiting { 0 } else { self.board.resident(id) },
             progress: 0.0,
+            waiting,
+            status: String::new(),
         };
-        let running = running.into_iter().map(task).collect();
+        let begun = running.into_iter().map(|id| task(id, false));
+        let running = begun
+            .chain(waiting.into_iter().map(|id| task(id, true)))
+            .collect();
         let this = Process::this();
         let heartbeat = Heartbeat {
             sequence,
@@ -241,5 +274,17 @@ impl<D: Discovery> Link<D> {
         {
             tracing::debug!("the last frames may not have arrived");
         }
+    }
+}
+
+/// Drops the news that an attempt has begun where its end is in the same batch: that says as much.
+fn leave_out_short_lives(batch: &mut Vec<Event>) {
+    let ended = batch.iter().filter_map(|event| match event {
+        Event::TaskEnded { id, .. } => Some(*id),
+        _ => None,
+    });
+    let ended: BTreeSet<TaskAttemptId> = ended.collect();
+    if !ended.is_empty() {
+        batch.retain(|event| !matches!(event, Event::TaskStarted { id, .. } if ended.contains(id)));
     }
 }

@@ -9,10 +9,12 @@
 //! - a report is kept until it is acknowledged, and sent again on every connection (a finished task is never lost
 //!   because an ApplicationMaster was);
 //! - an attempt is launched once, however often it is ordered while it is held;
+//! - attempts begin in the order in which they were ordered, and never more than there are slots for;
 //! - there is always a deadline, so a silent peer cannot keep the executor for ever (invariant E);
 //! - memory grows with the attempts that are held, not with events (invariant J).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,7 +29,8 @@ mod event;
 mod leaving;
 mod tasks;
 
-pub(crate) use event::{Effect, Event};
+pub(crate) use event::{Effect, Event, TaskEnd};
+use tasks::{Running, Waiting};
 
 /// How long an executor that was never welcomed goes on trying.
 const REGISTER_LIMIT: Duration = Duration::from_secs(120);
@@ -69,6 +72,39 @@ enum State {
     Gone,
 }
 
+/// The session in a few numbers, for people.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Standing {
+    phase: &'static str,
+    dial: Option<u32>,
+    epoch: Epoch,
+    running: usize,
+    waiting: usize,
+    awaiting_commit: usize,
+    unacknowledged: usize,
+    stale_frames: u64,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.phase)?;
+        if let Some(dial) = self.dial {
+            write!(f, ", dial {dial}")?;
+        }
+        write!(
+            f,
+            "; epoch {}; {} attempts run and {} wait for a slot, {} waiting to commit, \
+             {} reports not acknowledged, {} stale frames",
+            self.epoch,
+            self.running,
+            self.waiting,
+            self.awaiting_commit,
+            self.unacknowledged,
+            self.stale_frames
+        )
+    }
+}
+
 /// The machine.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -80,8 +116,14 @@ pub(crate) struct Session {
     welcome: Option<Welcome>,
     /// As told on this connection.
     stages: BTreeMap<StageKey, Arc<StageSpec>>,
-    /// Attempts that run, with their processes once there are any.
-    running: BTreeMap<TaskAttemptId, Option<u32>>,
+    /// Slots that nothing runs in.
+    free: u32,
+    /// Attempts that run.
+    running: BTreeMap<TaskAttemptId, Running>,
+    /// Attempts that wait for slots, in the order in which they will begin.
+    waiting: VecDeque<Waiting>,
+    /// Every attempt that nobody else may run: those that run or wait, and those whose report is not safe yet.
+    held: BTreeSet<TaskAttemptId>,
     awaiting_commit: BTreeSet<TaskAttemptId>,
     unacknowledged: BTreeMap<u64, TaskReport>,
     reports: u64,
@@ -93,6 +135,7 @@ impl Session {
     /// A session that begins to dial at once.
     pub(crate) fn new(hello: Hello, boot: BootNonce, epoch: Epoch, now: Instant) -> Self {
         Self {
+            free: hello.slots.max(1),
             hello,
             boot,
             epoch,
@@ -104,6 +147,8 @@ impl Session {
             welcome: None,
             stages: BTreeMap::new(),
             running: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            held: BTreeSet::new(),
             awaiting_commit: BTreeSet::new(),
             unacknowledged: BTreeMap::new(),
             reports: 0,
@@ -113,23 +158,25 @@ impl Session {
     }
 
     /// Where the conversation is, for people.
-    pub(crate) fn describe(&self) -> String {
-        let state = match &self.state {
-            State::Dialing { attempt, .. } if self.welcome.is_some() => format!("orphaned, dial {attempt}"),
-            State::Dialing { attempt, .. } => format!("dialing, dial {attempt}"),
-            State::Greeting { .. } => "greeting".to_owned(),
-            State::Serving { .. } => "serving".to_owned(),
-            State::Leaving { ending, .. } => format!("leaving with {ending:?}"),
-            State::Gone => "gone".to_owned(),
+    pub(crate) fn standing(&self) -> Standing {
+        let (phase, dial) = match &self.state {
+            State::Dialing { attempt, .. } if self.welcome.is_some() => ("orphaned", Some(*attempt)),
+            State::Dialing { attempt, .. } => ("dialing", Some(*attempt)),
+            State::Greeting { .. } => ("greeting", None),
+            State::Serving { .. } => ("serving", None),
+            State::Leaving { .. } => ("leaving", None),
+            State::Gone => ("gone", None),
         };
-        format!(
-            "{state}; epoch {}; {} attempts, {} waiting to commit, {} reports not acknowledged, {} stale frames",
-            self.epoch,
-            self.running.len(),
-            self.awaiting_commit.len(),
-            self.unacknowledged.len(),
-            self.stale_frames
-        )
+        Standing {
+            phase,
+            dial,
+            epoch: self.epoch,
+            running: self.running.len(),
+            waiting: self.waiting.len(),
+            awaiting_commit: self.awaiting_commit.len(),
+            unacknowledged: self.unacknowledged.len(),
+            stale_frames: self.stale_frames,
+        }
     }
 
     /// When [`Event::Tick`] is due.
@@ -160,7 +207,7 @@ impl Session {
             Event::Received(envelope) => self.received(now, envelope, effects),
             Event::TaskStarted { id, pid } => self.task_started(id, pid, effects),
             Event::CommitWanted { id } => self.commit_wanted(id, effects),
-            Event::TaskEnded { id, metrics, outcome } => self.task_ended(id, metrics, outcome, effects),
+            Event::TaskEnded { id, end } => self.task_ended(id, end, effects),
             Event::Stopped { signal } => self.stopped(now, signal, effects),
             Event::Tick => self.tick(now, effects),
         }
@@ -197,17 +244,10 @@ impl Session {
             give_up_at,
         };
         let hello = Hello {
-            running: self.held(),
+            running: self.held.iter().copied().collect(),
             ..self.hello.clone()
         };
         self.send(ExecutorMessage::Hello(hello), effects);
-    }
-
-    /// Every attempt that nobody else may run: those that run, and those whose report is not safe yet.
-    fn held(&self) -> Vec<TaskAttemptId> {
-        let finished = self.unacknowledged.values().map(|report| report.id);
-        let held: BTreeSet<_> = self.running.keys().copied().chain(finished).collect();
-        held.into_iter().collect()
     }
 
     fn connection_lost(&mut self, now: Instant, reason: &str) {
@@ -296,11 +336,11 @@ impl Session {
 
     fn send_heartbeat(&mut self, effects: &mut Vec<Effect>) {
         self.heartbeats += 1;
-        let running = self.running.keys().copied().collect();
         effects.push(Effect::SendHeartbeat {
             epoch: self.epoch,
             sequence: self.heartbeats,
-            running,
+            running: self.running.keys().copied().collect(),
+            waiting: self.waiting.iter().map(Waiting::id).collect(),
         });
     }
 
@@ -348,13 +388,16 @@ impl Session {
         };
         self.welcome = Some(welcome);
         self.stages.clear();
-        let started = self.running.iter().filter_map(|(id, pid)| Some((*id, (*pid)?)));
+        let started = self
+            .running
+            .iter()
+            .filter_map(|(id, running)| Some((*id, running.pid?)));
         let started = started.map(|(id, pid)| ExecutorMessage::TaskStarted { id, pid });
         let reports = self
             .unacknowledged
             .values()
             .cloned()
-            .map(ExecutorMessage::TaskFinished);
+            .map(|report| ExecutorMessage::TaskFinished(Box::new(report)));
         let commits = self
             .awaiting_commit
             .iter()
@@ -390,6 +433,7 @@ impl Session {
                     effects.push(Effect::DecideCommit { id, granted });
                 }
             }
+            GatewayMessage::Recall { ids } => self.recall(&ids, effects),
             GatewayMessage::Acknowledge { sequences } => self.acknowledged(&sequences),
             GatewayMessage::Shutdown { reason, grace } => {
                 tracing::info!(reason, "told to leave");
@@ -397,12 +441,6 @@ impl Session {
             }
             GatewayMessage::Refused { reason, message } => self.refused(now, reason, &message, effects),
             GatewayMessage::Welcome(_) => self.stale_frames += 1,
-        }
-    }
-
-    fn acknowledged(&mut self, sequences: &[u64]) {
-        for sequence in sequences {
-            self.unacknowledged.remove(sequence);
         }
     }
 }

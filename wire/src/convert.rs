@@ -8,8 +8,12 @@ use crate::id::{ExecutorId, StageKey, TaskAttemptId};
 use crate::message::{
     ExecutorMessage, GatewayMessage, Heartbeat, Hello, Refusal, RunningTask, TaskReport, Welcome,
 };
-use crate::proto::{self, executor_loss::Kind, frame::Body, refused::Reason, task_failure::Cause};
-use crate::task::{Body as TaskBody, Capture, Feed, InputSlice, StageSpec, TaskMetrics, TaskSpec};
+use crate::proto::{
+    self, executor_loss::Kind, frame::Body, refused::Reason, task_failure::Cause, task_result::Place,
+};
+use crate::task::{
+    Body as TaskBody, Capture, Counter, Feed, InputSlice, StageSpec, TaskMetrics, TaskResult, TaskSpec,
+};
 use crate::version::Version;
 
 mod launcher;
@@ -23,9 +27,10 @@ impl Wire for ExecutorMessage {
                 id: Some(id.into()),
                 pid,
             }),
-            Self::TaskFinished(report) => Body::TaskFinished(report.into()),
+            Self::TaskFinished(report) => Body::TaskFinished((*report).into()),
             Self::CommitRequest { id } => Body::CommitRequest(proto::CommitRequest { id: Some(id.into()) }),
             Self::Goodbye { reason } => Body::Goodbye(proto::Goodbye { reason }),
+            Self::Returned { ids } => Body::Returned(proto::Returned { ids: all(ids) }),
         }
     }
 
@@ -37,12 +42,15 @@ impl Wire for ExecutorMessage {
                 id: attempt(started.id)?,
                 pid: started.pid,
             },
-            Body::TaskFinished(report) => Self::TaskFinished(report.try_into()?),
+            Body::TaskFinished(report) => Self::TaskFinished(Box::new(report.try_into()?)),
             Body::CommitRequest(request) => Self::CommitRequest {
                 id: attempt(request.id)?,
             },
             Body::Goodbye(goodbye) => Self::Goodbye {
                 reason: goodbye.reason,
+            },
+            Body::Returned(returned) => Self::Returned {
+                ids: all(returned.ids),
             },
             _ => return Err(FrameError::Unknown),
         })
@@ -66,6 +74,7 @@ impl Wire for GatewayMessage {
                 reason: proto::KillReason::from(reason).into(),
                 grace_ms: millis(grace),
             }),
+            Self::Recall { ids } => Body::Recall(proto::Recall { ids: all(ids) }),
             Self::CommitDecision { id, granted } => Body::CommitDecision(proto::CommitDecision {
                 id: Some(id.into()),
                 granted,
@@ -94,6 +103,7 @@ impl Wire for GatewayMessage {
                 grace: Duration::from_millis(cancel.grace_ms),
                 id: attempt(cancel.id)?,
             },
+            Body::Recall(recall) => Self::Recall { ids: all(recall.ids) },
             Body::CommitDecision(decision) => Self::CommitDecision {
                 id: attempt(decision.id)?,
                 granted: decision.granted,
@@ -204,6 +214,8 @@ impl From<Heartbeat> for proto::Heartbeat {
             id: Some(task.id.into()),
             resident_bytes: task.resident,
             progress: task.progress,
+            waiting: task.waiting,
+            status: task.status,
         };
         Self {
             sequence: heartbeat.sequence,
@@ -224,6 +236,8 @@ impl TryFrom<proto::Heartbeat> for Heartbeat {
                 id: attempt(task.id)?,
                 resident: task.resident_bytes,
                 progress: task.progress,
+                waiting: task.waiting,
+                status: task.status,
             })
         };
         Ok(Self {
@@ -247,6 +261,8 @@ impl From<TaskReport> for proto::TaskFinished {
             id: Some(report.id.into()),
             metrics: Some(report.metrics.into()),
             failure: report.outcome.err().map(Into::into),
+            result: report.result.map(Into::into),
+            counters: all(report.counters),
         }
     }
 }
@@ -263,7 +279,40 @@ impl TryFrom<proto::TaskFinished> for TaskReport {
                 None => Ok(()),
                 Some(failure) => Err(failure.into()),
             },
+            result: report.result.and_then(result),
+            counters: all(report.counters),
         })
+    }
+}
+
+impl From<TaskResult> for proto::TaskResult {
+    fn from(result: TaskResult) -> Self {
+        let place = match result {
+            TaskResult::Inline(bytes) => Place::Inline(bytes),
+            TaskResult::Stored { uri, length } => Place::Stored(proto::StoredResult { uri, length }),
+        };
+        Self { place: Some(place) }
+    }
+}
+
+fn result(result: proto::TaskResult) -> Option<TaskResult> {
+    result.place.map(|place| match place {
+        Place::Inline(bytes) => TaskResult::Inline(bytes),
+        Place::Stored(proto::StoredResult { uri, length }) => TaskResult::Stored { uri, length },
+    })
+}
+
+impl From<Counter> for proto::Counter {
+    fn from(counter: Counter) -> Self {
+        let Counter { group, name, value } = counter;
+        Self { group, name, value }
+    }
+}
+
+impl From<proto::Counter> for Counter {
+    fn from(counter: proto::Counter) -> Self {
+        let proto::Counter { group, name, value } = counter;
+        Self { group, name, value }
     }
 }
 
@@ -386,9 +435,10 @@ same_variants!(
 
 impl From<StageSpec> for proto::StageSpec {
     fn from(spec: StageSpec) -> Self {
-        let (argv, shell) = match spec.body {
-            TaskBody::Argv(argv) => (argv, String::new()),
-            TaskBody::Shell(script) => (Vec::new(), script),
+        let (argv, shell, function) = match spec.body {
+            TaskBody::Argv(argv) => (argv, String::new(), String::new()),
+            TaskBody::Shell(script) => (Vec::new(), script, String::new()),
+            TaskBody::Function(name) => (Vec::new(), String::new(), name),
         };
         let variable = |(name, value)| proto::Variable { name, value };
         Self {
@@ -406,6 +456,9 @@ impl From<StageSpec> for proto::StageSpec {
             files: spec.files,
             timeout_ms: spec.timeout.map_or(0, |timeout| millis(timeout).max(1)),
             memory_limit_bytes: spec.memory_limit.unwrap_or(0),
+            cores: spec.cores,
+            function,
+            results: spec.results.unwrap_or_default(),
         }
     }
 }
@@ -423,7 +476,7 @@ impl TryFrom<proto::StageSpec> for StageSpec {
             },
             name: spec.name,
             tasks: spec.tasks,
-            body: body(spec.argv, spec.shell)?,
+            body: body(spec.argv, spec.shell, spec.function)?,
             environment: spec.environment.into_iter().map(|v| (v.name, v.value)).collect(),
             feed,
             capture,
@@ -431,16 +484,19 @@ impl TryFrom<proto::StageSpec> for StageSpec {
             files: spec.files,
             timeout: (spec.timeout_ms > 0).then(|| Duration::from_millis(spec.timeout_ms)),
             memory_limit: (spec.memory_limit_bytes > 0).then_some(spec.memory_limit_bytes),
+            cores: spec.cores.max(1),
+            results: Some(spec.results).filter(|uri| !uri.is_empty()),
         })
     }
 }
 
-fn body(argv: Vec<String>, shell: String) -> Result<TaskBody, FrameError> {
-    match (argv.is_empty(), shell.is_empty()) {
-        (false, true) => Ok(TaskBody::Argv(argv)),
-        (true, false) => Ok(TaskBody::Shell(shell)),
+fn body(argv: Vec<String>, shell: String, function: String) -> Result<TaskBody, FrameError> {
+    match (argv.is_empty(), shell.is_empty(), function.is_empty()) {
+        (false, true, true) => Ok(TaskBody::Argv(argv)),
+        (true, false, true) => Ok(TaskBody::Shell(shell)),
+        (true, true, false) => Ok(TaskBody::Function(function)),
         _ => Err(FrameError::Malformed(
-            "a stage needs either a command or a script".to_owned(),
+            "a stage needs a command, a script or a function, and only one of them".to_owned(),
         )),
     }
 }
@@ -545,6 +601,8 @@ impl From<FailureCause> for Cause {
                 })
             }
             FailureCause::OutOfMemory { peak } => Self::OutOfMemory(proto::OutOfMemory { peak_bytes: peak }),
+            FailureCause::Panicked(message) => Self::Panicked(proto::Panicked { message }),
+            FailureCause::FunctionFailed(message) => Self::FunctionFailed(proto::FunctionFailed { message }),
             FailureCause::Unclassified(message) => Self::Unclassified(proto::Unclassified { message }),
         }
     }
@@ -579,6 +637,8 @@ impl From<Cause> for FailureCause {
             Cause::OutOfMemory(memory) => Self::OutOfMemory {
                 peak: memory.peak_bytes,
             },
+            Cause::Panicked(panicked) => Self::Panicked(panicked.message),
+            Cause::FunctionFailed(failed) => Self::FunctionFailed(failed.message),
             Cause::Unclassified(unclassified) => Self::Unclassified(unclassified.message),
         }
     }

@@ -206,6 +206,10 @@ pub enum FailureCause {
         /// Whether the task had been reported as running.
         started: bool,
     },
+    /// Its function panicked, with this message.
+    Panicked(String),
+    /// Its function gave back an error.
+    FunctionFailed(String),
     /// None of the above; from a peer that knows more causes than we do.
     Unclassified(String),
 }
@@ -245,6 +249,8 @@ impl fmt::Display for FailureCause {
             Self::Killed(reason) => write!(f, "ended because {reason}"),
             Self::CommitDenied => f.write_str("another attempt committed this partition"),
             Self::ExecutorLost { loss, .. } => write!(f, "executor lost: {loss}"),
+            Self::Panicked(message) => write!(f, "panicked: {message}"),
+            Self::FunctionFailed(message) => write!(f, "failed: {message}"),
             Self::Unclassified(message) => f.write_str(message),
         }
     }
@@ -287,6 +293,8 @@ impl TaskFailure {
             | FailureCause::StartFailed(_)
             | FailureCause::InputFailed { .. }
             | FailureCause::OutputFailed { .. }
+            | FailureCause::Panicked(_)
+            | FailureCause::FunctionFailed(_)
             | FailureCause::Unclassified(_) => true,
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::failure::{KillReason, TaskFailure};
 use crate::id::{BootNonce, Epoch, ExecutorId, TaskAttemptId};
 use crate::launcher::DriverMessage;
-use crate::task::{StageSpec, TaskMetrics, TaskSpec};
+use crate::task::{Counter, StageSpec, TaskMetrics, TaskResult, TaskSpec};
 use crate::version::Version;
 
 /// A message with what every frame carries.
@@ -47,11 +47,16 @@ pub enum ExecutorMessage {
         pid: u32,
     },
     /// The attempt ended.
-    TaskFinished(TaskReport),
+    TaskFinished(Box<TaskReport>),
     /// The attempt's result is complete and waits for permission to be put in place.
     CommitRequest {
         /// Which.
         id: TaskAttemptId,
+    },
+    /// The answer to [`GatewayMessage::Recall`]: these had not begun, are no longer held and may run elsewhere.
+    Returned {
+        /// Which.
+        ids: Vec<TaskAttemptId>,
     },
     /// The executor leaves on its own account.
     Goodbye {
@@ -87,6 +92,11 @@ pub enum GatewayMessage {
         reason: KillReason,
         /// How long its processes may take after SIGTERM.
         grace: Duration,
+    },
+    /// Give back those of these that have not begun; answered by [`ExecutorMessage::Returned`].
+    Recall {
+        /// Which.
+        ids: Vec<TaskAttemptId>,
     },
     /// The answer to a request to commit.
     CommitDecision {
@@ -164,8 +174,8 @@ pub enum Refusal {
     Unspecified,
 }
 
-/// A running attempt, as of now.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// An attempt that an executor holds, as of now.
+#[derive(Debug, Clone, PartialEq)]
 pub struct RunningTask {
     /// Which.
     pub id: TaskAttemptId,
@@ -173,6 +183,10 @@ pub struct RunningTask {
     pub resident: u64,
     /// How far it is, 0 to 1; 0 when it does not say.
     pub progress: f32,
+    /// It waits for a slot of its executor and has not begun.
+    pub waiting: bool,
+    /// What it says about itself, for people; empty when it says nothing.
+    pub status: String,
 }
 
 /// A sign of life.
@@ -201,4 +215,8 @@ pub struct TaskReport {
     pub metrics: TaskMetrics,
     /// `Ok` when its result, if it has one, is in place.
     pub outcome: Result<(), TaskFailure>,
+    /// What a function gave back; none of commands and of attempts that failed.
+    pub result: Option<TaskResult>,
+    /// What it counted, at most [`crate::task::MOST_COUNTERS`].
+    pub counters: Vec<Counter>,
 }

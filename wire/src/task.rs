@@ -11,6 +11,8 @@ pub enum Body {
     Argv(Vec<String>),
     /// A script for `bash -c`.
     Shell(String),
+    /// A function that the binary has registered, by its name. Its argument is [`TaskSpec::item`].
+    Function(String),
 }
 
 /// How a task's input reaches it.
@@ -62,6 +64,10 @@ pub struct StageSpec {
     pub timeout: Option<Duration>,
     /// How much memory an attempt's processes may use together, in bytes.
     pub memory_limit: Option<u64>,
+    /// Slots of its executor that each task takes, at least 1.
+    pub cores: u32,
+    /// The directory for results of functions that are too large for a report, as a URI.
+    pub results: Option<String>,
 }
 
 /// A part of a file.
@@ -107,6 +113,52 @@ pub fn described_bytes(item: Option<&str>, inputs: &[InputSlice]) -> usize {
     const NUMBERS: usize = 64;
     let inputs = inputs.iter().map(|slice| slice.uri.len() + NUMBERS);
     item.map_or(0, str::len) + inputs.sum::<usize>() + NUMBERS
+}
+
+/// The most bytes of a function's result that travel in the report; larger ones are stored and named. As in Spark
+/// (`spark.task.maxDirectResultSize`).
+pub const MOST_INLINE: usize = 1 << 20;
+
+/// The most counters that are kept of one attempt; MapReduce's limit is 120 a job (`mapreduce.job.counters.max`).
+pub const MOST_COUNTERS: usize = 120;
+
+/// The most bytes of a counter's group or name and of a status; longer ones are cut.
+pub const LONGEST_NAME: usize = 128;
+
+/// What a function gave back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskResult {
+    /// The bytes, at most [`MOST_INLINE`].
+    Inline(bytes::Bytes),
+    /// A file that holds them.
+    Stored {
+        /// The file.
+        uri: String,
+        /// Its bytes.
+        length: u64,
+    },
+}
+
+impl TaskResult {
+    /// The bytes of the result, wherever they are.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::Stored { length, .. } => *length,
+        }
+    }
+}
+
+/// A named number that a task counted up.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Counter {
+    /// What it belongs to.
+    pub group: String,
+    /// Its name in the group.
+    pub name: String,
+    /// Its value.
+    pub value: i64,
 }
 
 /// What an attempt used.

@@ -16,7 +16,7 @@ use wire::message::{
     DialerMessage, Envelope, ExecutorMessage, GatewayMessage, Heartbeat, Hello, Refusal, RunningTask,
     TaskReport, Welcome,
 };
-use wire::task::{Body, Capture, Feed, InputSlice, StageSpec, TaskMetrics, TaskSpec};
+use wire::task::{Body, Capture, Counter, Feed, InputSlice, StageSpec, TaskMetrics, TaskResult, TaskSpec};
 use wire::version::PROTOCOL;
 
 const ID: TaskAttemptId = TaskAttemptId {
@@ -103,6 +103,8 @@ fn causes() -> Vec<FailureCause> {
             message: "full".to_owned(),
         },
         FailureCause::CommitDenied,
+        FailureCause::Panicked("at the disco".to_owned()),
+        FailureCause::FunctionFailed("no such row".to_owned()),
         FailureCause::Unclassified("odd".to_owned()),
     ];
     causes.extend(KILL_REASONS.map(FailureCause::Killed));
@@ -158,7 +160,7 @@ proptest! {
 #[test]
 fn every_failure_cause_survives() {
     for cause in causes() {
-        survives(ExecutorMessage::TaskFinished(TaskReport {
+        survives(ExecutorMessage::TaskFinished(Box::new(TaskReport {
             sequence: 9,
             id: ID,
             metrics: TaskMetrics::default(),
@@ -166,7 +168,9 @@ fn every_failure_cause_survives() {
                 cause,
                 stderr_tail: "last words\n".to_owned(),
             }),
-        }));
+            result: None,
+            counters: Vec::new(),
+        })));
     }
 }
 
@@ -199,18 +203,45 @@ fn every_message_of_an_executor_survives() {
             id: ID,
             resident: 12,
             progress: 0.5,
+            waiting: true,
+            status: "half of it".to_owned(),
         }],
         resident: 99,
         cpu: Duration::from_millis(40),
         peak: 120,
     }));
     survives(ExecutorMessage::TaskStarted { id: ID, pid: 5 });
-    survives(ExecutorMessage::TaskFinished(TaskReport {
+    survives(ExecutorMessage::TaskFinished(Box::new(TaskReport {
         sequence: 1,
         id: ID,
         metrics,
         outcome: Ok(()),
-    }));
+        result: None,
+        counters: vec![Counter {
+            group: "rows".to_owned(),
+            name: "bad".to_owned(),
+            value: -3,
+        }],
+    })));
+    let results = [
+        TaskResult::Inline(b"{}".as_slice().into()),
+        TaskResult::Inline(b"".as_slice().into()),
+        TaskResult::Stored {
+            uri: "hdfs://h/r/0".to_owned(),
+            length: 9 << 20,
+        },
+    ];
+    for result in results {
+        survives(ExecutorMessage::TaskFinished(Box::new(TaskReport {
+            sequence: 1,
+            id: ID,
+            metrics,
+            outcome: Ok(()),
+            result: Some(result),
+            counters: Vec::new(),
+        })));
+    }
+    survives(ExecutorMessage::Returned { ids: vec![ID] });
     survives(ExecutorMessage::CommitRequest { id: ID });
     survives(ExecutorMessage::Goodbye {
         reason: "SIGTERM".to_owned(),
@@ -248,6 +279,7 @@ fn every_message_of_the_gateway_survives() {
     for granted in [true, false] {
         survives(GatewayMessage::CommitDecision { id: ID, granted });
     }
+    survives(GatewayMessage::Recall { ids: vec![ID, ID] });
     survives(GatewayMessage::Acknowledge {
         sequences: vec![1, 2, 9],
     });
@@ -346,6 +378,7 @@ fn every_kind_of_stage_survives() {
     let bodies = [
         Body::Argv(vec!["./count.sh".to_owned(), String::new()]),
         Body::Shell("sort | uniq -c".to_owned()),
+        Body::Function("count".to_owned()),
     ];
     let kinds = [
         (Feed::Stdin, Capture::Stdout),
@@ -374,6 +407,8 @@ fn stage(body: Body, feed: Feed, capture: Capture) -> StageSpec {
         files: vec!["dict.txt".to_owned()],
         timeout: Some(Duration::from_secs(1)),
         memory_limit: Some(1 << 30),
+        cores: 3,
+        results: Some("hdfs://h/r".to_owned()),
     }
 }
 

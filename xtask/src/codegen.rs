@@ -94,6 +94,8 @@ fn generate(dir: &Path, protos: &[PathBuf]) -> Result<BTreeMap<String, String>> 
     let out = tempfile::tempdir().context("failed to make a temporary directory")?;
     prost_build::Config::new()
         .out_dir(out.path())
+        // Results of tasks are passed on without a copy.
+        .bytes([".drawloom"])
         .compile_fds(descriptors)?;
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(out.path())? {

@@ -24,6 +24,9 @@ const UNSTAGING: Duration = Duration::from_secs(15);
 /// What YARN leaves between SIGTERM and SIGKILL is 250 ms; this much goes to telling executors.
 const TERMINATING: Duration = Duration::from_millis(100);
 
+/// The least change of progress that the ResourceManager is told of.
+const PROGRESS_STEP: f32 = 0.001;
+
 impl App {
     /// Takes the verdict and begins to end.
     pub(super) fn conclude(&mut self, verdict: Verdict) {
@@ -161,7 +164,8 @@ impl App {
 
     fn report_progress(&mut self) {
         let progress = self.progress();
-        if progress != self.rm.progress {
+        let noticeable = (progress - self.rm.progress).abs() >= PROGRESS_STEP;
+        if noticeable || progress >= 1.0 && self.rm.progress < 1.0 {
             self.rm.progress = progress;
             self.outbox.push(SessionCommand::Progress(progress));
         }

@@ -34,10 +34,12 @@ impl App {
             GatewayEvent::Received {
                 connection,
                 executor,
-                message,
+                messages,
             } => {
                 if self.links.is_current(&executor, connection) {
-                    self.on_message(&executor, message);
+                    for message in messages {
+                        self.on_message(&executor, message);
+                    }
                 }
             }
             GatewayEvent::HigherEpoch(epoch) => self.meet_higher_epoch(epoch),
@@ -171,7 +173,11 @@ impl App {
                 self.vitals.heard(executor, heartbeat);
                 self.say_alive(executor);
             }
-            ExecutorMessage::TaskFinished(report) => self.on_report(executor, report),
+            ExecutorMessage::TaskFinished(report) => {
+                // A short task ends before anybody said that it began.
+                self.observe_task(executor, report.id);
+                self.on_report(executor, report);
+            }
             ExecutorMessage::TaskStarted { id, .. } => self.observe_task(executor, *id),
             ExecutorMessage::Goodbye { reason } => {
                 return tracing::info!(%executor, reason, "executor leaves");
@@ -179,7 +185,7 @@ impl App {
             ExecutorMessage::Hello(_) => {
                 return tracing::warn!(%executor, "executor greeted twice on one connection");
             }
-            ExecutorMessage::CommitRequest { .. } => {}
+            ExecutorMessage::CommitRequest { .. } | ExecutorMessage::Returned { .. } => {}
         }
         let executor = executor.clone();
         self.process(Step::Driver(LauncherReport::Heard { executor, message }));

@@ -17,10 +17,15 @@ use wire::message::{Envelope, ExecutorMessage, GatewayMessage};
 
 use super::{Admission, ConnectionId, GatewayEvent, Limits};
 
-/// Room asked of the read buffer at a time, in bytes; heartbeats are far smaller.
+/// Room asked of the read buffer at a time, in bytes: the least, which heartbeats do not fill, and what it grows to
+/// with a busy executor.
 const READ_CHUNK: usize = 2048;
+const LARGEST_READ_CHUNK: usize = 64 << 10;
 /// Bytes of messages from which on no further one is written together with them.
 const BATCH: usize = 64 << 10;
+
+/// Acknowledgements that go in one frame.
+const MOST_JOINED: usize = 4096;
 
 /// What all connections share.
 pub(super) struct Shared {
@@ -102,6 +107,8 @@ struct FrameLink<'a> {
     stream: TlsStream<TcpStream>,
     decoder: Decoder,
     out: BytesMut,
+    /// Room to ask of the read buffer next.
+    chunk: usize,
     boot: BootNonce,
     shared: &'a Shared,
 }
@@ -116,6 +123,7 @@ impl<'a> FrameLink<'a> {
             stream,
             decoder: Decoder::default(),
             out: BytesMut::new(),
+            chunk: READ_CHUNK,
             boot: BootNonce(0),
             shared,
         })
@@ -134,11 +142,12 @@ impl<'a> FrameLink<'a> {
             if let Some(envelope) = self.decoder.next_frame()? {
                 return Ok(envelope);
             }
+            let chunk = self.chunk;
             let buffer = self.decoder.buffer();
-            buffer.reserve(READ_CHUNK);
+            buffer.reserve(chunk);
             match self.stream.read_buf(buffer).await {
                 Ok(0) => return Err(Ended::Closed),
-                Ok(_) => {}
+                Ok(read) => self.chunk = next_chunk(chunk, read),
                 // A process that dies says no goodbye in TLS either.
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(Ended::Lost),
                 Err(error) => return Err(error.into()),
@@ -160,7 +169,7 @@ impl<'a> FrameLink<'a> {
                 frame = timeout_at(deadline, self.read()) => {
                     let frame = frame.map_err(|_| Ended::Late("frame", silence))??;
                     deadline = Instant::now() + silence;
-                    let event = self.judge(id, executor, frame)?;
+                    let event = self.judge_all(id, executor, frame)?;
                     self.shared.events.send(event).await.map_err(|_| Ended::Ending)?;
                 }
                 message = inbox.recv() => match message {
@@ -171,23 +180,29 @@ impl<'a> FrameLink<'a> {
         }
     }
 
-    /// What a frame means to the loop; frames of another life never get there.
-    fn judge(
-        &self,
+    /// What a frame and those that have arrived with it mean to the loop; frames of another life never get there.
+    fn judge_all(
+        &mut self,
         connection: ConnectionId,
         executor: &wire::id::ExecutorId,
-        frame: Envelope<ExecutorMessage>,
+        first: Envelope<ExecutorMessage>,
     ) -> Result<GatewayEvent, Ended> {
-        if frame.boot != self.boot {
-            return Err(Ended::OtherLife);
-        }
-        if frame.epoch > self.shared.epoch {
-            return Ok(GatewayEvent::HigherEpoch(frame.epoch));
+        let mut messages = Vec::new();
+        let mut next = Some(first);
+        while let Some(frame) = next {
+            if frame.boot != self.boot {
+                return Err(Ended::OtherLife);
+            }
+            if frame.epoch > self.shared.epoch {
+                return Ok(GatewayEvent::HigherEpoch(frame.epoch));
+            }
+            messages.push(frame.message);
+            next = self.decoder.next_frame()?;
         }
         Ok(GatewayEvent::Received {
             connection,
             executor: executor.clone(),
-            message: frame.message,
+            messages,
         })
     }
 
@@ -196,12 +211,15 @@ impl<'a> FrameLink<'a> {
         first: GatewayMessage,
         inbox: &mut mpsc::Receiver<GatewayMessage>,
     ) -> Result<(), Ended> {
-        self.encode(first)?;
+        let mut last = first;
         while self.out.len() < BATCH
             && let Ok(message) = inbox.try_recv()
         {
-            self.encode(message)?;
+            if let Some(message) = joined(&mut last, message) {
+                self.encode(std::mem::replace(&mut last, message))?;
+            }
         }
+        self.encode(last)?;
         self.flush().await
     }
 
@@ -237,5 +255,29 @@ impl<'a> FrameLink<'a> {
         Ok(timeout(limit, self.stream.shutdown())
             .await
             .map_err(|_| Ended::Late("end", limit))??)
+    }
+}
+
+/// Room for the next read: more when it was used up, less when little of it was.
+fn next_chunk(chunk: usize, read: usize) -> usize {
+    if read >= chunk {
+        (chunk * 2).min(LARGEST_READ_CHUNK)
+    } else if read < chunk / 4 {
+        (chunk / 2).max(READ_CHUNK)
+    } else {
+        chunk
+    }
+}
+
+/// Puts an acknowledgement to the one before it; gives back what cannot be put there.
+fn joined(last: &mut GatewayMessage, next: GatewayMessage) -> Option<GatewayMessage> {
+    match (last, next) {
+        (GatewayMessage::Acknowledge { sequences }, GatewayMessage::Acknowledge { sequences: more })
+            if sequences.len() < MOST_JOINED =>
+        {
+            sequences.extend(more);
+            None
+        }
+        (_, next) => Some(next),
     }
 }

@@ -176,7 +176,7 @@ async fn an_executor_is_welcomed_heard_and_spoken_to() {
         .await;
     let event = bench.event().await;
     assert!(
-        matches!(&event, GatewayEvent::Received { executor, message: ExecutorMessage::Heartbeat(_), .. } if *executor == id()),
+        matches!(&event, GatewayEvent::Received { executor, messages, .. } if *executor == id() && matches!(messages[..], [ExecutorMessage::Heartbeat(_)])),
         "{event:?}"
     );
     drop(client);

@@ -267,12 +267,14 @@ fn finished(number: u32, partition: u32, outcome: Result<(), TaskFailure>) -> Dr
         input_bytes: 10,
         ..TaskMetrics::default()
     };
-    let report = TaskReport {
+    let report = Box::new(TaskReport {
         sequence: 1,
         id: id_of_task,
         metrics,
         outcome,
-    };
+        result: None,
+        counters: Vec::new(),
+    });
     DriverEvent::TaskFinished {
         executor: id(number),
         report,

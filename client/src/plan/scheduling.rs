@@ -1,8 +1,8 @@
 //! The scheduling part of a plan: pools, edges between partitions, gangs, and the settings that go with them.
 
 use driver::policy::{
-    ElasticPlan, ExclusionPlan, LocalityWaits, Placement, PoolMode, PoolPlan, Scheduling, SpeculationPlan,
-    StageScheduling,
+    ElasticPlan, ExclusionPlan, LocalityWaits, Placement, PoolMode, PoolPlan, PrefetchPlan, Scheduling,
+    SpeculationPlan, StageScheduling,
 };
 
 use crate::job::{JobFile, PoolFile, StageFile};
@@ -21,6 +21,9 @@ pub(super) fn of_job(job: &JobFile, settings: &Resolved) -> Scheduling {
             process: wait,
             node: wait,
             rack: wait,
+        },
+        prefetch: PrefetchPlan {
+            horizon: settings.duration("scheduler.prefetch"),
         },
         placement: match settings.text("scheduler.placement") {
             "pack" => Placement::Pack,

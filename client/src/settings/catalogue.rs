@@ -358,6 +358,12 @@ pub(crate) const KEYS: &[Key] = &[
         "which of equally good executors gets a task",
     ),
     key(
+        "scheduler.prefetch",
+        "250ms",
+        Kind::Duration,
+        "work that an executor is sent ahead of its free slots, in time; 0s sends none",
+    ),
+    key(
         "locality.wait",
         "3s",
         Kind::Duration,

@@ -150,6 +150,8 @@ fn an_attempt_that_nobody_wants_is_cancelled() {
     let mut rig = Rig::new(plan(1, 1, vec![stage("a", 1)]));
     rig.register("x", 1);
     let stranger = RunningTask {
+        waiting: false,
+        status: String::new(),
         id: id(0, 0, 5),
         resident: 0,
         progress: 0.0,

@@ -11,6 +11,7 @@ mod liveness;
 mod outputs;
 mod placement;
 mod pools;
+mod prefetch;
 mod random;
 mod rig;
 mod special;

@@ -1,9 +1,11 @@
 //! Whole runs in random order: the invariants hold after every step and every run has a verdict.
 
+use std::time::Duration;
+
 use driver::plan::{AppPlan, StagePlan};
 use driver::policy::{
-    ElasticPlan, ExclusionPlan, JobPlan, Placement, PoolMode, PoolPlan, Scheduling, SpeculationPlan,
-    StageScheduling,
+    ElasticPlan, ExclusionPlan, JobPlan, Placement, PoolMode, PoolPlan, PrefetchPlan, Scheduling,
+    SpeculationPlan, StageScheduling,
 };
 use proptest::prelude::*;
 
@@ -25,7 +27,7 @@ struct Traits {
 
 fn any_traits() -> impl Strategy<Value = Traits> {
     let edges = (any::<u8>(), prop_oneof![3 => Just(0u8), 1 => any::<u8>()]);
-    let numbers = (0u32..7, 1u32..3, 0u32..2);
+    let numbers = (prop_oneof![3 => 0u32..7, 1 => 7u32..60], 1u32..3, 0u32..2);
     let special = (prop::bool::weighted(0.15), prop::bool::weighted(0.3));
     (numbers, any::<bool>(), edges, special).prop_map(
         |((tasks, width, job), output, (after, with), (gang, keeps))| Traits {
@@ -56,8 +58,12 @@ fn any_scheduling() -> impl Strategy<Value = Scheduling> {
             ..ElasticPlan::default()
         })
     });
-    (any::<bool>(), any::<bool>(), speculation, elastic, any::<bool>()).prop_map(
-        |(fair, pack, speculation, elastic, exclude)| Scheduling {
+    let switches = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    (switches, speculation, elastic).prop_map(|((fair, pack, exclude, ahead), speculation, elastic)| {
+        Scheduling {
+            prefetch: PrefetchPlan {
+                horizon: Duration::from_secs(if ahead { 30 } else { 0 }),
+            },
             mode: if fair { PoolMode::Fair } else { PoolMode::Fifo },
             pools: pools(),
             jobs: vec![job("p"), job("q")],
@@ -69,8 +75,8 @@ fn any_scheduling() -> impl Strategy<Value = Scheduling> {
                 ..ExclusionPlan::default()
             },
             ..Scheduling::default()
-        },
-    )
+        }
+    })
 }
 
 fn pools() -> Vec<PoolPlan> {

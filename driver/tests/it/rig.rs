@@ -7,7 +7,7 @@ use driver::event::{Effect, Event, Registration, TaskInput, Verdict};
 use driver::plan::{
     AppPlan, BodyPlan, ExecutorPlan, FeedPlan, OutputPlan, Settings, StagePlan, TaskSource, VERSION,
 };
-use driver::policy::{Scheduling, StageScheduling};
+use driver::policy::{PrefetchPlan, Scheduling, StageScheduling};
 use driver::view::{StageView, TaskView};
 use wire::failure::{ExecutorLoss, FailureCause, TaskFailure};
 use wire::id::{BootNonce, ExecutorId, StageKey, TaskAttemptId};
@@ -31,7 +31,12 @@ pub(crate) fn plan(instances: u32, cores: u32, stages: Vec<StagePlan>) -> AppPla
             min_registered_ratio: 0.0,
             ..Settings::default()
         },
-        scheduling: Scheduling::default(),
+        scheduling: Scheduling {
+            prefetch: PrefetchPlan {
+                horizon: Duration::ZERO,
+            },
+            ..Scheduling::default()
+        },
     }
 }
 
@@ -218,6 +223,8 @@ impl Rig {
                 },
                 resident: 0,
                 progress: 0.0,
+                waiting: false,
+                status: String::new(),
             }));
         }
         self.send(Event::HeartbeatReceived {
@@ -256,12 +263,14 @@ impl Rig {
     fn finish(&mut self, name: &str, id: TaskAttemptId, outcome: Result<(), TaskFailure>) -> Vec<Effect> {
         self.send(Event::TaskFinished {
             executor: executor(name),
-            report: TaskReport {
+            report: Box::new(TaskReport {
                 sequence: 1,
                 id,
                 metrics: TaskMetrics::default(),
                 outcome,
-            },
+                result: None,
+                counters: Vec::new(),
+            }),
         })
     }
 

@@ -198,7 +198,8 @@ fn stages_that_wait_for_each_other_are_refused_by_name() {
 
 #[test]
 fn a_plan_survives_its_json_and_an_older_one_gets_the_defaults() {
-    let plan = plan(2, 3, vec![with_output(stage("a", 1))]);
+    let mut plan = plan(2, 3, vec![with_output(stage("a", 1))]);
+    plan.scheduling = driver::policy::Scheduling::default();
     let mut json = serde_json::to_value(&plan).unwrap();
     assert_eq!(
         serde_json::from_value::<driver::plan::AppPlan>(json.clone()).unwrap(),

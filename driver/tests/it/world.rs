@@ -29,6 +29,8 @@ struct Model {
     /// It runs but nobody hears it.
     cut_off: bool,
     attempts: BTreeMap<TaskAttemptId, Stage>,
+    /// Those that have not begun, in the order in which they will.
+    queue: Vec<TaskAttemptId>,
 }
 
 /// The world and what it knows to be true.
@@ -162,6 +164,7 @@ impl World {
                 registered: false,
                 cut_off: false,
                 attempts: BTreeMap::new(),
+                queue: Vec::new(),
             };
             self.executors.insert(id.clone(), model);
             self.connect(&id);
@@ -252,9 +255,12 @@ impl World {
             return;
         };
         let unreadable = self.faults > 0 && which.is_multiple_of(11) && self.reads_kept(id);
+        let waits = !self.may_begin(&executor, id);
         let model = self.executors.get_mut(&executor).unwrap();
         match stage {
+            Stage::Launched if waits => {}
             Stage::Launched => {
+                model.queue.retain(|other| *other != id);
                 model.attempts.insert(id, Stage::Running);
                 self.in_flight.push(Event::TaskStarted { executor, id });
             }
@@ -278,6 +284,18 @@ impl World {
         }
     }
 
+    /// Whether an attempt is the next of its executor's queue and has room.
+    fn may_begin(&self, executor: &ExecutorId, id: TaskAttemptId) -> bool {
+        let model = &self.executors[executor];
+        let cores = |id: &TaskAttemptId| self.plan.stages[id.stage.stage as usize].cores;
+        let begun = model
+            .attempts
+            .iter()
+            .filter(|(_, stage)| **stage != Stage::Launched);
+        let used: u32 = begun.map(|(id, _)| cores(id)).sum();
+        model.queue.first() == Some(&id) && used + cores(&id) <= self.plan.executors.cores
+    }
+
     /// Whether an attempt reads what stays on executors.
     fn reads_kept(&self, id: TaskAttemptId) -> bool {
         let stage = &self.plan.stages[id.stage.stage as usize];
@@ -292,12 +310,15 @@ impl World {
         if model.attempts.remove(&id).is_none() {
             return;
         }
-        let report = TaskReport {
+        model.queue.retain(|other| *other != id);
+        let report = Box::new(TaskReport {
             sequence: 0,
             id,
             metrics: TaskMetrics::default(),
             outcome,
-        };
+            result: None,
+            counters: Vec::new(),
+        });
         let executor = executor.clone();
         self.in_flight.push(Event::TaskFinished { executor, report });
     }
@@ -326,6 +347,7 @@ impl World {
             Effect::PlanStage { stage } => self.plan_stage(stage),
             Effect::Launch { executor, tasks, .. } => {
                 if let Some(model) = self.executors.get_mut(&executor) {
+                    model.queue.extend(tasks.iter().map(|task| task.id));
                     model
                         .attempts
                         .extend(tasks.into_iter().map(|task| (task.id, Stage::Launched)));
@@ -343,6 +365,7 @@ impl World {
                 let denied = || TaskFailure::new(FailureCause::CommitDenied);
                 self.report(&executor, id, if granted { Ok(()) } else { Err(denied()) });
             }
+            Effect::Recall { executor, ids } => self.give_back(executor, &ids),
             Effect::SetTarget(target) => self.target = target.executors,
             Effect::StopExecutor { executor, .. } => self.end_executor(&executor, ExecutorLoss::KilledByUs),
             Effect::CommitStage { stage } => self.in_flight.push(Event::StageCommitted {
@@ -351,6 +374,17 @@ impl World {
             }),
             Effect::AbandonStage { .. } | Effect::Finish(_) => {}
         }
+    }
+
+    fn give_back(&mut self, executor: ExecutorId, ids: &[TaskAttemptId]) {
+        let Some(model) = self.executors.get_mut(&executor) else {
+            return;
+        };
+        let (back, rest) = model.queue.iter().partition(|id| ids.contains(id));
+        model.queue = rest;
+        let back: Vec<TaskAttemptId> = back;
+        model.attempts.retain(|id, _| !back.contains(id));
+        self.in_flight.push(Event::TasksReturned { executor, ids: back });
     }
 
     fn plan_stage(&mut self, stage: StageKey) {
@@ -436,10 +470,12 @@ impl World {
 }
 
 fn heartbeat(id: &ExecutorId, model: &Model) -> Event {
-    let running = model.attempts.keys().map(|&id| RunningTask {
+    let running = model.attempts.iter().map(|(&id, &stage)| RunningTask {
         id,
         resident: 1,
         progress: 0.5,
+        waiting: stage == Stage::Launched,
+        status: String::new(),
     });
     Event::HeartbeatReceived {
         executor: id.clone(),
@@ -455,6 +491,10 @@ impl Ledger {
             Event::OutputUnreadable { executor, id, .. } => {
                 self.live.get_mut(executor).map(|live| live.remove(id));
                 *self.unread.entry(id.stage.stage).or_default() += 1;
+            }
+            Event::TasksReturned { executor, ids } => {
+                let live = self.live.entry(executor.clone()).or_default();
+                live.retain(|id| !ids.contains(id));
             }
             Event::TaskStarted { id, .. } => {
                 self.started.insert(*id);
@@ -540,12 +580,13 @@ impl Ledger {
         }
         let live = self.live.entry(executor.clone()).or_default();
         assert!(live.insert(id), "{id} is launched twice");
+        let ahead = !plan.scheduling.prefetch.horizon.is_zero();
         let cores: u32 = live
             .iter()
             .map(|id| plan.stages[id.stage.stage as usize].cores)
             .sum();
         assert!(
-            cores <= plan.executors.cores,
+            ahead || cores <= plan.executors.cores,
             "{executor} has {cores} slots in use"
         );
         let same =

@@ -6,9 +6,36 @@ use std::time::Duration;
 use wire::failure::{KillReason, TaskFailure};
 use wire::id::{Epoch, TaskAttemptId};
 use wire::message::{Envelope, ExecutorMessage, GatewayMessage};
-use wire::task::{StageSpec, TaskMetrics, TaskSpec};
+use wire::task::{Counter, StageSpec, TaskMetrics, TaskResult, TaskSpec};
 
 use crate::ending::Ending;
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TaskEnd {
+    pub(crate) metrics: TaskMetrics,
+    pub(crate) outcome: Result<(), TaskFailure>,
+    /// Of a function that succeeded.
+    pub(crate) result: Option<TaskResult>,
+    pub(crate) counters: Vec<Counter>,
+}
+
+impl TaskEnd {
+    /// The end of an attempt that counted nothing and gave nothing back.
+    pub(crate) fn new(metrics: TaskMetrics, outcome: Result<(), TaskFailure>) -> Self {
+        Self {
+            metrics,
+            outcome,
+            result: None,
+            counters: Vec::new(),
+        }
+    }
+
+    /// The end of an attempt that never began.
+    pub(crate) fn unbegun(failure: TaskFailure) -> Self {
+        Self::new(TaskMetrics::default(), Err(failure))
+    }
+}
 
 /// What happened.
 #[derive(Debug)]
@@ -26,11 +53,7 @@ pub(crate) enum Event {
     /// An attempt's result is complete.
     CommitWanted { id: TaskAttemptId },
     /// An attempt is over, its processes are gone.
-    TaskEnded {
-        id: TaskAttemptId,
-        metrics: TaskMetrics,
-        outcome: Result<(), TaskFailure>,
-    },
+    TaskEnded { id: TaskAttemptId, end: TaskEnd },
     /// The process was told to end by this signal.
     Stopped { signal: i32 },
     /// A deadline passed.
@@ -50,6 +73,8 @@ pub(crate) enum Effect {
         epoch: Epoch,
         sequence: u64,
         running: Vec<TaskAttemptId>,
+        /// Those that have not begun.
+        waiting: Vec<TaskAttemptId>,
     },
     /// Drop the connection.
     Disconnect,

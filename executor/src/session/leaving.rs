@@ -60,6 +60,7 @@ impl Session {
             ending,
             connected,
         };
+        self.give_back_all(effects);
         let reason = KillReason::ExecutorStopping;
         effects.extend(self.running.keys().map(|id| Effect::Cancel {
             id: *id,

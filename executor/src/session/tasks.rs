@@ -1,48 +1,82 @@
 //! The session's books on attempts: what was ordered, what is held, what waits, what was reported.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use wire::failure::{FailureCause, KillReason, TaskFailure};
 use wire::id::TaskAttemptId;
 use wire::message::{ExecutorMessage, TaskReport};
-use wire::task::{StageSpec, TaskMetrics, TaskSpec};
+use wire::task::{StageSpec, TaskSpec};
 
-use super::{Effect, Session};
+use super::{Effect, Session, TaskEnd};
+
+/// An attempt that has not begun because the slots are in use.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    stage: Arc<StageSpec>,
+    task: TaskSpec,
+}
+
+impl Waiting {
+    pub(super) fn id(&self) -> TaskAttemptId {
+        self.task.id
+    }
+}
+
+/// An attempt that has begun.
+#[derive(Debug)]
+pub(super) struct Running {
+    /// Its process, once there is one.
+    pub(super) pid: Option<u32>,
+    cores: u32,
+}
 
 impl Session {
     pub(super) fn launch(&mut self, stages: Vec<StageSpec>, tasks: Vec<TaskSpec>, effects: &mut Vec<Effect>) {
         self.stages
             .extend(stages.into_iter().map(|stage| (stage.key, Arc::new(stage))));
         for task in tasks {
-            if self.is_held(task.id) {
+            if !self.held.insert(task.id) {
                 tracing::debug!(id = %task.id, "ordered again");
                 continue;
             }
-            self.running.insert(task.id, None);
             match self.stages.get(&task.id.stage).cloned() {
-                Some(stage) => effects.push(Effect::Launch {
-                    epoch: self.epoch,
-                    stage,
-                    task,
-                }),
+                Some(stage) => self.waiting.push_back(Waiting { stage, task }),
                 None => self.refuse_launch(task.id, effects),
             }
         }
+        self.begin_waiting(effects);
     }
 
-    fn is_held(&self, id: TaskAttemptId) -> bool {
-        self.running.contains_key(&id) || self.unacknowledged.values().any(|report| report.id == id)
+    /// Begins what waits, in order, as far as there are slots. One that is wider than all slots takes them all.
+    fn begin_waiting(&mut self, effects: &mut Vec<Effect>) {
+        while let Some(first) = self.waiting.front() {
+            let cores = first.stage.cores.clamp(1, self.hello.slots.max(1));
+            if cores > self.free {
+                return;
+            }
+            let Some(Waiting { stage, task }) = self.waiting.pop_front() else {
+                return;
+            };
+            self.free -= cores;
+            self.running.insert(task.id, Running { pid: None, cores });
+            effects.push(Effect::Launch {
+                epoch: self.epoch,
+                stage,
+                task,
+            });
+        }
     }
 
     fn refuse_launch(&mut self, id: TaskAttemptId, effects: &mut Vec<Effect>) {
         let message = format!("the ApplicationMaster did not describe stage {}", id.stage);
         let failure = TaskFailure::new(FailureCause::StartFailed(message));
-        self.task_ended(id, TaskMetrics::default(), Err(failure), effects);
+        self.report(id, TaskEnd::unbegun(failure), effects);
     }
 
     pub(super) fn cancel(
-        &self,
+        &mut self,
         id: TaskAttemptId,
         reason: KillReason,
         grace: Duration,
@@ -50,6 +84,39 @@ impl Session {
     ) {
         if self.running.contains_key(&id) {
             effects.push(Effect::Cancel { id, reason, grace });
+        } else if let Some(place) = self.waiting.iter().position(|waiting| waiting.task.id == id) {
+            self.waiting.remove(place);
+            let failure = TaskFailure::new(FailureCause::Killed(reason));
+            self.report(id, TaskEnd::unbegun(failure), effects);
+            self.begin_waiting(effects);
+        }
+    }
+
+    /// Gives back those of these attempts that have not begun.
+    pub(super) fn recall(&mut self, ids: &[TaskAttemptId], effects: &mut Vec<Effect>) {
+        let wanted: BTreeSet<_> = ids.iter().copied().collect();
+        self.give_back(|id| wanted.contains(&id), effects);
+        self.begin_waiting(effects);
+    }
+
+    /// Gives back everything that has not begun.
+    pub(super) fn give_back_all(&mut self, effects: &mut Vec<Effect>) {
+        if !self.waiting.is_empty() {
+            self.give_back(|_| true, effects);
+        }
+    }
+
+    fn give_back(&mut self, wanted: impl Fn(TaskAttemptId) -> bool, effects: &mut Vec<Effect>) {
+        let all = std::mem::take(&mut self.waiting);
+        let (back, rest): (VecDeque<_>, VecDeque<_>) =
+            all.into_iter().partition(|waiting| wanted(waiting.task.id));
+        self.waiting = rest;
+        let ids: Vec<_> = back.into_iter().map(|waiting| waiting.task.id).collect();
+        ids.iter().for_each(|id| {
+            self.held.remove(id);
+        });
+        if self.is_heard() {
+            self.send(ExecutorMessage::Returned { ids }, effects);
         }
     }
 
@@ -57,7 +124,7 @@ impl Session {
         let Some(known) = self.running.get_mut(&id) else {
             return;
         };
-        *known = Some(pid);
+        known.pid = Some(pid);
         if self.is_heard() {
             self.send(ExecutorMessage::TaskStarted { id, pid }, effects);
         }
@@ -73,28 +140,45 @@ impl Session {
         }
     }
 
-    pub(super) fn task_ended(
-        &mut self,
-        id: TaskAttemptId,
-        metrics: TaskMetrics,
-        outcome: Result<(), TaskFailure>,
-        effects: &mut Vec<Effect>,
-    ) {
-        if self.running.remove(&id).is_none() {
+    pub(super) fn task_ended(&mut self, id: TaskAttemptId, end: TaskEnd, effects: &mut Vec<Effect>) {
+        let Some(running) = self.running.remove(&id) else {
             return;
-        }
+        };
+        self.free += running.cores;
         self.awaiting_commit.remove(&id);
+        self.begin_waiting(effects);
+        self.report(id, end, effects);
+        self.leave_when_empty(effects);
+    }
+
+    /// Reports the end of an attempt, and keeps the report until it is acknowledged.
+    fn report(&mut self, id: TaskAttemptId, end: TaskEnd, effects: &mut Vec<Effect>) {
         self.reports += 1;
+        let TaskEnd {
+            metrics,
+            outcome,
+            result,
+            counters,
+        } = end;
         let report = TaskReport {
             sequence: self.reports,
             id,
             metrics,
             outcome,
+            result,
+            counters,
         };
         self.unacknowledged.insert(report.sequence, report.clone());
         if self.is_heard() {
-            self.send(ExecutorMessage::TaskFinished(report), effects);
+            self.send(ExecutorMessage::TaskFinished(Box::new(report)), effects);
         }
-        self.leave_when_empty(effects);
+    }
+
+    pub(super) fn acknowledged(&mut self, sequences: &[u64]) {
+        for sequence in sequences {
+            if let Some(report) = self.unacknowledged.remove(sequence) {
+                self.held.remove(&report.id);
+            }
+        }
     }
 }

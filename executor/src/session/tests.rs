@@ -49,6 +49,8 @@ fn stage() -> StageSpec {
         files: Vec::new(),
         timeout: None,
         memory_limit: None,
+        cores: 1,
+        results: None,
     }
 }
 
@@ -126,8 +128,7 @@ impl Talk {
     fn end(&mut self, partition: u32) -> Vec<Effect> {
         self.event(Event::TaskEnded {
             id: id(partition),
-            metrics: TaskMetrics::default(),
-            outcome: Ok(()),
+            end: TaskEnd::new(TaskMetrics::default(), Ok(())),
         })
     }
 
@@ -217,7 +218,8 @@ fn heartbeats_go_out_at_the_interval_that_was_asked_for() {
         [Effect::SendHeartbeat {
             epoch: Epoch(1),
             sequence: 1,
-            running: vec![id(3)]
+            running: vec![id(3)],
+            waiting: Vec::new(),
         }]
     );
     assert_eq!(talk.elapsed(), WELCOME.heartbeat);
@@ -251,7 +253,7 @@ fn silence_ends_the_connection_but_no_task() {
     };
     assert_eq!(effects, [Effect::Disconnect]);
     assert_eq!(talk.elapsed(), WELCOME.silence);
-    assert_eq!(talk.session.held(), [id(0)]);
+    assert_eq!(held(&talk), [id(0)]);
 }
 
 #[test]
@@ -382,7 +384,7 @@ fn a_lower_epoch_changes_nothing_and_a_higher_one_is_obeyed() {
         ),
         []
     );
-    assert_eq!(talk.session.held(), [id(0)]);
+    assert_eq!(held(&talk), [id(0)]);
 }
 
 #[test]
@@ -482,6 +484,83 @@ fn nothing_is_launched_while_leaving() {
     assert_eq!(talk.hear(launch(1)), []);
 }
 
+fn held(talk: &Talk) -> Vec<TaskAttemptId> {
+    talk.session.held.iter().copied().collect()
+}
+
+fn launch_many(partitions: std::ops::Range<u32>) -> GatewayMessage {
+    GatewayMessage::Launch {
+        stages: vec![stage()],
+        tasks: partitions.map(task).collect(),
+    }
+}
+
+fn launched(effects: &[Effect]) -> Vec<u32> {
+    let launches = effects.iter().filter_map(|effect| match effect {
+        Effect::Launch { task, .. } => Some(task.id.partition),
+        _ => None,
+    });
+    launches.collect()
+}
+
+#[test]
+fn what_is_sent_ahead_begins_in_order_as_slots_become_free() {
+    let mut talk = Talk::serving();
+    assert_eq!(launched(&talk.hear(launch_many(0..5))), [0, 1]);
+    assert_eq!(launched(&talk.end(1)), [2]);
+    assert_eq!(launched(&talk.end(0)), [3]);
+    let waits = talk.tick();
+    let Effect::SendHeartbeat { running, waiting, .. } = &waits[0] else {
+        panic!("{waits:?}");
+    };
+    assert_eq!((&running[..], &waiting[..]), (&[id(2), id(3)][..], &[id(4)][..]));
+}
+
+#[test]
+fn a_task_of_several_slots_waits_for_all_of_them() {
+    let mut talk = Talk::serving();
+    talk.hear(launch(0));
+    let wide = StageSpec { cores: 2, ..stage() };
+    let (stages, tasks) = (vec![wide], vec![task(1), task(2)]);
+    assert!(launched(&talk.hear(GatewayMessage::Launch { stages, tasks })).is_empty());
+    assert_eq!(launched(&talk.end(0)), [1]);
+    assert_eq!(launched(&talk.end(1)), [2]);
+}
+
+#[test]
+fn only_what_has_not_begun_is_given_back_and_may_be_ordered_again() {
+    let mut talk = Talk::serving();
+    talk.hear(launch_many(0..5));
+    let ids = (0..4).map(id).collect();
+    let effects = talk.hear(GatewayMessage::Recall { ids });
+    assert_eq!(
+        sent(&effects),
+        [&ExecutorMessage::Returned {
+            ids: vec![id(2), id(3)]
+        }]
+    );
+    assert!(launched(&talk.hear(launch(3))).is_empty());
+    assert_eq!(launched(&talk.end(0)), [4]);
+    assert_eq!(launched(&talk.end(1)), [3]);
+}
+
+#[test]
+fn what_waits_can_be_cancelled_and_is_given_back_by_an_executor_that_leaves() {
+    let mut talk = Talk::serving();
+    talk.hear(launch_many(0..4));
+    let effects = talk.hear(GatewayMessage::Cancel {
+        id: id(2),
+        reason: KillReason::StageEnded,
+        grace: Duration::ZERO,
+    });
+    assert_eq!(finished(&effects), [1]);
+    let effects = talk.hear(GatewayMessage::Shutdown {
+        reason: String::new(),
+        grace: Duration::from_secs(9),
+    });
+    assert_eq!(sent(&effects), [&ExecutorMessage::Returned { ids: vec![id(3)] }]);
+}
+
 /// One step of a random conversation.
 #[derive(Debug, Clone)]
 enum Step {
@@ -500,7 +579,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => Just(Step::Connect),
         2 => Just(Step::Lose),
         4 => Just(Step::Tick),
-        12 => (1_u32..4, 0_u8..6, 0_u32..4).prop_map(|(epoch, kind, task)| Step::Hear(epoch, kind, task)),
+        12 => (1_u32..4, 0_u8..7, 0_u32..4).prop_map(|(epoch, kind, task)| Step::Hear(epoch, kind, task)),
         3 => (0_u32..4).prop_map(Step::Started),
         3 => (0_u32..4).prop_map(Step::WantCommit),
         4 => (0_u32..4).prop_map(Step::End),
@@ -512,10 +591,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn message(kind: u8, partition: u32) -> GatewayMessage {
     match kind {
         0 | 1 => GatewayMessage::Welcome(WELCOME),
-        2 | 3 => launch(partition),
+        2 => launch(partition),
+        3 => launch_many(0..partition + 1),
         4 => GatewayMessage::CommitDecision {
             id: id(partition),
             granted: true,
+        },
+        5 => GatewayMessage::Recall {
+            ids: vec![id(partition), id(3)],
         },
         _ => GatewayMessage::Acknowledge {
             sequences: vec![u64::from(partition) + 1],
@@ -547,7 +630,7 @@ proptest! {
         let mut left = false;
         let mut highest = Epoch(1);
         for step in steps {
-            let held = talk.session.held();
+            let begun_before: Vec<_> = talk.session.running.keys().copied().collect();
             let before = talk.session.unacknowledged.len();
             let effects = play(&mut talk, &step);
             let begins = |effect: &Effect| matches!(effect, Effect::Launch { .. } | Effect::Dial { .. });
@@ -555,7 +638,7 @@ proptest! {
             prop_assert!(!left || !begun);
             for effect in &effects {
                 match effect {
-                    Effect::Launch { task, .. } => prop_assert!(!held.contains(&task.id)),
+                    Effect::Launch { task, .. } => prop_assert!(!begun_before.contains(&task.id)),
                     Effect::Leave(_) => {
                         prop_assert!(!left);
                         left = true;
@@ -572,6 +655,7 @@ proptest! {
                 prop_assert!(talk.session.unacknowledged.len() >= before, "a report was forgotten");
             }
             highest = highest.max(talk.session.epoch);
+            prop_assert!(talk.session.running.len() <= 2, "more attempts than slots");
             prop_assert_eq!(talk.session.next_deadline().is_none(), left);
         }
     }

@@ -24,6 +24,7 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /// The program and arguments of a stage.
 fn arguments(body: &Body) -> Vec<&str> {
     match body {
+        Body::Function(name) => vec![name],
         Body::Argv(argv) => argv.iter().map(String::as_str).collect(),
         Body::Shell(script) => vec!["bash", "-c", script],
     }

@@ -17,7 +17,7 @@ use wire::failure::{FailureCause, KillReason, TaskFailure};
 use wire::id::TaskAttemptId;
 use wire::task::TaskMetrics;
 
-use crate::session::Event;
+use crate::session::{Event, TaskEnd};
 use crate::task::attempt::{Attempt, Cancellation, Context, Lines, Order};
 
 /// Threads for calls that block (local files); idle ones go away.
@@ -70,7 +70,8 @@ impl Pool {
             let (metrics, outcome) = Box::pin(run).await.unwrap_or_else(|panic| broken(panic.as_ref()));
             context.board.remove(id);
             // Nobody listens when the executor is ending.
-            drop(events.send(Event::TaskEnded { id, metrics, outcome }).await);
+            let end = TaskEnd::new(metrics, outcome);
+            drop(events.send(Event::TaskEnded { id, end }).await);
         });
         self.attempts.insert(id, Handle { cancel, decision });
         Ok(())

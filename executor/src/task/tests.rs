@@ -26,6 +26,8 @@ pub(crate) fn stage(script: &str) -> StageSpec {
         files: Vec::new(),
         timeout: None,
         memory_limit: None,
+        cores: 1,
+        results: None,
     }
 }
 

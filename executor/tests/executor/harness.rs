@@ -51,6 +51,8 @@ pub(crate) fn shell(script: &str) -> StageSpec {
         files: Vec::new(),
         timeout: None,
         memory_limit: None,
+        cores: 1,
+        results: None,
     }
 }
 
@@ -362,7 +364,7 @@ impl Peer {
 
     pub(crate) async fn finished(&mut self) -> TaskReport {
         self.until(|message| match message {
-            ExecutorMessage::TaskFinished(report) => Some(report.clone()),
+            ExecutorMessage::TaskFinished(report) => Some(TaskReport::clone(report)),
             _ => None,
         })
         .await

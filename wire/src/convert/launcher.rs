@@ -116,7 +116,7 @@ impl From<LauncherCommand> for proto::LauncherCommand {
             LauncherCommand::Tell { executor, message } => {
                 Command::Tell(Box::new(passed(executor.to_string(), message)))
             }
-            LauncherCommand::Show(json) => Command::Show(json.into()),
+            LauncherCommand::Show(json) => Command::Show(json),
             LauncherCommand::Finish(verdict) => Command::Finish(verdict.into()),
         };
         Self {
@@ -142,7 +142,7 @@ impl TryFrom<proto::LauncherCommand> for LauncherCommand {
                 executor: executor(&told.executor)?,
                 message: unpassed(*told)?,
             },
-            Command::Show(json) => Self::Show(json.into()),
+            Command::Show(json) => Self::Show(json),
             Command::Finish(verdict) => Self::Finish(verdict.into()),
         })
     }

@@ -23,7 +23,7 @@ pub struct Frame {
     pub boot: u64,
     #[prost(
         oneof = "frame::Body",
-        tags = "10, 11, 12, 13, 14, 15, 30, 31, 32, 33, 34, 35, 36, 50, 51, 52, 60, 61, 62, 63, 64"
+        tags = "10, 11, 12, 13, 14, 15, 16, 30, 31, 32, 33, 34, 35, 36, 37, 50, 51, 52, 60, 61, 62, 63, 64"
     )]
     pub body: ::core::option::Option<frame::Body>,
 }
@@ -43,6 +43,8 @@ pub mod frame {
         CommitRequest(super::CommitRequest),
         #[prost(message, tag = "15")]
         Goodbye(super::Goodbye),
+        #[prost(message, tag = "16")]
+        Returned(super::Returned),
         #[prost(message, tag = "30")]
         Welcome(super::Welcome),
         #[prost(message, tag = "31")]
@@ -57,6 +59,8 @@ pub mod frame {
         Acknowledge(super::Acknowledge),
         #[prost(message, tag = "36")]
         Shutdown(super::Shutdown),
+        #[prost(message, tag = "37")]
+        Recall(super::Recall),
         /// Client mode: a driver that is not in the ApplicationMaster dials the same gateway.
         #[prost(message, tag = "50")]
         DriverHello(super::DriverHello),
@@ -101,7 +105,7 @@ pub struct Hello {
     #[prost(message, repeated, tag = "11")]
     pub running: ::prost::alloc::vec::Vec<TaskAttemptId>,
 }
-#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RunningTask {
     #[prost(message, optional, tag = "1")]
     pub id: ::core::option::Option<TaskAttemptId>,
@@ -109,6 +113,12 @@ pub struct RunningTask {
     pub resident_bytes: u64,
     #[prost(float, tag = "3")]
     pub progress: f32,
+    /// It waits for a slot of its executor and has not begun.
+    #[prost(bool, tag = "4")]
+    pub waiting: bool,
+    /// What it says about itself, for people.
+    #[prost(string, tag = "5")]
+    pub status: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Heartbeat {
@@ -148,7 +158,7 @@ pub struct TaskMetrics {
     #[prost(uint64, tag = "7")]
     pub stderr_bytes: u64,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TaskFinished {
     /// Rising over the life of the executor; named again in Acknowledge.
     #[prost(uint64, tag = "1")]
@@ -160,6 +170,48 @@ pub struct TaskFinished {
     /// Absent: the task succeeded.
     #[prost(message, optional, tag = "4")]
     pub failure: ::core::option::Option<TaskFailure>,
+    /// What a function gave back; absent for commands.
+    #[prost(message, optional, tag = "5")]
+    pub result: ::core::option::Option<TaskResult>,
+    #[prost(message, repeated, tag = "6")]
+    pub counters: ::prost::alloc::vec::Vec<Counter>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TaskResult {
+    #[prost(oneof = "task_result::Place", tags = "1, 2")]
+    pub place: ::core::option::Option<task_result::Place>,
+}
+/// Nested message and enum types in `TaskResult`.
+pub mod task_result {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Place {
+        #[prost(bytes, tag = "1")]
+        Inline(::prost::bytes::Bytes),
+        #[prost(message, tag = "2")]
+        Stored(super::StoredResult),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredResult {
+    #[prost(string, tag = "1")]
+    pub uri: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub length: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Counter {
+    #[prost(string, tag = "1")]
+    pub group: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(int64, tag = "3")]
+    pub value: i64,
+}
+/// The answer to Recall: these had not begun, are no longer held and may run elsewhere.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Returned {
+    #[prost(message, repeated, tag = "1")]
+    pub ids: ::prost::alloc::vec::Vec<TaskAttemptId>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CommitRequest {
@@ -260,7 +312,7 @@ pub mod launcher_command {
         #[prost(message, tag = "3")]
         Tell(::prost::alloc::boxed::Box<super::Passed>),
         #[prost(bytes, tag = "4")]
-        Show(::prost::alloc::vec::Vec<u8>),
+        Show(::prost::bytes::Bytes),
         #[prost(message, tag = "5")]
         Finish(super::Verdict),
     }
@@ -425,7 +477,7 @@ pub struct StageSpec {
     pub name: ::prost::alloc::string::String,
     #[prost(uint32, tag = "5")]
     pub tasks: u32,
-    /// Exactly one of argv (not empty) and shell (not empty).
+    /// Exactly one of argv, shell and function is not empty.
     #[prost(string, repeated, tag = "6")]
     pub argv: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, tag = "7")]
@@ -444,6 +496,15 @@ pub struct StageSpec {
     pub timeout_ms: u64,
     #[prost(uint64, tag = "14")]
     pub memory_limit_bytes: u64,
+    /// Slots that each task takes; 0 means 1.
+    #[prost(uint32, tag = "15")]
+    pub cores: u32,
+    /// The name of a registered function.
+    #[prost(string, tag = "16")]
+    pub function: ::prost::alloc::string::String,
+    /// The directory for results of functions that are too large for a report, as a URI.
+    #[prost(string, tag = "17")]
+    pub results: ::prost::alloc::string::String,
 }
 /// Nested message and enum types in `StageSpec`.
 pub mod stage_spec {
@@ -544,6 +605,12 @@ pub struct Cancel {
     #[prost(uint64, tag = "3")]
     pub grace_ms: u64,
 }
+/// Give back those of these attempts that have not begun.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Recall {
+    #[prost(message, repeated, tag = "1")]
+    pub ids: ::prost::alloc::vec::Vec<TaskAttemptId>,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CommitDecision {
     #[prost(message, optional, tag = "1")]
@@ -569,7 +636,7 @@ pub struct TaskFailure {
     pub stderr_tail: ::prost::alloc::string::String,
     #[prost(
         oneof = "task_failure::Cause",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15"
     )]
     pub cause: ::core::option::Option<task_failure::Cause>,
 }
@@ -601,6 +668,10 @@ pub mod task_failure {
         ContainerMemory(super::ContainerMemory),
         #[prost(message, tag = "12")]
         OutOfMemory(super::OutOfMemory),
+        #[prost(message, tag = "13")]
+        Panicked(super::Panicked),
+        #[prost(message, tag = "14")]
+        FunctionFailed(super::FunctionFailed),
         #[prost(message, tag = "15")]
         Unclassified(super::Unclassified),
     }
@@ -668,6 +739,16 @@ pub struct ContainerMemory {
 pub struct OutOfMemory {
     #[prost(uint64, tag = "1")]
     pub peak_bytes: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Panicked {
+    #[prost(string, tag = "1")]
+    pub message: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FunctionFailed {
+    #[prost(string, tag = "1")]
+    pub message: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Unclassified {

@@ -1,0 +1,291 @@
+//! Tasks sent to an executor ahead of its free slots, so that a short task does not wait for a message.
+//!
+//! An executor holds a queue of attempts beyond its slots and begins them in order as slots become free. How many
+//! depends on how long the tasks of their stage take: a queue is worth [`PrefetchPlan::horizon`] of work, so short
+//! tasks queue deep and long ones not at all, and at the end of a stage the rest is kept for whoever is free first.
+//! A queue is filled again when half of it is used up, which sends tasks in batches.
+//!
+//! What a queue never does:
+//! - go before an idle slot: queues are filled only when no executor has a free one, and an executor that becomes
+//!   free with nothing left to run has others give back what they have not begun (effect `Recall`);
+//! - change the order: tasks are taken in the order of the pools, those in queues counted as running there, and a
+//!   stage whose tasks are too long for queues keeps those after it out of them, too;
+//! - worsen locality: a task that prefers places is queued at such a place only;
+//! - hold gangs, copies of slow tasks, or anything on an executor that is silent, excluded or has just failed a task.
+//!
+//! An attempt in a queue has not begun: when its executor is lost, no failure is counted (invariant C), and it counts
+//! as a live attempt of its task (invariant B).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use wire::id::{ExecutorId, TaskAttemptId};
+
+use crate::attempts::Attempt;
+use crate::core::Driver;
+use crate::event::Effect;
+use crate::index::{AttemptIx, ExecutorIx, StageIx};
+use crate::policy::PrefetchPlan;
+
+/// The most attempts in the queue of one executor.
+const DEEPEST: u32 = 2048;
+
+/// Which queues are to be filled, and which can give back.
+#[derive(Debug, Default)]
+pub(crate) struct Prefetch {
+    /// Executors whose queue may have room.
+    room: Vec<ExecutorIx>,
+    /// Attempts that can be asked back, by number and executor; the longest queue is the last.
+    queued: BTreeSet<(u32, ExecutorIx)>,
+    /// Attempts that were asked back and have not been heard of.
+    recalled: u32,
+}
+
+impl Prefetch {
+    /// An executor's queue may have room.
+    pub(crate) fn one(&mut self, executor: ExecutorIx) {
+        if self.room.last() != Some(&executor) {
+            self.room.push(executor);
+        }
+    }
+
+    fn set_queued(&mut self, executor: ExecutorIx, before: u32, after: u32) {
+        self.queued.remove(&(before, executor));
+        if after > 0 {
+            self.queued.insert((after, executor));
+        }
+    }
+}
+
+/// How deep the queue of an executor may be for tasks that take so long.
+fn depth(plan: &PrefetchPlan, slots: u32, pace: Duration) -> u32 {
+    let horizon = plan.horizon.as_micros().saturating_mul(u128::from(slots));
+    let tasks = horizon / pace.as_micros().max(1);
+    u32::try_from(tasks).unwrap_or(u32::MAX).min(DEEPEST)
+}
+
+impl Driver {
+    /// Fills queues that have room, when every slot is in use.
+    pub(crate) fn prefetch(&mut self) {
+        let mut room = std::mem::take(&mut self.prefetch.room);
+        let wanted = !self.plan.scheduling.prefetch.horizon.is_zero() && self.gangs == 0;
+        if wanted && self.executors.free.is_empty() && self.queue.first(|_| true).is_some() {
+            room.iter().for_each(|&executor| self.fill(executor));
+        }
+        room.clear();
+        self.prefetch.room = room;
+    }
+
+    /// Fills the queue of one executor if half of it is used up.
+    fn fill(&mut self, executor: ExecutorIx) {
+        let there = &self.executors[executor];
+        if !there.is_willing() {
+            return;
+        }
+        let mut held = u32::try_from(there.queue.len()).unwrap_or(u32::MAX);
+        let mut refused: BTreeSet<StageIx> = BTreeSet::new();
+        let mut begun: BTreeMap<StageIx, u32> = BTreeMap::new();
+        while let Some(stage) = self.queue.first(|stage| !refused.contains(&stage)) {
+            let Some(depth) = self.queue_depth(stage, executor) else {
+                return;
+            };
+            // What is filled is decided once, so that the end of a stage is shared out and not halved for ever.
+            let depth = *begun
+                .entry(stage)
+                .or_insert(if held <= depth / 2 { depth } else { 0 });
+            if held >= depth {
+                return;
+            }
+            if self.queue_task(stage, executor) {
+                held += 1;
+            } else {
+                refused.insert(stage);
+            }
+        }
+    }
+
+    /// How many attempts an executor may hold ahead for tasks of a stage; none when nothing is known of them.
+    fn queue_depth(&self, stage: StageIx, executor: ExecutorIx) -> Option<u32> {
+        let tasks = self.stages[stage].tasks.as_ref()?;
+        let slots = self.executors[executor].slots / self.stages[stage].cores;
+        let share = tasks.pending() / (2 * self.executors.present().max(1));
+        Some(depth(&self.plan.scheduling.prefetch, slots, tasks.pace()?).min(share))
+    }
+
+    /// Sends one task of a stage ahead; false when none suits the executor.
+    fn queue_task(&mut self, index: StageIx, executor: ExecutorIx) -> bool {
+        let offer = self.executors.offer(executor);
+        let taken = self.with_terms(index, |tasks, terms| tasks.take_ahead(&offer, terms));
+        let Some(partition) = taken.flatten() else {
+            return false;
+        };
+        if !self.stages[index]
+            .tasks
+            .as_ref()
+            .is_some_and(|tasks| tasks.wants_slots())
+        {
+            self.queue.set_pending(index, false);
+        }
+        let attempt = self.launch(index, partition, executor, true);
+        let queue = &mut self.executors[executor].queue;
+        queue.push_back(attempt);
+        self.note_recallable(executor, 1);
+        true
+    }
+
+    fn note_recallable(&mut self, executor: ExecutorIx, change: i32) {
+        let before = self.executors[executor].recallable;
+        let after = before.saturating_add_signed(change);
+        self.executors[executor].recallable = after;
+        self.prefetch.set_queued(executor, before, after);
+    }
+
+    /// Takes an attempt out of its executor's queue, if it is there.
+    pub(crate) fn leave_queue(&mut self, index: AttemptIx) {
+        let Some(attempt) = self.attempts.get_mut(index).filter(|attempt| attempt.queued) else {
+            return;
+        };
+        attempt.queued = false;
+        let (executor, recalled, stage) = (attempt.executor, attempt.recalled, attempt.stage);
+        let queue = &mut self.executors[executor].queue;
+        if queue.back() == Some(&index) {
+            queue.pop_back();
+        } else if let Some(place) = queue.iter().position(|&other| other == index) {
+            queue.remove(place);
+        }
+        if let Some(tasks) = &mut self.stages[stage].tasks {
+            tasks.queued -= 1;
+        }
+        if recalled {
+            self.prefetch.recalled -= 1;
+        } else {
+            self.note_recallable(executor, -1);
+        }
+    }
+
+    /// Gives the slots that an executor has free to the first of its queue, as it does itself.
+    pub(crate) fn promote(&mut self, executor: ExecutorIx) {
+        while let Some(&first) = self.executors[executor].queue.front() {
+            let cores = self.attempts.get(first).map_or(0, |attempt| attempt.cores);
+            if cores > self.executors[executor].free {
+                break;
+            }
+            self.seat(first);
+        }
+        self.executors.refresh(executor);
+    }
+
+    /// An attempt of a queue has its slots.
+    fn seat(&mut self, index: AttemptIx) {
+        self.leave_queue(index);
+        let now = self.now;
+        if let Some(attempt) = self.attempts.get_mut(index) {
+            attempt.launched_at = now;
+            let (executor, cores) = (attempt.executor, attempt.cores);
+            self.executors[executor].attempts.push(index);
+            self.executors.take_slots(executor, cores);
+        }
+    }
+
+    /// An executor says that it has begun an attempt which we believe in its queue: those before it will follow or
+    /// were given back.
+    pub(crate) fn note_begun(&mut self, index: AttemptIx) {
+        let Some(attempt) = self.attempts.get(index).filter(|attempt| attempt.queued) else {
+            return;
+        };
+        if attempt.cores <= self.executors[attempt.executor].free {
+            self.seat(index);
+        }
+    }
+
+    /// Has executors give back what they have not begun, as many attempts as there are idle slots.
+    pub(crate) fn recall_for_idle(&mut self, effects: &mut Vec<Effect>) {
+        if self.prefetch.queued.is_empty() || self.executors.free.is_empty() {
+            return;
+        }
+        let idle = self.executors.free.total();
+        while self.prefetch.recalled < idle
+            && let Some(&(_, executor)) = self.prefetch.queued.last()
+        {
+            let wanted = idle - self.prefetch.recalled;
+            self.recall(executor, wanted, effects);
+        }
+    }
+
+    /// Has an executor give back all that it has not begun.
+    pub(crate) fn recall_all(&mut self, executor: ExecutorIx, effects: &mut Vec<Effect>) {
+        if self.executors[executor].recallable > 0 {
+            self.recall(executor, u32::MAX, effects);
+        }
+    }
+
+    /// Has an executor give back up to so many attempts, the last first.
+    fn recall(&mut self, executor: ExecutorIx, most: u32, effects: &mut Vec<Effect>) {
+        let queue = self.executors[executor].queue.iter().rev().copied();
+        let attempts = &self.attempts;
+        let open = |attempt: &Attempt| !attempt.recalled && !attempt.started && attempt.cancelled.is_none();
+        let open = queue.filter(|&index| attempts.get(index).is_some_and(open));
+        let chosen: Vec<_> = open.take(usize::try_from(most).unwrap_or(usize::MAX)).collect();
+        let mut ids = Vec::with_capacity(chosen.len());
+        for index in chosen {
+            let Some(attempt) = self.attempts.get_mut(index) else {
+                continue;
+            };
+            attempt.recalled = true;
+            ids.push(attempt.id(self.stages[attempt.stage].key.job));
+            self.prefetch.recalled += 1;
+            self.note_recallable(executor, -1);
+        }
+        if ids.is_empty() {
+            // What is left there has begun or is about to end: nothing of it will be given back.
+            let left = self.executors[executor].recallable;
+            self.note_recallable(executor, -left.cast_signed());
+            return;
+        }
+        let executor = self.executors[executor].id.clone();
+        effects.push(Effect::Recall { executor, ids });
+    }
+
+    /// An executor has connected again: what it was asked before may never have reached it.
+    pub(crate) fn forget_recalls(&mut self, executor: ExecutorIx) {
+        for index in self.executors[executor].queue.clone() {
+            if let Some(attempt) = self.attempts.get_mut(index).filter(|attempt| attempt.recalled) {
+                attempt.recalled = false;
+                self.prefetch.recalled -= 1;
+                self.note_recallable(executor, 1);
+            }
+        }
+    }
+
+    /// Attempts were given back unbegun: their tasks wait again, and nothing is counted.
+    pub(crate) fn on_tasks_returned(
+        &mut self,
+        executor: &ExecutorId,
+        ids: &[TaskAttemptId],
+        effects: &mut Vec<Effect>,
+    ) {
+        for &id in ids {
+            let live = self.live_attempt(executor, id);
+            if let Some(attempt) = live.and_then(|index| self.retire(index))
+                && self.is_open(&attempt)
+            {
+                self.run_again(&attempt, effects);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_is_worth_the_horizon_whatever_tasks_take() {
+        let plan = PrefetchPlan::default();
+        let of = |pace: Duration| depth(&plan, 4, pace);
+        assert_eq!(of(Duration::ZERO), DEEPEST);
+        assert_eq!(of(Duration::from_millis(1)), 1000);
+        assert_eq!(of(Duration::from_millis(100)), 10);
+        assert_eq!(of(Duration::from_millis(1001)), 0);
+    }
+}

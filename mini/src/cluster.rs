@@ -1,34 +1,30 @@
 //! A whole cluster: ports, directories, daemons, and their end.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hadoop::ids::{ContainerId, NodeId};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
-use yarn_rpc::connection::Protocol;
 use yarn_rpc::records::Resource;
 
 use crate::configuration;
-use crate::daemon::{ContainerService, Daemon, MasterService};
+use crate::control::Control;
+use crate::daemon::Daemon;
 use crate::faults::Faults;
-use crate::http_server::{self, Site};
-use crate::node_manager::{Directories, NodeManager, Report};
-use crate::options::{Options, Pacing};
-use crate::resource_manager::{Event, NodeFacts, ResourceManager, Settings};
-use crate::rest::{ClusterSite, NodeSite};
-use crate::rpc::{self, Server, Service};
-use crate::tasks::{Tasks, over};
+use crate::launcher::Launcher;
+use crate::node_manager::NodeManager;
+use crate::options::Options;
+use crate::order::Order;
+use crate::resource_manager::{Event, Recovery, ResourceManager, Settings};
+use crate::standing::{Addresses, Standing};
+use crate::tasks::Tasks;
 use crate::time;
 use crate::tokens::Keys;
-
-/// The rack of all nodes.
-const RACK: &str = "/default-rack";
 
 /// Why a cluster does not start.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +35,13 @@ pub enum StartError {
     /// A node without memory runs nothing.
     #[error("a node needs at least {0} MiB of memory")]
     TooSmall(u64),
+    /// Others could run anything in the name of this user.
+    #[error(
+        "{0} is no address of this machine alone: whoever reaches it could run anything as you, there is no check of who he is"
+    )]
+    Exposed(IpAddr),
     /// The system gave no port.
-    #[error("no port on 127.0.0.1 can be had")]
+    #[error("no port can be had")]
     Port(#[source] io::Error),
     /// The directory cannot be used.
     #[error("the directory {} cannot be used", path.display())]
@@ -60,40 +61,74 @@ pub enum StartError {
 pub struct Cluster {
     directory: PathBuf,
     removed_at_end: bool,
-    scheduler: String,
-    web: String,
-    daemon: Arc<Daemon>,
     nodes: Vec<NodeManager>,
     faults: Arc<Faults>,
-    restarts: watch::Sender<u32>,
+    control: Arc<Control>,
     servers: Tasks,
     end: watch::Sender<bool>,
 }
 
 /// Ports that are bound and not served yet.
-struct Ports {
-    scheduler: TcpListener,
-    web: TcpListener,
+pub(crate) struct Ports {
+    pub(crate) resource_managers: Vec<MasterPorts>,
     /// RPC and web of each node.
-    nodes: Vec<(TcpListener, TcpListener)>,
+    pub(crate) nodes: Vec<(TcpListener, TcpListener)>,
+}
+
+/// Those of one ResourceManager.
+pub(crate) struct MasterPorts {
+    pub(crate) scheduler: TcpListener,
+    pub(crate) client: TcpListener,
+    pub(crate) web: TcpListener,
 }
 
 impl Ports {
-    async fn bind(nodes: usize) -> io::Result<Self> {
-        let mut pairs = Vec::with_capacity(nodes);
-        for _ in 0..nodes {
-            pairs.push((bind().await?, bind().await?));
+    async fn bind(options: &Options) -> io::Result<Self> {
+        let mut nodes = Vec::with_capacity(options.nodes);
+        for _ in 0..options.nodes {
+            nodes.push((bind(options.bind).await?, bind(options.bind).await?));
+        }
+        let mut resource_managers = Vec::new();
+        for _ in 0..=usize::from(options.high_availability) {
+            resource_managers.push(MasterPorts {
+                scheduler: bind(options.bind).await?,
+                client: bind(options.bind).await?,
+                web: bind(options.bind).await?,
+            });
         }
         Ok(Self {
-            scheduler: bind().await?,
-            web: bind().await?,
-            nodes: pairs,
+            resource_managers,
+            nodes,
         })
+    }
+
+    fn addresses(&self) -> Result<Vec<Addresses>, StartError> {
+        let of = |ports: &MasterPorts| {
+            Ok(Addresses {
+                scheduler: address(&ports.scheduler)?.to_string(),
+                client: address(&ports.client)?.to_string(),
+                web: address(&ports.web)?.to_string(),
+            })
+        };
+        self.resource_managers.iter().map(of).collect()
     }
 }
 
-async fn bind() -> io::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
+async fn bind(address: IpAddr) -> io::Result<TcpListener> {
+    TcpListener::bind((address, 0)).await
+}
+
+fn check(options: &Options) -> Result<(), StartError> {
+    if options.nodes == 0 {
+        return Err(StartError::NoNodes);
+    }
+    if options.node_memory_mb < options.minimum_memory_mb {
+        return Err(StartError::TooSmall(options.minimum_memory_mb));
+    }
+    if !options.exposed && !options.bind.is_loopback() {
+        return Err(StartError::Exposed(options.bind));
+    }
+    Ok(())
 }
 
 impl Cluster {
@@ -102,108 +137,40 @@ impl Cluster {
     /// # Errors
     /// Options that make no sense, and a system that gives no port or no directory.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        if options.nodes == 0 {
-            return Err(StartError::NoNodes);
-        }
-        if options.node_memory_mb < options.minimum_memory_mb {
-            return Err(StartError::TooSmall(options.minimum_memory_mb));
-        }
-        let ports = Ports::bind(options.nodes).await.map_err(StartError::Port)?;
-        let scheduler = address(&ports.scheduler)?.to_string();
-        let web = address(&ports.web)?.to_string();
+        check(&options)?;
+        let ports = Ports::bind(&options).await.map_err(StartError::Port)?;
+        let standing = Standing::new(ports.addresses()?);
         let directory = directory(&options)?;
         let unusable = |source| StartError::Directory {
             path: directory.clone(),
             source,
         };
-        configuration::write(&directory.join("conf"), &options, &scheduler, &web).map_err(unusable)?;
+        configuration::write(&directory.join("conf"), &options, standing.addresses()).map_err(unusable)?;
         let keys = Arc::new(Keys::new(random()?));
-        let core = ResourceManager::new(settings(&options, &web), keys.clone());
-        let daemon = Arc::new(Daemon::new(core, keys.clone()));
-        let mut cluster = Self {
-            directory,
-            removed_at_end: options.directory.is_none(),
-            scheduler,
-            web,
+        let core = ResourceManager::new(settings(&options, &standing.latest().web), keys.clone());
+        let daemon = Arc::new(Daemon::new(core, keys.clone(), standing));
+        let launcher = Launcher {
+            options: &options,
+            directory: &directory,
             daemon,
-            nodes: Vec::new(),
+            keys,
             faults: Arc::default(),
-            restarts: watch::channel(0).0,
             servers: Tasks::default(),
             end: watch::channel(false).0,
         };
-        cluster.serve(ports, &options, &keys)?;
-        Ok(cluster)
-    }
-
-    fn serve(&mut self, ports: Ports, options: &Options, keys: &Arc<Keys>) -> Result<(), StartError> {
-        for (rpc, web) in ports.nodes {
-            let node = self.new_node(address(&rpc)?, address(&web)?, options, keys);
-            self.serve_rpc(rpc, Arc::new(ContainerService { node: node.clone() }), options);
-            self.serve_web(web, Arc::new(NodeSite { node: node.clone() }));
-            self.nodes.push(node);
-        }
-        let daemon = &self.daemon;
-        self.serve_rpc(
-            ports.scheduler,
-            Arc::new(MasterService {
-                daemon: daemon.clone(),
-            }),
-            options,
-        );
-        self.serve_web(
-            ports.web,
-            Arc::new(ClusterSite {
-                daemon: daemon.clone(),
-            }),
-        );
-        self.servers
-            .spawn("deadlines", daemon.clone().watch_deadlines(self.end.subscribe()));
-        if let Pacing::NodeHeartbeats(interval) = options.pacing {
-            let beats = heartbeats(daemon.clone(), interval, self.end.subscribe());
-            self.servers.spawn("node heartbeats", beats);
-        }
-        self.daemon.connect(&self.nodes);
-        Ok(())
-    }
-
-    fn new_node(&self, rpc: SocketAddr, web: SocketAddr, options: &Options, keys: &Arc<Keys>) -> NodeManager {
-        let own = self.directory.join("nodes").join(rpc.port().to_string());
-        let facts = NodeFacts {
-            id: NodeId::new(rpc.ip().to_string(), rpc.port()),
-            http_address: web.to_string(),
-            rack: RACK.to_owned(),
-            total: Resource::new(options.node_memory_mb, options.node_cores),
-        };
-        let directories = Directories {
-            local: own.join("local"),
-            logs: own.join("logs"),
-            conf: self.conf_dir(),
-        };
-        let report = report_to(Arc::downgrade(&self.daemon));
-        NodeManager::new(facts, directories, keys.clone(), report).with_light(options.light.clone())
-    }
-
-    fn serve_rpc(&self, listener: TcpListener, service: Arc<dyn Service>, options: &Options) {
-        let of_nodes = service.protocol() == Protocol::CONTAINER_MANAGEMENT.name;
-        let server = Server {
-            service,
-            protection: options.protection.clone(),
-            faults: self.faults.clone(),
-            // Only the ResourceManager is ever restarted.
-            restarts: if of_nodes {
-                watch::channel(0).1
-            } else {
-                self.restarts.subscribe()
-            },
-        };
-        self.servers
-            .spawn("rpc", rpc::serve(listener, server, self.end.subscribe()));
-    }
-
-    fn serve_web(&self, listener: TcpListener, site: Arc<dyn Site>) {
-        self.servers
-            .spawn("web", http_server::serve(listener, site, self.end.subscribe()));
+        let (control, launcher) = launcher.serve(ports)?;
+        let Launcher {
+            faults, servers, end, ..
+        } = launcher;
+        Ok(Self {
+            removed_at_end: options.directory.is_none(),
+            nodes: control.nodes.iter().map(|(node, _)| node.clone()).collect(),
+            faults,
+            control,
+            servers,
+            end,
+            directory,
+        })
     }
 
     /// The directory for `HADOOP_CONF_DIR`.
@@ -223,16 +190,34 @@ impl Cluster {
         self.removed_at_end = false;
     }
 
-    /// `host:port` of the ResourceManager's web pages and REST API.
+    /// `host:port` of the active ResourceManager's web pages and REST API.
     #[must_use]
     pub fn web_address(&self) -> &str {
-        &self.web
+        &self.control.daemon.standing().latest().web
     }
 
-    /// `host:port` of the service that ApplicationMasters call.
+    /// The same of all ResourceManagers.
+    pub fn web_addresses(&self) -> impl Iterator<Item = &str> {
+        let all = self.control.daemon.standing().addresses();
+        all.iter().map(|one| one.web.as_str())
+    }
+
+    /// `host:port` of the active ResourceManager's service that ApplicationMasters call.
     #[must_use]
     pub fn scheduler_address(&self) -> &str {
-        &self.scheduler
+        &self.control.daemon.standing().latest().scheduler
+    }
+
+    /// The same of all ResourceManagers.
+    pub fn scheduler_addresses(&self) -> impl Iterator<Item = &str> {
+        let all = self.control.daemon.standing().addresses();
+        all.iter().map(|one| one.scheduler.as_str())
+    }
+
+    /// `host:port` of the active ResourceManager's service that clients call.
+    #[must_use]
+    pub fn client_address(&self) -> &str {
+        &self.control.daemon.standing().latest().client
     }
 
     /// The NodeManagers.
@@ -247,38 +232,41 @@ impl Cluster {
         &self.faults
     }
 
+    /// Makes something befall the cluster, now. What it does is done when this returns, but for doors of servers,
+    /// which turn a moment later.
+    pub fn order(&self, order: &Order) {
+        self.control.carry_out(order);
+    }
+
     /// Takes a container from its application, as a scheduler does that wants the room for others.
     pub fn preempt(&self, container: ContainerId) {
-        self.daemon.drive(Event::ContainerPreempted(container));
+        self.control.daemon.drive(Event::ContainerPreempted(container));
     }
 
     /// Restarts the ResourceManager, with recovery, in no time: connections are lost, ApplicationMasters must register
     /// and ask again, grants that were not started are void, processes go on.
     pub fn restart_resource_manager(&self) {
-        self.daemon.drive(Event::Restarted);
-        let started_ms = self.daemon.core().settings().started_ms;
-        self.nodes.iter().for_each(|node| node.meet(started_ms));
-        self.restarts.send_modify(|count| *count += 1);
+        self.order(&Order::RestartResourceManager(Recovery::WorkPreserving));
     }
 
     /// Switches a node off: its processes die at once, and the ResourceManager learns that it is lost. Its ports stay
-    /// open, and it does not come back.
+    /// open.
     pub fn lose_node(&self, id: &NodeId) {
-        let Some(node) = self.nodes.iter().find(|node| node.facts().id == *id) else {
-            return;
-        };
-        self.daemon.drive(Event::NodeLost(id.clone()));
-        node.switch_off();
+        if let Some(node) = self.nodes.iter().find(|node| node.facts().id == *id) {
+            self.control.lose(id, node);
+        }
     }
 
     /// Ends all containers, then the daemons, and removes the directory unless it was given or is to be kept.
     pub async fn shutdown(self) {
-        self.daemon.end_applications();
+        self.control.daemon.set_up(true);
+        self.control.daemon.end_applications();
         self.nodes.iter().for_each(NodeManager::stop_all);
         for node in &self.nodes {
             node.join().await;
         }
         self.end.send_replace(true);
+        self.control.timers.join().await;
         self.servers.join().await;
     }
 }
@@ -287,6 +275,7 @@ impl Drop for Cluster {
     /// Whoever drops a cluster without shutting it down must not leave processes behind.
     fn drop(&mut self) {
         self.nodes.iter().for_each(NodeManager::abandon);
+        self.control.timers.abort();
         self.servers.abort();
         if self.removed_at_end
             && let Err(error) = std::fs::remove_dir_all(&self.directory)
@@ -296,7 +285,7 @@ impl Drop for Cluster {
     }
 }
 
-fn address(listener: &TcpListener) -> Result<SocketAddr, StartError> {
+pub(crate) fn address(listener: &TcpListener) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(StartError::Port)
 }
 
@@ -335,31 +324,8 @@ fn settings(options: &Options, web: &str) -> Settings {
         max_attempts: options.max_attempts,
         master_expiry_ms: ms(options.master_expiry),
         container_expiry_ms: ms(options.container_expiry),
+        node_expiry_ms: ms(options.node_expiry),
+        recovery_wait_ms: ms(options.recovery_wait),
         web_address: web.to_owned(),
-    }
-}
-
-/// The daemon knows its nodes, so they must not keep it alive.
-fn report_to(daemon: Weak<Daemon>) -> Report {
-    Box::new(move |event| {
-        if let Some(daemon) = daemon.upgrade() {
-            daemon.drive(event);
-        }
-    })
-}
-
-async fn heartbeats(daemon: Arc<Daemon>, interval: Duration, mut ended: watch::Receiver<bool>) {
-    let mut ticks = tokio::time::interval(interval.max(Duration::from_millis(1)));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {
-                let nodes: Vec<NodeId> = daemon.nodes().map(|node| node.facts().id.clone()).collect();
-                for node in nodes {
-                    daemon.drive(Event::NodeHeartbeat(node));
-                }
-            }
-            () = over(&mut ended) => return,
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! The ResourceManager as a daemon: owns the core, knows the clock and the nodes, carries out effects.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -9,15 +10,16 @@ use hadoop::ids::{ApplicationAttemptId, ContainerId, NodeId};
 use prost::Message;
 use tokio::sync::{Notify, watch};
 use yarn_rpc::am_nm::ContainerSignal;
-use yarn_rpc::connection::Protocol;
+use yarn_rpc::connection::{Protocol, ServerUser};
 use yarn_rpc::proto::yarn as pb;
 use yarn_rpc::records::ContainerLaunchContext;
 
 use crate::failure::Failure;
 use crate::launch;
 use crate::node_manager::NodeManager;
-use crate::resource_manager::{Effect, Event, MasterAnswer, MasterCall, ResourceManager};
-use crate::rpc::{Service, decoded, ends_call};
+use crate::resource_manager::{ContainerReport, Effect, Event, MasterAnswer, MasterCall, ResourceManager};
+use crate::rpc::{Service, decoded, ends_call, token_of};
+use crate::standing::Standing;
 use crate::tasks::over;
 use crate::time;
 use crate::tokens::{self, Keys};
@@ -34,16 +36,44 @@ pub(crate) struct Daemon {
     nodes: OnceLock<BTreeMap<NodeId, NodeManager>>,
     keys: Arc<Keys>,
     changed: Notify,
+    standing: Standing,
+    /// Whether any ResourceManager is active.
+    up: AtomicBool,
 }
 
 impl Daemon {
-    pub(crate) fn new(core: ResourceManager, keys: Arc<Keys>) -> Self {
+    pub(crate) fn new(core: ResourceManager, keys: Arc<Keys>, standing: Standing) -> Self {
         Self {
             core: Mutex::new(core),
             nodes: OnceLock::new(),
             keys,
             changed: Notify::new(),
+            standing,
+            up: AtomicBool::new(true),
         }
+    }
+
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// While no ResourceManager is active, nothing that nodes say is heard, and nothing expires.
+    pub(crate) fn set_up(&self, up: bool) {
+        self.up.store(up, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.up.load(Ordering::SeqCst)
+    }
+
+    /// Containers of a kind that are held, but for those of ApplicationMasters.
+    pub(crate) fn held(&self, wanted: impl Fn(ContainerId) -> bool) -> Vec<ContainerId> {
+        let core = self.core();
+        let containers = core
+            .applications()
+            .flat_map(|application| application.containers.values());
+        let held = containers.filter(|one| !one.is_master && wanted(one.id));
+        held.map(|one| one.id).collect()
     }
 
     /// Makes the nodes known; once.
@@ -52,8 +82,34 @@ impl Daemon {
         if self.nodes.set(by_id.collect()).is_err() {
             tracing::error!("the nodes of a cluster are connected once");
         }
-        for node in nodes {
-            self.drive(Event::NodeJoined(node.facts().clone()));
+        nodes.iter().for_each(|node| self.join(node));
+    }
+
+    /// A node registers. What ended between its report and the registration is told once more, because nobody knew the
+    /// container in between.
+    pub(crate) fn join(&self, node: &NodeManager) {
+        let started_ms = self.core().settings().started_ms;
+        node.meet(started_ms);
+        let containers = node.reports();
+        let ran: Vec<ContainerId> = containers
+            .iter()
+            .filter(|one| one.end.is_none())
+            .map(ContainerReport::id)
+            .collect();
+        self.drive(Event::NodeJoined {
+            facts: node.facts().clone(),
+            containers,
+        });
+        let ended = node.reports().into_iter().filter(|one| ran.contains(&one.id()));
+        for report in ended {
+            let container = report.id();
+            if let Some((exit_status, diagnostics)) = report.end {
+                self.drive(Event::ContainerEnded {
+                    container,
+                    exit_status,
+                    diagnostics,
+                });
+            }
         }
     }
 
@@ -175,11 +231,14 @@ impl Daemon {
     pub(crate) async fn watch_deadlines(self: Arc<Self>, mut ended: watch::Receiver<bool>) {
         loop {
             let deadline = self.core().next_deadline();
+            let deadline = deadline.filter(|_| self.is_up());
             let left = deadline.map(|at| Duration::from_millis(at.saturating_sub(time::now())));
             let sleep = tokio::time::sleep(left.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP));
             tokio::select! {
                 () = sleep => {
-                    self.drive(Event::DeadlineReached);
+                    if self.is_up() {
+                        self.drive(Event::DeadlineReached);
+                    }
                 }
                 () = self.changed.notified() => {}
                 () = over(&mut ended) => return,
@@ -201,10 +260,13 @@ impl Service for MasterService {
     fn password(&self, identifier: &[u8]) -> Option<Vec<u8>> {
         let attempt = tokens::am_rm_attempt(identifier)?;
         let known = self.daemon.core().knows_attempt(attempt);
-        known.then(|| self.daemon.keys.am_rm_password(identifier))
+        known
+            .then(|| self.daemon.keys.am_rm_password(identifier))
+            .flatten()
     }
 
-    fn call(&self, token: &[u8], method: &str, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    fn call(&self, caller: &ServerUser, method: &str, body: &[u8]) -> Result<Vec<u8>, Failure> {
+        let token = token_of(caller);
         let call = match method {
             "registerApplicationMaster" => MasterCall::Register(decoded(body)?),
             "allocate" => MasterCall::Allocate(decoded(body)?),
@@ -215,6 +277,7 @@ impl Service for MasterService {
             tokens::am_rm_attempt(token).ok_or_else(|| Failure::invalid_token("Invalid AMRMToken"))?;
         let event = Event::MasterCalled {
             attempt,
+            key: tokens::am_rm_key(token).unwrap_or_default(),
             call: Box::new(call),
         };
         let answer = self.daemon.drive(event);
@@ -230,6 +293,7 @@ impl Service for MasterService {
 
 /// `ContainerManagementProtocol` of one node.
 pub(crate) struct ContainerService {
+    pub(crate) daemon: Arc<Daemon>,
     pub(crate) node: NodeManager,
 }
 
@@ -243,9 +307,10 @@ impl Service for ContainerService {
         self.node.knows_token(attempt, identifier)
     }
 
-    fn call(&self, token: &[u8], method: &str, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    fn call(&self, caller: &ServerUser, method: &str, body: &[u8]) -> Result<Vec<u8>, Failure> {
         match method {
-            "startContainers" => self.start(token, &decoded(body)?),
+            "startContainers" => self.start(token_of(caller), &decoded(body)?),
+            "updateContainer" => self.update(&decoded(body)?),
             "stopContainers" => Ok(self.stop(&decoded(body)?)),
             "getContainerStatuses" => Ok(self.statuses(&decoded(body)?)),
             "signalToContainer" => self.signal(&decoded(body)?),
@@ -273,6 +338,26 @@ impl ContainerService {
                 Ok(id) => response.succeeded_requests.push(id.into()),
                 Err(failure) if ends_call(&failure) => return Err(failure),
                 Err(failure) => response.failed_requests.push(failed(container, &failure)),
+            }
+        }
+        Ok(response.encode_to_vec())
+    }
+
+    /// An increase is final when the node has been shown its token.
+    fn update(&self, request: &pb::ContainerUpdateRequestProto) -> Result<Vec<u8>, Failure> {
+        let mut response = pb::ContainerUpdateResponseProto::default();
+        for token in &request.update_container_token {
+            let token = Token::from(token);
+            match self.node.update(&token) {
+                Ok((container, version)) => {
+                    response.succeeded_requests.push(container.into());
+                    self.daemon.drive(Event::IncreaseConfirmed { container, version });
+                }
+                Err(failure) if ends_call(&failure) => return Err(failure),
+                Err(failure) => {
+                    let container = tokens::container_grant(&token.identifier).map(|grant| grant.container);
+                    response.failed_requests.push(failed(container, &failure));
+                }
             }
         }
         Ok(response.encode_to_vec())

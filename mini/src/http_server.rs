@@ -1,6 +1,5 @@
-//! Web servers: one accepting task each, requests reduced to what the sites look at.
+//! Web servers: requests reduced to what the sites look at.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -16,17 +15,16 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
+use crate::door::{self, Doorway};
+use crate::failure::Failure;
+use crate::faults::{Faults, Verdict};
 use crate::peer::{is_ours, is_own_name};
-use crate::tasks::over;
 
 /// The largest body that is taken, in bytes.
 const LARGEST_BODY: usize = 16 << 20;
 /// For the head of a request, also between two on one connection.
 const HEAD: Duration = Duration::from_secs(60);
-/// Pause after an accept that failed.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A request.
 #[derive(Debug)]
@@ -113,36 +111,34 @@ pub(crate) trait Site: Send + Sync + 'static {
     fn answer(&self, request: Request) -> Answering<'_>;
 }
 
-/// Serves until `ended` says so.
-pub(crate) async fn serve(listener: TcpListener, site: Arc<dyn Site>, mut ended: watch::Receiver<bool>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, peer, site.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a web server cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            Some(over) = connections.join_next(), if !connections.is_empty() => {
-                if let Some(error) = over.err().filter(tokio::task::JoinError::is_panic) {
-                    tracing::error!(%error, "a web connection panicked");
-                }
-            }
-            () = over(&mut ended) => return,
-        }
-    }
+/// What the web servers of a cluster share.
+#[derive(Clone)]
+pub(crate) struct WebServer {
+    pub(crate) site: Arc<dyn Site>,
+    pub(crate) faults: Arc<Faults>,
+    /// Whether others than our own user may connect.
+    pub(crate) exposed: bool,
+    /// The number of the node that is served, from 1; none for a ResourceManager.
+    pub(crate) node: Option<usize>,
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<dyn Site>) {
+/// Serves until `ended` says so.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    server: WebServer,
+    doorway: Doorway,
+    ended: watch::Receiver<bool>,
+) {
+    let connection = move |stream, peer, doorway| connection(stream, peer, doorway, server.clone());
+    door::serve(listener, doorway, ended, connection).await;
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, doorway: Doorway, server: WebServer) {
     match stream.local_addr() {
-        Ok(own) if is_ours(peer, own).await => {}
+        Ok(own) if server.exposed || is_ours(peer, own).await => {}
         Ok(_) | Err(_) => return tracing::warn!(%peer, "a connection of another user was refused"),
     }
-    let service = service_fn(|request| respond(request, site.as_ref()));
+    let service = service_fn(|request| respond(request, &server, doorway.clone()));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
@@ -152,16 +148,22 @@ async fn connection(stream: TcpStream, peer: SocketAddr, site: Arc<dyn Site>) {
     }
 }
 
+/// The connection was lost on order.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is lost on order")]
+struct Lost;
+
 async fn respond(
     request: http::Request<Incoming>,
-    site: &dyn Site,
-) -> Result<http::Response<Full<Bytes>>, Infallible> {
+    server: &WebServer,
+    mut doorway: Doorway,
+) -> Result<http::Response<Full<Bytes>>, Lost> {
     let (head, body) = request.into_parts();
     let host = head
         .headers
         .get(http::header::HOST)
         .and_then(|host| host.to_str().ok());
-    if host.is_some_and(|host| !is_own_name(host)) {
+    if !server.exposed && host.is_some_and(|host| !is_own_name(host)) {
         return Ok(response(Answer::text(
             403,
             "this server is known as 127.0.0.1 and localhost only\n",
@@ -180,7 +182,40 @@ async fn respond(
         headers: head.headers,
         body: body.to_bytes(),
     };
-    Ok(response(site.answer(request).await))
+    doorway.pass().await;
+    let answer = judged(request, server).await?;
+    doorway.pass().await;
+    Ok(response(answer))
+}
+
+/// The answer, as far as no fault is ordered for the request.
+async fn judged(request: Request, server: &WebServer) -> Result<Answer, Lost> {
+    let verdict = server
+        .faults
+        .of_request(request.method.as_str(), &request.path, server.node);
+    match verdict {
+        Verdict::LoseRequest => return Err(Lost),
+        Verdict::Fail(failure) => return Ok(failed(&failure)),
+        Verdict::Pass | Verdict::Delay(_) | Verdict::LoseAnswer | Verdict::Duplicate => {}
+    }
+    let answer = server.site.answer(request).await;
+    match verdict {
+        Verdict::LoseAnswer => return Err(Lost),
+        Verdict::Delay(time) => tokio::time::sleep(time).await,
+        _ => {}
+    }
+    Ok(answer)
+}
+
+/// An exception that was ordered, as web services answer what they do not expect.
+fn failed(failure: &Failure) -> Answer {
+    let name = failure.class.rsplit(['.', '$']).next().unwrap_or_default();
+    let body = serde_json::json!({"RemoteException": {
+        "exception": name,
+        "message": failure.message,
+        "javaClassName": failure.class,
+    }});
+    Answer::json(503, body.to_string())
 }
 
 fn response(answer: Answer) -> http::Response<Full<Bytes>> {

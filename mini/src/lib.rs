@@ -24,42 +24,53 @@
 //!   a quarter of a second later SIGKILL, exit codes and diagnostics are Hadoop's, logs are served in Hadoop's wrapping.
 //!
 //! # What is simpler than Hadoop
-//! - One queue, `root.default`, first come first served, by memory only; no preemption, labels, reservations, quotas,
-//!   no limit for ApplicationMasters. With [`Pacing::Immediate`] asks are granted in the answer to the heartbeat that
-//!   makes them, which Hadoop never does; [`Pacing::NodeHeartbeats`] is nearer to its default.
+//! - One queue, `root.default`, first come first served, by memory only; no labels, reservations, quotas, no limit for
+//!   ApplicationMasters, preemption on order only. With [`Pacing::Immediate`] asks are granted in the answer to the
+//!   heartbeat that makes them, which Hadoop never does; [`Pacing::NodeHeartbeats`] is nearer to its default.
 //! - No security but tokens: containers run as the user of this process, under whatever name they were submitted.
-//!   Therefore it listens on loopback only and, on Linux, serves web requests of processes of the same user only. There is no client RPC (port 8032), so Hadoop's own
-//!   command line tools do not work with it; keys never roll.
-//! - `file:` is the only file system; no `http:`, no HDFS. Memory is not watched, disks are never bad. SIGQUIT is not
-//!   blocked in containers. Updates of containers, unmanaged ApplicationMasters, scheduling requests, opportunistic
-//!   containers, log aggregation, timelines and high availability are not there. A negative count is taken as 0, where
-//!   it would corrupt Hadoop's queue. The proxy does not follow redirects.
+//!   Therefore it listens on loopback only and, on Linux, serves web requests of processes of the same user only. There
+//!   is no client RPC (port 8032), so Hadoop's own command line tools do not work with it; keys roll on order only.
+//! - `file:` is the only file system; no `http:`, no HDFS. SIGQUIT is not blocked in containers. Unmanaged
+//!   ApplicationMasters, scheduling requests, opportunistic containers, log aggregation and timelines are not there. A
+//!   negative count is taken as 0, where it would corrupt Hadoop's queue. The proxy does not follow redirects.
 //! - Containers may be tasks of this process instead ([`node_manager::LightContainers`]), for as many executors as no
 //!   machine could start; those have no files and no logs.
-//! - Nothing outlives the process: no recovery of the ResourceManager or of NodeManagers.
+//! - Both ResourceManagers and all nodes are in one process, so what a ResourceManager would store, and what a node
+//!   would write down, is kept in memory: they can be restarted ([`Order`]), the process cannot.
+//! - A lost node that comes back must end all that was given up, where Hadoop would take it up again.
 //! - On purpose more than Hadoop: logs and entries of containers that have ended stay visible as long as the cluster.
+//!
+//! # Faults
+//! [`Cluster::order`] makes something befall the cluster now ([`Order`]); [`Cluster::faults`] takes what shall happen
+//! with the n-th call, request or container ([`Fault`]).
 
 mod cluster;
 mod configuration;
+mod control;
 mod daemon;
+mod door;
 mod failure;
 mod faults;
 mod foreground;
 mod http_server;
 mod launch;
+mod launcher;
 pub mod node_manager;
 mod options;
+mod order;
 mod peer;
 pub mod resource_manager;
 mod rest;
 mod rpc;
+mod standing;
 mod tasks;
 mod time;
 pub mod tokens;
 
 pub use cluster::{Cluster, StartError};
 pub use failure::Failure;
-pub use faults::{Action, Fault, Faults};
+pub use faults::{Action, Fault, Faults, Trigger};
 pub use foreground::run_foreground;
 pub use options::{Options, Pacing};
+pub use order::Order;
 pub use time::UnixMs;

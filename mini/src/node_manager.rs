@@ -5,10 +5,13 @@
 //! reported as ended exactly once; no process of a container outlives its NodeManager, short of a SIGKILL of this very
 //! process.
 
+mod condition;
 mod container;
+mod faults;
 mod light;
 mod localize;
 mod logs;
+mod memory;
 mod process;
 mod script;
 
@@ -63,6 +66,9 @@ struct Node {
     report: Report,
     localizer: Localizer,
     light: Option<LightContainers>,
+    condition: condition::Shared,
+    /// What ran when the NodeManager was started anew without knowing of it.
+    orphans: Mutex<Vec<Record>>,
     /// Start time of the ResourceManager whose grants are honoured; 0 before the first is met.
     resource_manager: AtomicU64,
     containers: Mutex<BTreeMap<ContainerId, Record>>,
@@ -81,6 +87,8 @@ impl NodeManager {
             report,
             localizer,
             light: None,
+            condition: condition::Shared::default(),
+            orphans: Mutex::default(),
             resource_manager: AtomicU64::new(0),
             containers: Mutex::default(),
             tasks: Tasks::default(),
@@ -162,7 +170,7 @@ impl NodeManager {
                 grant.container, grant.node
             )));
         }
-        let now = time::now();
+        let now = self.node.condition.get().clock(time::now());
         if grant.expires_ms < now {
             return Err(Failure::yarn(
                 "YarnException",
@@ -220,8 +228,30 @@ impl NodeManager {
         }
     }
 
-    /// Ends a container on behalf of the ResourceManager.
+    /// Takes in the token of a container that was resized (`updateContainer`); gives its id and version.
+    ///
+    /// # Errors
+    /// The exceptions of `ContainerManagerImpl`.
+    pub fn update(&self, token: &Token) -> Result<(ContainerId, i32), Failure> {
+        let grant = self.check(token)?;
+        let id = grant.container;
+        let mut containers = self.node.containers();
+        let record = containers.get_mut(&id).ok_or_else(|| not_handled(id))?;
+        if record.update(&grant) {
+            return Ok((id, grant.version));
+        }
+        let text = format!(
+            "Container {id} update version {} is older than Current version",
+            grant.version
+        );
+        Err(Failure::yarn("YarnException", text))
+    }
+
+    /// Ends a container on behalf of the ResourceManager; a node that is out of reach does not hear of it.
     pub fn kill(&self, id: ContainerId) {
+        if !self.node.is_heard() {
+            return;
+        }
         if let Some(record) = self.node.containers().get(&id) {
             record.kill(Kill::ByResourceManager);
         }
@@ -229,6 +259,9 @@ impl NodeManager {
 
     /// The end of a container is known where it must be.
     pub fn forget(&self, id: ContainerId) {
+        if !self.node.is_heard() {
+            return;
+        }
         if let Some(record) = self.node.containers().get_mut(&id) {
             record.forget();
         }
@@ -236,8 +269,11 @@ impl NodeManager {
 
     /// Ends what an application still has here, and removes its files when its containers are gone.
     pub fn end_application(&self, application: ApplicationId) {
+        if !self.node.is_heard() {
+            return;
+        }
         self.node
-            .kill_where(Kill::ApplicationEnded, |id| id.application() == application);
+            .kill_where(&Kill::ApplicationEnded, |id| id.application() == application);
         let node = self.node.clone();
         self.node.tasks.spawn("application cleanup", async move {
             node.all_ended(application).await;
@@ -248,7 +284,11 @@ impl NodeManager {
 
     /// Ends everything that runs.
     pub(crate) fn stop_all(&self) {
-        self.node.kill_where(Kill::ApplicationEnded, |_| true);
+        self.node.kill_where(&Kill::ApplicationEnded, |_| true);
+        let orphans = self.node.orphans.lock().unwrap_or_else(PoisonError::into_inner);
+        orphans
+            .iter()
+            .for_each(|record| record.kill(Kill::ApplicationEnded));
     }
 
     /// Waits until everything that was there has ended.
@@ -259,6 +299,8 @@ impl NodeManager {
     /// Kills all processes at once, as a power failure would.
     pub(crate) fn switch_off(&self) {
         self.node.containers().values().for_each(Record::kill_now);
+        let orphans = self.node.orphans.lock().unwrap_or_else(PoisonError::into_inner);
+        orphans.iter().for_each(Record::kill_now);
     }
 
     /// The last resort, without waiting: nobody will look after the containers any more.
@@ -311,7 +353,7 @@ impl NodeManager {
     pub fn knows_token(&self, attempt: ApplicationAttemptId, identifier: &[u8]) -> Option<Vec<u8>> {
         let (owner, node) = crate::tokens::node_identity(identifier)?;
         let ours = owner.application == attempt.application && node == self.node.facts.id;
-        ours.then(|| self.node.keys.node_password(identifier))
+        ours.then(|| self.node.keys.node_password(identifier)).flatten()
     }
 }
 
@@ -320,10 +362,10 @@ impl Node {
         self.containers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn kill_where(&self, kill: Kill, wanted: impl Fn(ContainerId) -> bool) {
+    fn kill_where(&self, kill: &Kill, wanted: impl Fn(ContainerId) -> bool) {
         let containers = self.containers();
         let wanted = containers.iter().filter(|(id, _)| wanted(**id));
-        wanted.for_each(|(_, record)| record.kill(kill));
+        wanted.for_each(|(_, record)| record.kill(kill.clone()));
     }
 
     async fn all_ended(&self, application: ApplicationId) {

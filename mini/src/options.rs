@@ -1,5 +1,6 @@
 //! What a cluster may be told at its start.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,6 +37,20 @@ pub struct Options {
     pub master_expiry: Duration,
     /// Time between a grant and its start after which it is taken back.
     pub container_expiry: Duration,
+    /// Silence after which a node is given up (`yarn.nm.liveness-monitor.expiry-interval-ms`).
+    pub node_expiry: Duration,
+    /// Time after a restart of the ResourceManager in which nothing is granted, so that nodes can tell what they run
+    /// (`yarn.resourcemanager.work-preserving-recovery.scheduling-wait-ms`).
+    pub recovery_wait: Duration,
+    /// Whether there are two ResourceManagers, the second one as the standby of the first.
+    pub high_availability: bool,
+    /// How often containers' memory is looked at, so that those that use too much are killed. None, as with Hadoop's
+    /// defaults: never (`yarn.nodemanager.resource.memory.enforced` keeps its monitor from it).
+    pub memory_check: Option<Duration>,
+    /// The address to listen at. One that other hosts reach needs [`Options::exposed`].
+    pub bind: IpAddr,
+    /// Whether others than this user on this machine may reach the cluster, who then can run anything in his name.
+    pub exposed: bool,
     /// Protections that the RPC services offer (`hadoop.rpc.protection`).
     pub protection: Vec<Qop>,
     /// Containers that are tasks of this process instead of processes.
@@ -56,6 +71,12 @@ impl Default for Options {
             max_attempts: 2,
             master_expiry: Duration::from_secs(600),
             container_expiry: Duration::from_secs(600),
+            node_expiry: Duration::from_secs(600),
+            recovery_wait: Duration::ZERO,
+            high_availability: false,
+            memory_check: None,
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            exposed: false,
             protection: vec![Qop::Auth],
             light: None,
             directory: None,

@@ -9,11 +9,17 @@
 
 mod application;
 mod asks;
+mod check;
+mod expiry;
 mod lifecycle;
 mod master;
 mod node;
+mod preemption;
+mod recovery;
 mod schedule;
 mod texts;
+mod tracker;
+mod updates;
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +28,9 @@ pub use application::{
     Application, ApplicationState, Attempt, AttemptState, FinalStatus, Granted, Master, Submission,
 };
 pub use asks::{AskTable, Locality, OpenAsk};
-pub use node::{Node, NodeFacts};
+pub use node::{ContainerReport, Node, NodeFacts};
+pub use preemption::Contract;
+pub use recovery::Recovery;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,12 +38,12 @@ use std::sync::Arc;
 use hadoop::credentials::Token;
 use hadoop::ids::{ApplicationAttemptId, ApplicationId, ContainerId, NodeId};
 use yarn_rpc::proto::yarn as pb;
-use yarn_rpc::records::{ContainerLaunchContext, Resource};
+use yarn_rpc::records::{ContainerLaunchContext, NodeState, Resource};
 
 use crate::UnixMs;
 use crate::failure::Failure;
 use crate::options::Pacing;
-use crate::tokens::Keys;
+use crate::tokens::{Keys, TokenKind};
 
 /// The one queue there is, as releases since 3.4 name it.
 pub const QUEUE: &str = "root.default";
@@ -57,6 +65,10 @@ pub struct Settings {
     pub master_expiry_ms: u64,
     /// `yarn.resourcemanager.rm.container-allocation.expiry-interval-ms`.
     pub container_expiry_ms: u64,
+    /// `yarn.nm.liveness-monitor.expiry-interval-ms`.
+    pub node_expiry_ms: u64,
+    /// `yarn.resourcemanager.work-preserving-recovery.scheduling-wait-ms`.
+    pub recovery_wait_ms: u64,
     /// `host:port` of the web pages, for links.
     pub web_address: String,
 }
@@ -64,12 +76,37 @@ pub struct Settings {
 /// What happens to the ResourceManager.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A node offers its resources.
-    NodeJoined(NodeFacts),
+    /// A node offers its resources, and says what it runs.
+    NodeJoined {
+        /// What it is.
+        facts: NodeFacts,
+        /// Containers that run, and those whose end nobody acknowledged.
+        containers: Vec<ContainerReport>,
+    },
     /// A node's turn to be given containers, where grants are paced by heartbeats.
     NodeHeartbeat(NodeId),
     /// A node is gone with everything on it.
     NodeLost(NodeId),
+    /// A node ends in good order and says so.
+    NodeStopped(NodeId),
+    /// A node is not heard of any more.
+    NodeSilent(NodeId),
+    /// A node says that it is ill, or well again.
+    NodeHealth {
+        /// Which.
+        node: NodeId,
+        /// What ails it.
+        problem: Option<String>,
+    },
+    /// A node is to be taken out of service.
+    NodeDecommissioned {
+        /// Which.
+        node: NodeId,
+        /// How long its containers may take to end, in milliseconds; none: not at all.
+        timeout_ms: Option<u64>,
+    },
+    /// A node that is being taken out is to stay.
+    NodeRecommissioned(NodeId),
     /// Somebody submits an application.
     Submitted {
         /// Who.
@@ -97,6 +134,8 @@ pub enum Event {
     MasterCalled {
         /// Who, as its token says.
         attempt: ApplicationAttemptId,
+        /// The key of that token.
+        key: i32,
         /// What.
         call: Box<MasterCall>,
     },
@@ -116,11 +155,38 @@ pub enum Event {
         /// What the NodeManager says of it.
         diagnostics: String,
     },
+    /// A node was shown the token of an increased container.
+    IncreaseConfirmed {
+        /// Which.
+        container: ContainerId,
+        /// The version that the token names.
+        version: i32,
+    },
     /// A container is taken from its application, as a scheduler does that wants the room for others.
     ContainerPreempted(ContainerId),
-    /// The ResourceManager loses its memory but for what it would have stored: applications, attempts, and what nodes
-    /// report to run.
-    Restarted,
+    /// The same, said beforehand.
+    PreemptionAnnounced {
+        /// Which; those of ApplicationMasters are left alone.
+        containers: Vec<ContainerId>,
+        /// Whether the application may give others instead.
+        contract: Contract,
+        /// Time until they are taken, in milliseconds.
+        grace_ms: u64,
+    },
+    /// Tokens of ApplicationMasters get a new key; it becomes the only one after one and a half times the silence that
+    /// is granted to them (`AMRMTokenSecretManager`). Keys of nodes and containers change at once.
+    KeyRolled(TokenKind),
+    /// A rolled key of ApplicationMasters becomes the only one before its time.
+    KeyActivated,
+    /// No token of this kind that was made until now is good any more.
+    TokensExpired(TokenKind),
+    /// The ResourceManager begins again, or another one takes over.
+    Restarted {
+        /// What is left.
+        recovery: Recovery,
+        /// `host:port` of its web pages.
+        web_address: String,
+    },
     /// [`ResourceManager::next_deadline`] has come.
     DeadlineReached,
 }
@@ -192,6 +258,12 @@ pub struct ResourceManager {
     settings: Settings,
     keys: Arc<Keys>,
     next_application: u32,
+    /// How often it has recovered; part of the ids of containers.
+    epoch: u32,
+    /// Until when nothing is granted after a restart.
+    resumes_ms: Option<UnixMs>,
+    /// When a rolled key of ApplicationMasters becomes the only one.
+    activates_ms: Option<UnixMs>,
     applications: BTreeMap<ApplicationId, Application>,
     nodes: BTreeMap<NodeId, Node>,
 }
@@ -204,6 +276,9 @@ impl ResourceManager {
             settings,
             keys,
             next_application: 1,
+            epoch: 0,
+            resumes_ms: None,
+            activates_ms: None,
             applications: BTreeMap::new(),
             nodes: BTreeMap::new(),
         }
@@ -212,9 +287,16 @@ impl ResourceManager {
     /// Takes an event at `now` and appends what is to be done.
     pub fn handle(&mut self, now: UnixMs, event: Event, effects: &mut Effects) {
         match event {
-            Event::NodeJoined(facts) => self.node_joined(now, facts, effects),
+            Event::NodeJoined { facts, containers } => self.node_joined(now, facts, &containers, effects),
             Event::NodeHeartbeat(node) => self.node_heartbeat(now, &node, effects),
-            Event::NodeLost(node) => self.node_lost(now, &node, effects),
+            Event::NodeLost(node) => self.node_gone(now, &node, NodeState::Lost, effects),
+            Event::NodeStopped(node) => self.node_gone(now, &node, NodeState::Shutdown, effects),
+            Event::NodeSilent(node) => self.node_silent(now, &node),
+            Event::NodeHealth { node, problem } => self.node_health(now, &node, problem, effects),
+            Event::NodeDecommissioned { node, timeout_ms } => {
+                self.decommission(now, &node, timeout_ms, effects);
+            }
+            Event::NodeRecommissioned(node) => self.recommission(now, &node, effects),
             Event::Submitted { user, submission } => self.submitted(now, user, *submission, effects),
             Event::KillRequested {
                 application,
@@ -232,11 +314,11 @@ impl ResourceManager {
                     application.lifetime_expires_ms = Some(expires_ms);
                 }
             }
-            Event::MasterCalled { attempt, call } => {
-                let answer = self.master_called(now, attempt, &call, effects);
+            Event::MasterCalled { attempt, key, call } => {
+                let answer = self.master_called(now, (attempt, key), &call, effects);
                 effects.push(Effect::Answer(Box::new(answer)));
             }
-            Event::ContainerStarted { container, node } => self.container_started(container, node, effects),
+            Event::ContainerStarted { container, node } => self.container_started(container, &node, effects),
             Event::ContainerEnded {
                 container,
                 exit_status,
@@ -244,35 +326,56 @@ impl ResourceManager {
             } => {
                 self.container_ended(now, container, exit_status, &diagnostics, effects);
             }
+            Event::IncreaseConfirmed { container, version } => self.increase_confirmed(container, version),
             Event::ContainerPreempted(container) => self.preempted(now, container, effects),
-            Event::Restarted => self.restarted(now),
+            Event::PreemptionAnnounced {
+                containers,
+                contract,
+                grace_ms,
+            } => self.announce_preemption(now, &containers, contract, grace_ms),
+            Event::KeyRolled(kind) => self.key_rolled(now, kind),
+            Event::KeyActivated => {
+                self.activates_ms = None;
+                self.keys.activate(TokenKind::Master);
+            }
+            Event::TokensExpired(kind) => self.tokens_expired(kind),
+            Event::Restarted {
+                recovery,
+                web_address,
+            } => self.restarted(now, recovery, web_address),
             Event::DeadlineReached => self.expire(now, effects),
+        }
+        self.leave_if_empty(now, effects);
+    }
+
+    fn key_rolled(&mut self, now: UnixMs, kind: TokenKind) {
+        self.keys.roll(kind);
+        match kind {
+            TokenKind::Master => {
+                let delay = self.settings.master_expiry_ms.saturating_mul(3) / 2;
+                self.activates_ms = Some(now.saturating_add(delay));
+            }
+            TokenKind::Node => self.forget_sent_tokens(),
+            TokenKind::Container => {}
         }
     }
 
-    /// The next moment at which something expires.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<UnixMs> {
-        let alive = self
-            .applications
-            .values()
-            .filter(|application| !application.state.is_final());
-        alive
-            .filter_map(|application| self.deadline_of(application))
-            .min()
+    fn tokens_expired(&mut self, kind: TokenKind) {
+        self.keys.expire(kind);
+        match kind {
+            TokenKind::Master => self.activates_ms = None,
+            TokenKind::Node => self.forget_sent_tokens(),
+            TokenKind::Container => {}
+        }
     }
 
-    fn deadline_of(&self, application: &Application) -> Option<UnixMs> {
-        let master = application
-            .attempts
-            .last()
-            .filter(|attempt| attempt.state.is_watched());
-        let master = master.map(|attempt| attempt.heard_ms + self.settings.master_expiry_ms);
-        let grants = application
-            .containers
-            .values()
-            .filter_map(|container| container.expires_ms);
-        grants.chain(master).chain(application.lifetime_expires_ms).min()
+    /// With the next container on it, an attempt gets a token for a node again (`NMTokenSecretManagerInRM`).
+    fn forget_sent_tokens(&mut self) {
+        for application in self.applications.values_mut() {
+            if let Some(attempt) = application.attempts.last_mut() {
+                attempt.tokens_sent.clear();
+            }
+        }
     }
 
     /// An id for a new application (`new-application`).

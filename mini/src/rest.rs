@@ -9,6 +9,7 @@ mod error;
 mod node;
 mod pages;
 mod proxy;
+mod standby;
 mod submission;
 
 pub(crate) use cluster::ClusterSite;

@@ -1,25 +1,21 @@
-//! Hadoop RPC servers: one accepting task per service, one task per connection.
+//! Hadoop RPC servers: one task per connection.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hadoop::sasl::Qop;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use yarn_rpc::connection::{ServerCall, ServerConnection, ServerEvent, ServerSettings, ServerUser};
 
+use crate::door::{self, Doorway};
 use crate::failure::{Failure, INVALID_TOKEN};
 use crate::faults::{Faults, Verdict};
-use crate::tasks::over;
 
 /// Bytes read at a time.
 const BUFFER: usize = 64 << 10;
-/// Pause after an accept that failed.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What answers calls.
 pub(crate) trait Service: Send + Sync + 'static {
@@ -29,8 +25,21 @@ pub(crate) trait Service: Send + Sync + 'static {
     /// The password of a token, if it is valid now.
     fn password(&self, identifier: &[u8]) -> Option<Vec<u8>>;
 
-    /// Answers a call of the holder of a token. No call waits for anything.
-    fn call(&self, token: &[u8], method: &str, body: &[u8]) -> Result<Vec<u8>, Failure>;
+    /// How callers may say who they are.
+    fn offers(&self, nonce: String, protection: Vec<Qop>) -> ServerSettings {
+        ServerSettings::token(nonce, protection)
+    }
+
+    /// Answers a call. No call waits for anything.
+    fn call(&self, caller: &ServerUser, method: &str, body: &[u8]) -> Result<Vec<u8>, Failure>;
+}
+
+/// The identifier of the caller's token; empty if he has none.
+pub(crate) fn token_of(caller: &ServerUser) -> &[u8] {
+    match caller {
+        ServerUser::Token(identifier) => identifier,
+        ServerUser::Simple(_) => &[],
+    }
 }
 
 /// What all connections of a server share.
@@ -38,70 +47,53 @@ pub(crate) struct Server {
     pub(crate) service: Arc<dyn Service>,
     pub(crate) protection: Vec<Qop>,
     pub(crate) faults: Arc<Faults>,
-    /// Changes when all connections are to be lost.
-    pub(crate) restarts: watch::Receiver<u32>,
+    /// The number of the node that is served, from 1; none for a ResourceManager.
+    pub(crate) node: Option<usize>,
 }
 
 /// Serves until `ended` says so.
-pub(crate) async fn serve(listener: TcpListener, server: Server, mut ended: watch::Receiver<bool>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    server: Server,
+    doorway: Doorway,
+    ended: watch::Receiver<bool>,
+) {
     let server = Arc::new(server);
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, peer, server.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "an RPC server cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            Some(over) = connections.join_next(), if !connections.is_empty() => {
-                if let Some(error) = over.err().filter(tokio::task::JoinError::is_panic) {
-                    tracing::error!(%error, "an RPC connection panicked");
-                }
-            }
-            () = over(&mut ended) => return,
-        }
-    }
+    let connection = move |stream, peer, doorway| connection(stream, peer, doorway, server.clone());
+    door::serve(listener, doorway, ended, connection).await;
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, server: Arc<Server>) {
-    if let Err(error) = talk(stream, &server).await {
+async fn connection(stream: TcpStream, peer: SocketAddr, doorway: Doorway, server: Arc<Server>) {
+    if let Err(error) = talk(stream, doorway, &server).await {
         tracing::debug!(%peer, %error, "an RPC connection failed");
     }
 }
 
-async fn talk(mut stream: TcpStream, server: &Server) -> io::Result<()> {
+async fn talk(mut stream: TcpStream, mut doorway: Doorway, server: &Server) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let settings = ServerSettings::token(nonce()?, server.protection.clone());
-    let mut machine = ServerConnection::new(settings);
+    let mut machine = ServerConnection::new(server.service.offers(nonce()?, server.protection.clone()));
     let secrets = |identifier: &[u8]| server.service.password(identifier);
-    let mut restarts = server.restarts.clone();
-    restarts.mark_unchanged();
-    let mut token = Vec::new();
+    let mut caller = ServerUser::Simple(String::new());
     let mut buffer = vec![0; BUFFER];
     loop {
-        let count = tokio::select! {
-            count = stream.read(&mut buffer) => count?,
-            () = restarted(&mut restarts) => return Ok(()),
-        };
+        let count = stream.read(&mut buffer).await?;
         if count == 0 {
             return Ok(());
         }
+        doorway.pass().await;
         machine.receive(&buffer[..count], &secrets);
         while let Some(event) = machine.next_event() {
             match event {
-                ServerEvent::Ready(ServerUser::Token(identifier)) => token = identifier,
-                ServerEvent::Ready(ServerUser::Simple(_)) | ServerEvent::Failed(_) => {}
+                ServerEvent::Ready(user) => caller = user,
+                ServerEvent::Failed(_) => {}
                 ServerEvent::Call(call) => {
-                    if !answer(&mut machine, server, &token, &call).await {
+                    if !answer(&mut machine, server, &caller, &call).await {
                         return Ok(());
                     }
                 }
             }
         }
+        doorway.pass().await;
         stream.write_all(&machine.take_output()).await?;
         if machine.is_over() {
             return Ok(());
@@ -109,37 +101,40 @@ async fn talk(mut stream: TcpStream, server: &Server) -> io::Result<()> {
     }
 }
 
-/// Waits for the next restart; there is none where nobody could order it.
-async fn restarted(restarts: &mut watch::Receiver<u32>) {
-    if restarts.changed().await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
 /// Answers a call; false if the connection is to be lost instead.
-async fn answer(machine: &mut ServerConnection, server: &Server, token: &[u8], call: &ServerCall) -> bool {
-    let verdict = server.faults.verdict(&call.method);
+async fn answer(
+    machine: &mut ServerConnection,
+    server: &Server,
+    caller: &ServerUser,
+    call: &ServerCall,
+) -> bool {
+    let verdict = server.faults.of_call(&call.method, server.node);
     if let Verdict::Fail(failure) = &verdict {
         machine.respond_error(call.id, &failure.class, &failure.message);
         return true;
     }
-    if let Verdict::LoseRequest = verdict {
+    if verdict == Verdict::LoseRequest {
         return false;
     }
-    let result = call_of(server, token, call);
+    let result = call_of(server, caller, call);
     match verdict {
         Verdict::LoseAnswer => return false,
         Verdict::Delay(time) => tokio::time::sleep(time).await,
+        Verdict::Duplicate => respond(machine, call, &result),
         Verdict::Pass | Verdict::LoseRequest | Verdict::Fail(_) => {}
     }
-    match result {
-        Ok(body) => machine.respond(call.id, &body),
-        Err(failure) => machine.respond_error(call.id, &failure.class, &failure.message),
-    }
+    respond(machine, call, &result);
     true
 }
 
-fn call_of(server: &Server, token: &[u8], call: &ServerCall) -> Result<Vec<u8>, Failure> {
+fn respond(machine: &mut ServerConnection, call: &ServerCall, result: &Result<Vec<u8>, Failure>) {
+    match result {
+        Ok(body) => machine.respond(call.id, body),
+        Err(failure) => machine.respond_error(call.id, &failure.class, &failure.message),
+    }
+}
+
+fn call_of(server: &Server, caller: &ServerUser, call: &ServerCall) -> Result<Vec<u8>, Failure> {
     let served = server.service.protocol();
     if call.protocol != served {
         let text = format!("Unknown protocol: {}", call.protocol);
@@ -148,7 +143,7 @@ fn call_of(server: &Server, token: &[u8], call: &ServerCall) -> Result<Vec<u8>, 
             text,
         ));
     }
-    server.service.call(token, &call.method, &call.body)
+    server.service.call(caller, &call.method, &call.body)
 }
 
 /// Decodes a request.

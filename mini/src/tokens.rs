@@ -3,6 +3,10 @@
 //! Identifiers are Hadoop's own messages. A password is a keyed hash of kind and identifier; which hash is nobody's
 //! business but ours, because only this process makes and checks passwords.
 
+mod keys;
+
+pub use keys::TokenKind;
+
 use std::fmt;
 
 use hadoop::credentials::{Token, kind};
@@ -17,12 +21,11 @@ use crate::UnixMs;
 
 /// Length of Hadoop's own token passwords (HMAC-SHA1), kept so that sizes are the usual ones.
 const PASSWORD: usize = 20;
-/// The number of the only key there is.
-const KEY_ID: i32 = 1;
 
 /// Makes and checks tokens.
 pub struct Keys {
     secret: [u8; 32],
+    rings: keys::Rings,
 }
 
 /// What a container's token says.
@@ -48,13 +51,46 @@ pub struct ContainerGrant {
     pub resource_manager: u64,
     /// Whether it is an ApplicationMaster's.
     pub is_master: bool,
+    /// Raised by every update.
+    pub version: i32,
 }
 
 impl Keys {
     /// Keys made of 32 random bytes.
     #[must_use]
     pub fn new(secret: [u8; 32]) -> Self {
-        Self { secret }
+        Self {
+            secret,
+            rings: keys::Rings::default(),
+        }
+    }
+
+    /// Makes a new key of a kind; tokens of the one before it stay good until the next roll or an activation.
+    pub fn roll(&self, kind: TokenKind) {
+        self.rings.roll(kind);
+    }
+
+    /// From now on only tokens of the newest key of a kind are good.
+    pub fn activate(&self, kind: TokenKind) {
+        self.rings.activate(kind);
+    }
+
+    /// Ends all tokens of a kind that were made until now.
+    pub fn expire(&self, kind: TokenKind) {
+        self.rings.roll(kind);
+        self.rings.activate(kind);
+    }
+
+    /// Whether holders of this key of ApplicationMasters are to be given a token of a newer one.
+    #[must_use]
+    pub fn is_outdated(&self, key: i32) -> bool {
+        self.rings.is_rolling(TokenKind::Master) && self.rings.newest(TokenKind::Master) != key
+    }
+
+    /// Whether ApplicationMasters may still show tokens of an older key than the newest.
+    #[must_use]
+    pub fn is_rolling(&self) -> bool {
+        self.rings.is_rolling(TokenKind::Master)
     }
 
     fn password(&self, kind: &str, identifier: &[u8]) -> Vec<u8> {
@@ -75,10 +111,13 @@ impl Keys {
         }
     }
 
-    /// Whether a token was made with these keys.
+    /// Whether a container's token was made here, with a key that is still good.
     #[must_use]
     pub fn is_genuine(&self, token: &Token) -> bool {
-        self.password(&token.kind, &token.identifier) == token.password
+        let identifier = pb::ContainerTokenIdentifierProto::decode(token.identifier.as_slice());
+        let key = identifier.ok().and_then(|identifier| identifier.master_key_id);
+        key.is_some_and(|key| self.rings.is_good(TokenKind::Container, key))
+            && self.password(&token.kind, &token.identifier) == token.password
     }
 
     /// What an ApplicationMaster shows to the ResourceManager. Its service is empty, as the daemons leave it.
@@ -86,7 +125,7 @@ impl Keys {
     pub fn am_rm(&self, attempt: ApplicationAttemptId) -> Token {
         let identifier = pb::AmrmTokenIdentifierProto {
             app_attempt_id: Some(attempt.into()),
-            key_id: Some(KEY_ID),
+            key_id: Some(self.rings.newest(TokenKind::Master)),
         };
         self.token(kind::AM_RM, &identifier, String::new())
     }
@@ -98,7 +137,7 @@ impl Keys {
             app_attempt_id: Some(attempt.into()),
             node_id: Some(node.into()),
             app_submitter: Some(user.to_owned()),
-            key_id: Some(KEY_ID),
+            key_id: Some(self.rings.newest(TokenKind::Node)),
         };
         self.token(kind::NODE_MANAGER, &identifier, node.to_string())
     }
@@ -117,7 +156,7 @@ impl Keys {
             app_submitter: Some(grant.user.clone()),
             resource: Some((&grant.resource).into()),
             expiry_time_stamp: Some(signed(grant.expires_ms)),
-            master_key_id: Some(KEY_ID),
+            master_key_id: Some(self.rings.newest(TokenKind::Container)),
             rm_identifier: Some(signed(grant.resource_manager)),
             priority: Some(pb::PriorityProto {
                 priority: Some(priority),
@@ -125,23 +164,26 @@ impl Keys {
             creation_time: Some(signed(grant.created_ms)),
             container_type: Some(role as i32),
             execution_type: Some(pb::ExecutionTypeProto::Guaranteed as i32),
-            version: Some(0),
+            version: Some(grant.version),
             allocation_request_id: Some(grant.allocation_request_id),
             ..Default::default()
         };
         self.token(kind::CONTAINER, &identifier, grant.node.to_string())
     }
 
-    /// The password that proves an AMRM token.
+    /// The password that proves an AMRM token; none if its key is not good any more.
     #[must_use]
-    pub fn am_rm_password(&self, identifier: &[u8]) -> Vec<u8> {
-        self.password(kind::AM_RM, identifier)
+    pub fn am_rm_password(&self, identifier: &[u8]) -> Option<Vec<u8>> {
+        let good = self.rings.is_good(TokenKind::Master, am_rm_key(identifier)?);
+        good.then(|| self.password(kind::AM_RM, identifier))
     }
 
-    /// The password that proves a token for a NodeManager.
+    /// The password that proves a token for a NodeManager; none if its key is not good any more.
     #[must_use]
-    pub fn node_password(&self, identifier: &[u8]) -> Vec<u8> {
-        self.password(kind::NODE_MANAGER, identifier)
+    pub fn node_password(&self, identifier: &[u8]) -> Option<Vec<u8>> {
+        let key = pb::NmTokenIdentifierProto::decode(identifier).ok()?.key_id?;
+        let good = self.rings.is_good(TokenKind::Node, key);
+        good.then(|| self.password(kind::NODE_MANAGER, identifier))
     }
 }
 
@@ -160,6 +202,12 @@ fn signed(number: u64) -> i64 {
 pub fn am_rm_attempt(identifier: &[u8]) -> Option<ApplicationAttemptId> {
     let identifier = pb::AmrmTokenIdentifierProto::decode(identifier).ok()?;
     (&identifier.app_attempt_id?).try_into().ok()
+}
+
+/// The number of the key that an AMRM token is made with.
+#[must_use]
+pub fn am_rm_key(identifier: &[u8]) -> Option<i32> {
+    pb::AmrmTokenIdentifierProto::decode(identifier).ok()?.key_id
 }
 
 /// Attempt and node that a NodeManager's token is made for.
@@ -194,6 +242,7 @@ pub fn container_grant(identifier: &[u8]) -> Option<ContainerGrant> {
         expires_ms: unsigned(identifier.expiry_time_stamp()),
         resource_manager: unsigned(identifier.rm_identifier()),
         is_master: identifier.container_type() == pb::ContainerTypeProto::ApplicationMaster,
+        version: identifier.version(),
     })
 }
 
@@ -213,6 +262,7 @@ mod tests {
             expires_ms: 2000,
             resource_manager: 7,
             is_master: false,
+            version: 0,
         }
     }
 
@@ -242,6 +292,20 @@ mod tests {
             kind: "NMToken".into(),
             ..token
         }));
+    }
+
+    #[test]
+    fn tokens_of_an_older_key_end_with_the_newer_ones_activation() {
+        let keys = Keys::new([1; 32]);
+        let (attempt, container) = (grant().container.attempt, keys.container(&grant()));
+        let old = keys.am_rm(attempt).identifier;
+        keys.roll(TokenKind::Master);
+        assert!(keys.am_rm_password(&old).is_some() && keys.is_outdated(1));
+        keys.activate(TokenKind::Master);
+        assert_eq!(keys.am_rm_password(&old), None);
+        assert!(keys.am_rm_password(&keys.am_rm(attempt).identifier).is_some());
+        keys.expire(TokenKind::Container);
+        assert!(!keys.is_genuine(&container));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use mini::{Action, Cluster, Fault, Options};
+use mini::{Action, Cluster, Fault, Options, Trigger};
 
 fn executable() -> Option<PathBuf> {
     let named = std::env::var_os("DRAWLOOM_BIN").map(PathBuf::from);
@@ -99,7 +99,7 @@ async fn words_are_counted_although_an_answer_of_the_resource_manager_is_lost() 
     counted(async |cluster, directory| {
         for nth in 1..=3 {
             let fault = Fault {
-                method: "allocate".to_owned(),
+                on: Trigger::call("allocate"),
                 nth,
                 action: Action::LoseAnswer,
             };

@@ -12,12 +12,14 @@ use yarn_rpc::records::{ContainerLaunchContext, Resource};
 use super::light::{LightContainers, LightLaunch};
 use super::process::{Group, Process};
 use super::{Node, logs, script, user_cache};
-use crate::resource_manager::Event;
+use crate::resource_manager::{ContainerReport, Event};
 use crate::time::{self, UnixMs};
 use crate::tokens::ContainerGrant;
 
 /// `ContainerExitStatus.INVALID`: there was no process.
 const NO_EXIT: i32 = -1000;
+/// `ContainerExitStatus.DISKS_FAILED`.
+const DISKS_FAILED: i32 = -101;
 /// `yarn.nodemanager.container-diagnostics-maximum-size`; the end is kept.
 const LONGEST_DIAGNOSTICS: usize = 10_000;
 
@@ -28,8 +30,10 @@ pub(super) struct Launch {
 }
 
 /// Who wants a container dead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kill {
+    /// It uses more memory than it was given; with the text that says so.
+    TooMuchMemory(String),
     /// Its ApplicationMaster.
     ByMaster,
     /// The ResourceManager.
@@ -40,16 +44,18 @@ pub enum Kill {
 
 impl Kill {
     /// `ContainerExitStatus`.
-    fn exit_status(self) -> i32 {
+    fn exit_status(&self) -> i32 {
         match self {
+            Self::TooMuchMemory(_) => -104,
             Self::ByMaster => -105,
             Self::ByResourceManager => -106,
             Self::ApplicationEnded => -107,
         }
     }
 
-    fn text(self) -> &'static str {
+    fn text(&self) -> &str {
         match self {
+            Self::TooMuchMemory(text) => text,
             Self::ByMaster => "Container killed by the ApplicationMaster.",
             Self::ByResourceManager => "Container Killed by ResourceManager",
             Self::ApplicationEnded => "Container killed after the application ended.",
@@ -70,8 +76,7 @@ pub enum Stage {
 
 /// What a NodeManager knows of a container.
 pub(super) struct Record {
-    user: String,
-    resource: Resource,
+    grant: ContainerGrant,
     started_ms: UnixMs,
     stage: Stage,
     group: Option<Group>,
@@ -104,8 +109,7 @@ pub struct ContainerView {
 impl Record {
     pub(super) fn new(grant: &ContainerGrant, kill: watch::Sender<Option<Kill>>) -> Self {
         Self {
-            user: grant.user.clone(),
-            resource: grant.resource.clone(),
+            grant: grant.clone(),
             started_ms: time::now(),
             stage: Stage::Localizing,
             group: None,
@@ -118,7 +122,39 @@ impl Record {
     }
 
     pub(super) fn user(&self) -> &str {
-        &self.user
+        &self.grant.user
+    }
+
+    /// What a NodeManager says of it when it registers; nothing if its end is known.
+    pub(super) fn report(&self) -> Option<ContainerReport> {
+        let end = || (self.exit_status, self.diagnostics.clone());
+        (!self.forgotten).then(|| ContainerReport {
+            grant: self.grant.clone(),
+            end: (self.stage == Stage::Done).then(end),
+        })
+    }
+
+    /// Takes in the token of an update; false if it is not newer.
+    pub(super) fn update(&mut self, grant: &ContainerGrant) -> bool {
+        let newer = grant.version > self.grant.version && self.stage != Stage::Done;
+        if newer {
+            self.grant = grant.clone();
+        }
+        newer
+    }
+
+    pub(super) fn is_master(&self) -> bool {
+        self.grant.is_master && self.group().is_some()
+    }
+
+    /// MiB that it may use.
+    pub(super) fn memory_mb(&self) -> u64 {
+        self.grant.resource.memory_mb
+    }
+
+    /// Its processes, while it has some.
+    pub(super) fn group(&self) -> Option<Group> {
+        self.group.filter(|_| self.stage == Stage::Running)
     }
 
     /// The first who wants its end is the one who is named.
@@ -131,8 +167,8 @@ impl Record {
     }
 
     pub(super) fn kill_now(&self) {
-        if let Some(group) = self.group.filter(|_| self.stage == Stage::Running) {
-            group.kill();
+        if let Some(group) = self.group() {
+            group.kill_with_leader();
         }
     }
 
@@ -149,7 +185,7 @@ impl Record {
     }
 
     pub(super) fn signal(&mut self, id: ContainerId, signal: ContainerSignal) {
-        let Some(group) = self.group.filter(|_| self.stage == Stage::Running) else {
+        let Some(group) = self.group() else {
             return;
         };
         let (command, name) = group.signal(signal);
@@ -157,7 +193,7 @@ impl Record {
             "[{}]Sent signal {command} ({name}) to pid {} as user {} for container {id}, result=success\n",
             time::stamp(time::now()),
             group.leader(),
-            self.user
+            self.grant.user
         );
     }
 
@@ -182,7 +218,7 @@ impl Record {
             state: Some(state as i32),
             diagnostics: Some(self.diagnostics.clone()),
             exit_status: Some(self.exit_status),
-            capability: Some((&self.resource).into()),
+            capability: Some((&self.grant.resource).into()),
             execution_type: Some(pb::ExecutionTypeProto::Guaranteed as i32),
             container_sub_state: Some(sub_state as i32),
             ..Default::default()
@@ -192,8 +228,8 @@ impl Record {
     pub(super) fn view(&self, id: ContainerId) -> ContainerView {
         ContainerView {
             id,
-            user: self.user.clone(),
-            resource: self.resource.clone(),
+            user: self.grant.user.clone(),
+            resource: self.grant.resource.clone(),
             stage: self.stage,
             exit_status: self.exit_status,
             diagnostics: self.diagnostics.clone(),
@@ -220,7 +256,8 @@ pub(super) struct Places {
 pub(super) async fn run(node: &Node, launch: Launch, mut killed: watch::Receiver<Option<Kill>>) {
     let id = launch.grant.container;
     let places = places(node, &launch.grant);
-    let end = live(node, &launch, &places, &mut killed).await;
+    let mut end = live(node, &launch, &places, &mut killed).await;
+    node.look_back(&mut end.exit_status);
     if let Err(error) = tokio::fs::remove_dir_all(&places.work).await {
         tracing::debug!(%error, container = %id, "the working directory cannot be removed");
     }
@@ -236,7 +273,7 @@ pub(super) async fn run(node: &Node, launch: Launch, mut killed: watch::Receiver
         record.ended.send_replace(true);
         (record.exit_status, record.diagnostics.clone())
     };
-    (node.report)(Event::ContainerEnded {
+    node.tell(Event::ContainerEnded {
         container: id,
         exit_status,
         diagnostics,
@@ -285,7 +322,7 @@ async fn live_light(
     node.started(launch.grant.container, None);
     tokio::select! {
         biased;
-        kill = wanted(killed) => killed_early(kill),
+        kill = wanted(killed) => killed_early(&kill),
         exit = life => ended(launch.grant.container, &places.logs, exit, None),
     }
 }
@@ -314,15 +351,15 @@ async fn live_as_process(
 ) -> End {
     let prepared = tokio::select! {
         biased;
-        kill = wanted(killed) => return killed_early(kill),
+        kill = wanted(killed) => return killed_early(&kill),
         prepared = prepare(node, launch, places) => prepared,
     };
     let process = match prepared {
         Ok(process) => process,
-        Err(text) => {
+        Err(why) => {
             return End {
-                exit_status: NO_EXIT,
-                diagnostics: format!("{}{text}\n", stamp()),
+                exit_status: why.exit_status,
+                diagnostics: format!("{}{}\n", stamp(), why.text),
             };
         }
     };
@@ -351,24 +388,45 @@ impl Node {
             record.group = group;
         }
         let node = self.facts.id.clone();
-        (self.report)(Event::ContainerStarted { container: id, node });
+        self.tell(Event::ContainerStarted { container: id, node });
     }
 }
 
 /// Waits until somebody wants the container dead.
 async fn wanted(killed: &mut watch::Receiver<Option<Kill>>) -> Kill {
-    match killed.wait_for(Option::is_some).await.map(|kill| *kill) {
+    match killed.wait_for(Option::is_some).await.map(|kill| kill.clone()) {
         Ok(Some(kill)) => kill,
         // The record that could be asked to kill is gone: nobody will.
         Ok(None) | Err(_) => std::future::pending().await,
     }
 }
 
-async fn prepare(node: &Node, launch: &Launch, places: &Places) -> Result<Process, String> {
+/// Why a container has no process.
+struct Unlaunched {
+    exit_status: i32,
+    text: String,
+}
+
+impl From<String> for Unlaunched {
+    fn from(text: String) -> Self {
+        Self {
+            exit_status: NO_EXIT,
+            text,
+        }
+    }
+}
+
+async fn prepare(node: &Node, launch: &Launch, places: &Places) -> Result<Process, Unlaunched> {
     let failed = |what: &str, error: std::io::Error| format!("{what}: {error}");
     for directory in [&places.work.join("tmp"), &places.logs] {
         let made = tokio::fs::create_dir_all(directory).await;
         made.map_err(|error| failed("the container's directories cannot be made", error))?;
+    }
+    if let Some(why) = node.disk_problem() {
+        return Err(Unlaunched {
+            exit_status: DISKS_FAILED,
+            text: format!("Most of the disks failed. {why}"),
+        });
     }
     let owner = (launch.grant.user.as_str(), launch.grant.container.application());
     let files = node
@@ -379,7 +437,8 @@ async fn prepare(node: &Node, launch: &Launch, places: &Places) -> Result<Proces
     let tokens = launch.context.tokens.clone().unwrap_or_else(empty_credentials);
     let written = write_files(places, &text, &tokens).await;
     written.map_err(|error| failed("the launch script cannot be written", error))?;
-    Process::start(&places.work).map_err(|error| failed("the launch script cannot be started", error))
+    let process = Process::start(&places.work);
+    Ok(process.map_err(|error| failed("the launch script cannot be started", error))?)
 }
 
 fn empty_credentials() -> Vec<u8> {
@@ -399,7 +458,7 @@ async fn write_private(path: &Path, contents: &[u8], mode: u32) -> std::io::Resu
     file.flush().await
 }
 
-fn killed_early(kill: Kill) -> End {
+fn killed_early(kill: &Kill) -> End {
     End {
         exit_status: kill.exit_status(),
         diagnostics: format!("{}{}\n", stamp(), kill.text()),
@@ -410,6 +469,7 @@ fn killed_early(kill: Kill) -> End {
 /// (`ContainerImpl`, `ContainerLaunch`).
 fn ended(id: ContainerId, logs: &Path, exit: i32, kill: Option<Kill>) -> End {
     let mut text = kill
+        .as_ref()
         .map(|kill| format!("{}{}\n", stamp(), kill.text()))
         .unwrap_or_default();
     let by_signal = matches!(exit, 137 | 143);
@@ -435,7 +495,7 @@ fn ended(id: ContainerId, logs: &Path, exit: i32, kill: Option<Kill>) -> End {
         text += &tails;
         text += &tails;
     }
-    let exit_status = kill.filter(|_| by_signal).map_or(exit, Kill::exit_status);
+    let exit_status = kill.filter(|_| by_signal).map_or(exit, |kill| kill.exit_status());
     End {
         exit_status,
         diagnostics: text,

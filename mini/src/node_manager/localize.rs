@@ -37,6 +37,16 @@ pub(super) struct Localizer {
     local: PathBuf,
     entries: Mutex<BTreeMap<Key, Entry>>,
     next: AtomicU64,
+    refusals: Mutex<Vec<Refusal>>,
+}
+
+/// A file that is not to be had.
+#[derive(Debug)]
+struct Refusal {
+    name: String,
+    /// Which of its fetches from now on.
+    nth: u32,
+    text: String,
 }
 
 impl Localizer {
@@ -45,7 +55,23 @@ impl Localizer {
             local,
             entries: Mutex::default(),
             next: AtomicU64::new(10),
+            refusals: Mutex::default(),
         }
+    }
+
+    /// Refuses a file by its name in the working directory.
+    pub(super) fn refuse(&self, name: String, nth: u32, text: String) {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.push(Refusal { name, nth, text });
+    }
+
+    fn refused(&self, name: &str) -> Option<String> {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        for refusal in refusals.iter_mut().filter(|one| one.name == name) {
+            refusal.nth = refusal.nth.saturating_sub(1);
+        }
+        let due = refusals.iter().position(|one| one.name == name && one.nth == 0)?;
+        Some(refusals.remove(due).text)
     }
 
     /// Fetches all files of a container; gives names and places.
@@ -56,6 +82,9 @@ impl Localizer {
     ) -> Result<BTreeMap<String, PathBuf>, String> {
         let mut files = BTreeMap::new();
         for (name, resource) in resources {
+            if let Some(text) = self.refused(name) {
+                return Err(text);
+            }
             files.insert(name.clone(), self.fetch(owner, resource).await?);
         }
         Ok(files)

@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use yarn_rpc::am_nm::ContainerSignal;
 
+use super::memory;
 use super::script::SCRIPT_NAME;
 
 /// `yarn.nodemanager.sleep-delay-before-sigkill.ms`.
@@ -24,6 +25,28 @@ pub(super) struct Group {
 impl Group {
     pub(super) fn leader(self) -> i32 {
         self.leader.as_raw_nonzero().get()
+    }
+
+    /// Stops all processes of the session where they stand, or lets them go on.
+    pub(super) fn set_frozen(self, frozen: bool) {
+        let signal = if frozen { Signal::STOP } else { Signal::CONT };
+        self.send(signal);
+        for process in memory::session(self.leader()) {
+            let Some(pid) = Pid::from_raw(process.pid) else {
+                continue;
+            };
+            if let Err(error) = rustix::process::kill_process(pid, signal) {
+                tracing::trace!(%error, pid = process.pid, "no signal was sent");
+            }
+        }
+    }
+
+    /// Ends it while its leader has not been waited for. A leader that is only about to make the group is meant, too.
+    pub(super) fn kill_with_leader(self) {
+        self.kill();
+        if let Err(error) = rustix::process::kill_process(self.leader, Signal::KILL) {
+            tracing::trace!(%error, leader = self.leader(), "no signal was sent");
+        }
     }
 
     /// Ends it; one that is gone is no error.

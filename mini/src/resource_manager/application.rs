@@ -8,6 +8,7 @@ use yarn_rpc::proto::yarn as pb;
 use yarn_rpc::records::{ContainerLaunchContext, Resource};
 
 use super::asks::AskTable;
+use super::preemption::Preemption;
 use crate::UnixMs;
 
 /// What is submitted.
@@ -134,10 +135,23 @@ pub struct Attempt {
     pub(super) heard_ms: UnixMs,
     pub(super) next_container: u64,
     pub(super) last_response: Option<pb::AllocateResponseProto>,
-    pub(super) completed: Vec<(Option<NodeId>, pb::ContainerStatusProto)>,
+    /// Ends that it was not told yet.
+    pub(super) completed: Vec<EndedContainer>,
+    /// Ends in the last answer; whoever asks again has had it.
+    pub(super) told: Vec<EndedContainer>,
+    /// Containers of earlier attempts that were found again after this one had begun.
+    pub(super) found: Vec<ContainerId>,
+    /// Releases of containers whose nodes have not come back since a restart.
+    pub(super) releases: BTreeSet<ContainerId>,
+    /// Containers that were resized since the last answer, and requests that were refused.
+    pub(super) updated: Vec<pb::UpdatedContainerProto>,
+    pub(super) update_errors: Vec<pb::UpdateContainerErrorProto>,
     pub(super) updated_nodes: Vec<pb::NodeReportProto>,
     pub(super) tokens_sent: BTreeSet<NodeId>,
 }
+
+/// A container's end, and the node that is to hear that it is known.
+pub(super) type EndedContainer = (Option<NodeId>, pb::ContainerStatusProto);
 
 impl Attempt {
     pub(super) fn new(id: ApplicationAttemptId, now: UnixMs) -> Self {
@@ -156,6 +170,11 @@ impl Attempt {
             next_container: 1,
             last_response: None,
             completed: Vec::new(),
+            told: Vec::new(),
+            found: Vec::new(),
+            releases: BTreeSet::new(),
+            updated: Vec::new(),
+            update_errors: Vec::new(),
             updated_nodes: Vec::new(),
             tokens_sent: BTreeSet::new(),
         }
@@ -163,17 +182,32 @@ impl Attempt {
 
     /// What a ResourceManager that has restarted does not know any more.
     pub(super) fn forget_registration(&mut self, now: UnixMs) {
-        self.state = AttemptState::Launched;
-        self.master = None;
+        if self.state == AttemptState::Running {
+            self.state = AttemptState::Launched;
+            self.master = None;
+            self.last_response = None;
+        }
         self.asks.clear();
         self.blacklist.clear();
         self.tokens_sent.clear();
-        self.last_response = None;
+        self.completed.clear();
+        self.told.clear();
+        self.found.clear();
+        self.updated.clear();
+        self.update_errors.clear();
+        self.next_container = 1;
         self.heard_ms = now;
     }
 
-    pub(super) fn new_container(&mut self) -> ContainerId {
-        let id = ContainerId::new(self.id, self.next_container);
+    /// Takes over what an earlier attempt was not told, or perhaps did not hear (`transferStateFromAttempt`).
+    pub(super) fn inherit(&mut self, last: &mut Self) {
+        self.completed = std::mem::take(&mut last.completed);
+        self.completed.append(&mut last.told);
+        self.found = std::mem::take(&mut last.found);
+    }
+
+    pub(super) fn new_container(&mut self, epoch: u32) -> ContainerId {
+        let id = ContainerId::with_epoch(self.id, epoch, self.next_container);
         self.next_container += 1;
         id
     }
@@ -204,6 +238,10 @@ pub struct Granted {
     pub running: bool,
     /// When it goes back unless the node runs it; set when the ApplicationMaster hears of it.
     pub expires_ms: Option<UnixMs>,
+    /// Raised by every update.
+    pub version: i32,
+    /// What it held before an increase that its node has not confirmed, and until when that may take.
+    pub increased: Option<(Resource, UnixMs)>,
 }
 
 /// An application.
@@ -242,6 +280,7 @@ pub struct Application {
     /// Cores × milliseconds of containers that have ended.
     pub vcore_ms: u64,
     pub(super) finish_calls: u32,
+    pub(super) preemption: Option<Preemption>,
 }
 
 impl Application {

@@ -7,7 +7,6 @@ use yarn_rpc::records::{AllocationRequestId, Container, ExecutionType, Priority,
 use super::application::{
     Application, ApplicationState, Attempt, AttemptState, FinalStatus, Granted, Master,
 };
-use super::asks::ANY;
 use super::lifecycle::ABORTED;
 use super::schedule::container_grant;
 use super::{Effect, Effects, MasterAnswer, MasterCall, QUEUE, ResourceManager, texts};
@@ -21,7 +20,7 @@ impl ResourceManager {
     pub(super) fn master_called(
         &mut self,
         now: UnixMs,
-        id: ApplicationAttemptId,
+        (id, key): (ApplicationAttemptId, i32),
         call: &MasterCall,
         effects: &mut Effects,
     ) -> Result<MasterAnswer, Failure> {
@@ -33,14 +32,14 @@ impl ResourceManager {
                 .register(id, request)
                 .map(|response| MasterAnswer::Registered(Box::new(response))),
             MasterCall::Allocate(request) => self
-                .allocate(now, id, request, effects)
+                .allocate(now, (id, key), request, effects)
                 .map(|response| MasterAnswer::Allocated(Box::new(response))),
             MasterCall::Finish(request) => self.finish(id, request).map(MasterAnswer::Finished),
         }
     }
 
     /// The attempt if it is the current one and not over.
-    fn attempt_mut(&mut self, id: ApplicationAttemptId) -> Option<&mut Attempt> {
+    pub(super) fn attempt_mut(&mut self, id: ApplicationAttemptId) -> Option<&mut Attempt> {
         let attempt = self.applications.get_mut(&id.application)?.attempts.last_mut()?;
         Some(attempt).filter(|attempt| attempt.id == id && !attempt.state.is_final())
     }
@@ -71,7 +70,8 @@ impl ResourceManager {
             .get_mut(&id.application)
             .ok_or_else(|| not_in_cache(id))?;
         application.state = ApplicationState::Running;
-        let previous = previous_containers(application);
+        let keeps = application.submission.keep_containers;
+        let previous = if keeps { held(application) } else { Vec::new() };
         Ok(pb::RegisterApplicationMasterResponseProto {
             maximum_capability: Some((&self.settings.maximum).into()),
             containers_from_previous_attempts: previous.iter().map(pb::ContainerProto::from).collect(),
@@ -86,7 +86,7 @@ impl ResourceManager {
     fn allocate(
         &mut self,
         now: UnixMs,
-        id: ApplicationAttemptId,
+        (id, key): (ApplicationAttemptId, i32),
         request: &pb::AllocateRequestProto,
         effects: &mut Effects,
     ) -> Result<pb::AllocateResponseProto, Failure> {
@@ -110,77 +110,21 @@ impl ResourceManager {
             }
         } else {
             self.check(id, request)?;
+            self.acknowledge(id, effects);
             self.apply(now, id, request, effects);
+            self.update_containers(now, id, &request.update_requests);
             self.schedule_at_once(now, effects);
-            self.respond(now, id, following(expected), effects)
+            self.respond(now, id, following(expected))
+        };
+        let am_rm_token = self.keys.is_outdated(key).then(|| (&self.keys.am_rm(id)).into());
+        let response = pb::AllocateResponseProto {
+            am_rm_token,
+            ..response
         };
         if let Some(attempt) = self.attempt_mut(id) {
             attempt.last_response = Some(response.clone());
         }
         Ok(response)
-    }
-
-    /// One bad ask refuses the whole call, and nothing of it has any effect.
-    fn check(&self, id: ApplicationAttemptId, request: &pb::AllocateRequestProto) -> Result<(), Failure> {
-        request.ask.iter().try_for_each(|ask| self.check_ask(ask))?;
-        let blacklisted = request
-            .blacklist_request
-            .iter()
-            .flat_map(|change| &change.blacklist_additions);
-        if blacklisted.into_iter().any(|name| name == ANY) {
-            let text = "Cannot add * to the blacklist!";
-            return Err(Failure::yarn("InvalidResourceBlacklistRequestException", text));
-        }
-        let keeps = self
-            .applications
-            .get(&id.application)
-            .is_some_and(|one| one.submission.keep_containers);
-        for container in request
-            .release
-            .iter()
-            .filter_map(|id| ContainerId::try_from(id).ok())
-        {
-            if container.attempt != id && !(keeps && container.attempt.application == id.application) {
-                let text = format!(
-                    "Cannot release container : {container} not belonging to this application attempt : {id}"
-                );
-                return Err(Failure::yarn("InvalidContainerReleaseException", text));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_ask(&self, ask: &pb::ResourceRequestProto) -> Result<(), Failure> {
-        let invalid = |text: String| Failure::yarn("InvalidResourceRequestException", text);
-        let Some(capability) = &ask.capability else {
-            return Err(Failure::new(
-                "java.lang.NullPointerException",
-                "java.lang.NullPointerException",
-            ));
-        };
-        if ask
-            .node_label_expression
-            .as_deref()
-            .is_some_and(|label| !label.trim().is_empty())
-        {
-            let text =
-                "Invalid resource request, node label not enabled but request contains label expression";
-            return Err(Failure::yarn("InvalidLabelResourceRequestException", text));
-        }
-        let (memory, vcores) = (capability.memory(), capability.virtual_cores());
-        for (name, amount) in [("memory-mb", memory), ("vcores", i64::from(vcores))] {
-            if amount < 0 {
-                return Err(invalid(texts::negative(name, memory, vcores)));
-            }
-        }
-        let (asked, maximum) = (Resource::from(capability), &self.settings.maximum);
-        if asked.memory_mb > maximum.memory_mb {
-            return Err(invalid(texts::too_large("memory-mb", &asked, maximum)));
-        }
-        if asked.vcores > maximum.vcores {
-            return Err(invalid(texts::too_large("vcores", &asked, maximum)));
-        }
-        Ok(())
     }
 
     fn apply(
@@ -226,7 +170,40 @@ impl ResourceManager {
             .iter()
             .filter_map(|id| ContainerId::try_from(id).ok())
         {
-            self.take_away(now, container, (ABORTED, texts::RELEASED), to);
+            self.release(now, id, container, to);
+        }
+    }
+
+    /// What is not known may still be reported by a node that has not come back yet.
+    fn release(
+        &mut self,
+        now: UnixMs,
+        id: ApplicationAttemptId,
+        container: ContainerId,
+        effects: &mut Effects,
+    ) {
+        let application = self.applications.get(&id.application);
+        let known = application.is_some_and(|application| application.containers.contains_key(&container));
+        let is_older = container.epoch() < self.epoch;
+        match self.attempt_mut(id) {
+            Some(attempt) if !known && is_older => {
+                attempt.releases.insert(container);
+            }
+            _ => self.take_away(now, container, (ABORTED, texts::RELEASED), effects),
+        }
+    }
+
+    /// Who asks again has had the last answer: what it said of ends need not be kept by anybody.
+    fn acknowledge(&mut self, id: ApplicationAttemptId, effects: &mut Effects) {
+        let Some(attempt) = self.attempt_mut(id) else {
+            return;
+        };
+        for (node, status) in attempt.told.drain(..) {
+            let container = status.container_id.as_ref();
+            let container = container.and_then(|id| ContainerId::try_from(id).ok());
+            if let (Some(node), Some(container)) = (node, container) {
+                effects.push(Effect::ForgetContainer { node, container });
+            }
         }
     }
 
@@ -239,37 +216,50 @@ impl ResourceManager {
         now: UnixMs,
         id: ApplicationAttemptId,
         response_id: i32,
-        effects: &mut Effects,
     ) -> pb::AllocateResponseProto {
         let containers = self.pull(now, id);
-        let nm_tokens = self.nm_tokens(id, &containers);
-        let (mut ends, mut updated_nodes) = (Vec::new(), Vec::new());
-        if let Some(attempt) = self.attempt_mut(id) {
-            ends = std::mem::take(&mut attempt.completed);
-            updated_nodes = std::mem::take(&mut attempt.updated_nodes);
-        }
-        for (node, status) in &ends {
-            let container = status
-                .container_id
-                .as_ref()
-                .and_then(|id| ContainerId::try_from(id).ok());
-            if let (Some(node), Some(container)) = (node.clone(), container) {
-                effects.push(Effect::ForgetContainer { node, container });
-            }
-        }
-        let alive = self.nodes.values().filter(|node| !node.lost);
-        let free = alive.clone().map(super::node::Node::free_memory_mb).sum();
-        pb::AllocateResponseProto {
+        let mut nm_tokens = self.nm_tokens(id, &containers);
+        let found = self.found(id);
+        nm_tokens.extend(self.nm_tokens(id, &found));
+        let preempt = self
+            .applications
+            .get(&id.application)
+            .and_then(super::preemption::message);
+        let active = self.nodes.values().filter(|node| node.is_active());
+        let free = active.clone().map(super::node::Node::free_memory_mb).sum();
+        let mut response = pb::AllocateResponseProto {
             response_id: Some(response_id),
             allocated_containers: containers.iter().map(pb::ContainerProto::from).collect(),
-            completed_container_statuses: ends.into_iter().map(|(_, status)| status).collect(),
+            containers_from_previous_attempts: found.iter().map(pb::ContainerProto::from).collect(),
             limit: Some((&Resource::new(free, 1)).into()),
-            updated_nodes,
-            num_cluster_nodes: i32::try_from(alive.count()).ok(),
+            num_cluster_nodes: i32::try_from(active.count()).ok(),
             nm_tokens,
+            preempt,
             application_priority: Some(pb::PriorityProto { priority: Some(0) }),
             ..Default::default()
+        };
+        if let Some(attempt) = self.attempt_mut(id) {
+            attempt.told = std::mem::take(&mut attempt.completed);
+            let told = attempt.told.iter().map(|(_, status)| status.clone());
+            response.completed_container_statuses = told.collect();
+            response.updated_nodes = std::mem::take(&mut attempt.updated_nodes);
+            response.updated_containers = std::mem::take(&mut attempt.updated);
+            response.update_errors = std::mem::take(&mut attempt.update_errors);
         }
+        response
+    }
+
+    /// Containers of earlier attempts whose nodes have come back since the last answer.
+    fn found(&mut self, id: ApplicationAttemptId) -> Vec<Container> {
+        let Some(application) = self.applications.get_mut(&id.application) else {
+            return Vec::new();
+        };
+        let Some(attempt) = application.attempts.last_mut() else {
+            return Vec::new();
+        };
+        let found = std::mem::take(&mut attempt.found);
+        let found = found.iter().filter_map(|id| application.containers.get(id));
+        found.map(record).collect()
     }
 
     /// Hands over what was granted since the last heartbeat; from now on it must be started in time.
@@ -350,8 +340,8 @@ impl ResourceManager {
     }
 }
 
-/// What earlier attempts left running.
-fn previous_containers(application: &mut Application) -> Vec<Container> {
+/// What runs: left by earlier attempts, or found again after a restart.
+fn held(application: &Application) -> Vec<Container> {
     let running = application
         .containers
         .values()
@@ -359,7 +349,7 @@ fn previous_containers(application: &mut Application) -> Vec<Container> {
     running.map(record).collect()
 }
 
-fn record(granted: &Granted) -> Container {
+pub(super) fn record(granted: &Granted) -> Container {
     Container {
         id: granted.id,
         node: granted.node.clone(),
@@ -368,7 +358,7 @@ fn record(granted: &Granted) -> Container {
         priority: Priority(granted.priority),
         allocation_request_id: AllocationRequestId(granted.allocation_request_id),
         execution_type: ExecutionType::Guaranteed,
-        version: 0,
+        version: granted.version,
         token: None,
     }
 }

@@ -1,8 +1,11 @@
 //! Nodes and what is free on them.
 
-use hadoop::ids::NodeId;
+use hadoop::ids::{ContainerId, NodeId};
 use yarn_rpc::proto::yarn as pb;
-use yarn_rpc::records::Resource;
+use yarn_rpc::records::{NodeState, Resource};
+
+use crate::UnixMs;
+use crate::tokens::ContainerGrant;
 
 /// What a node says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +20,23 @@ pub struct NodeFacts {
     pub total: Resource,
 }
 
+/// What a node says of a container when it registers (`NMContainerStatus`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerReport {
+    /// What it was started with.
+    pub grant: ContainerGrant,
+    /// Exit status and diagnostics if it has ended and nobody said yet that he knows.
+    pub end: Option<(i32, String)>,
+}
+
+impl ContainerReport {
+    /// Which container.
+    #[must_use]
+    pub fn id(&self) -> ContainerId {
+        self.grant.container
+    }
+}
+
 /// A node.
 #[derive(Debug, Clone)]
 pub struct Node {
@@ -26,8 +46,12 @@ pub struct Node {
     pub used: Resource,
     /// How many containers hold that.
     pub containers: u32,
-    /// Whether it is gone.
-    pub lost: bool,
+    /// How it is.
+    pub state: NodeState,
+    /// Why it is unhealthy, if it is.
+    pub health: String,
+    /// When it is given up, if it is silent; or out, if it is being taken out.
+    pub deadline_ms: Option<UnixMs>,
 }
 
 impl Node {
@@ -36,7 +60,9 @@ impl Node {
             facts,
             used: Resource::default(),
             containers: 0,
-            lost: false,
+            state: NodeState::Running,
+            health: String::new(),
+            deadline_ms: None,
         }
     }
 
@@ -47,13 +73,44 @@ impl Node {
         self.facts.id.to_string()
     }
 
-    /// MiB that nobody holds.
+    /// Whether containers on it may run: it has joined, and is neither lost nor out.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        matches!(self.state, NodeState::Running | NodeState::Decommissioning)
+    }
+
+    /// Whether it may be given containers.
+    #[must_use]
+    pub fn takes_containers(&self) -> bool {
+        self.state == NodeState::Running
+    }
+
+    /// MiB that nobody holds and that may be given.
     #[must_use]
     pub fn free_memory_mb(&self) -> u64 {
-        if self.lost {
+        if !self.takes_containers() {
             return 0;
         }
         self.facts.total.memory_mb.saturating_sub(self.used.memory_mb)
+    }
+
+    /// The state's name, as REST and Java have it.
+    #[must_use]
+    pub fn state_name(&self) -> &'static str {
+        self.wire_state().as_str_name().trim_start_matches("NS_")
+    }
+
+    fn wire_state(&self) -> pb::NodeStateProto {
+        match self.state {
+            NodeState::New | NodeState::Unknown => pb::NodeStateProto::NsNew,
+            NodeState::Running => pb::NodeStateProto::NsRunning,
+            NodeState::Unhealthy => pb::NodeStateProto::NsUnhealthy,
+            NodeState::Decommissioned => pb::NodeStateProto::NsDecommissioned,
+            NodeState::Lost => pb::NodeStateProto::NsLost,
+            NodeState::Rebooted => pb::NodeStateProto::NsRebooted,
+            NodeState::Decommissioning => pb::NodeStateProto::NsDecommissioning,
+            NodeState::Shutdown => pb::NodeStateProto::NsShutdown,
+        }
     }
 
     pub(super) fn take(&mut self, resource: &Resource) {
@@ -68,12 +125,8 @@ impl Node {
         self.containers = self.containers.saturating_sub(1);
     }
 
-    /// As ApplicationMasters hear of it.
-    pub(super) fn report(&self) -> pb::NodeReportProto {
-        let state = match self.lost {
-            true => pb::NodeStateProto::NsLost,
-            false => pb::NodeStateProto::NsRunning,
-        };
+    /// As ApplicationMasters and clients hear of it.
+    pub(crate) fn report(&self) -> pb::NodeReportProto {
         pb::NodeReportProto {
             node_id: Some((&self.facts.id).into()),
             http_address: Some(self.facts.http_address.clone()),
@@ -81,7 +134,8 @@ impl Node {
             used: Some((&self.used).into()),
             capability: Some((&self.facts.total).into()),
             num_containers: i32::try_from(self.containers).ok(),
-            node_state: Some(state as i32),
+            node_state: Some(self.wire_state() as i32),
+            health_report: Some(self.health.clone()),
             ..Default::default()
         }
     }

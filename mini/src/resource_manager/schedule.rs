@@ -16,7 +16,7 @@ const NODE_LOCALITY_DELAY: u32 = 40;
 impl ResourceManager {
     /// With [`Pacing::Immediate`], grants whatever there is room for.
     pub(super) fn schedule_at_once(&mut self, now: UnixMs, effects: &mut Effects) {
-        if self.settings.pacing != Pacing::Immediate {
+        if self.settings.pacing != Pacing::Immediate || self.is_recovering(now) {
             return;
         }
         for id in self.in_order() {
@@ -50,7 +50,10 @@ impl ResourceManager {
     /// The turn of one node, with [`Pacing::NodeHeartbeats`]: one container from elsewhere, as many as fit of those
     /// that were asked for here.
     pub(super) fn node_heartbeat(&mut self, now: UnixMs, node: &NodeId, effects: &mut Effects) {
-        let alive = self.nodes.values().filter(|node| !node.lost).count();
+        if self.is_recovering(now) {
+            return;
+        }
+        let alive = self.nodes.values().filter(|node| node.is_active()).count();
         let patience = NODE_LOCALITY_DELAY.min(u32::try_from(alive).unwrap_or(u32::MAX));
         let mut at_most = Locality::OffSwitch;
         for id in self.in_order() {
@@ -77,7 +80,11 @@ impl ResourceManager {
     }
 
     fn roomiest(&self) -> Vec<NodeId> {
-        let mut nodes: Vec<_> = self.nodes.values().filter(|node| !node.lost).collect();
+        let mut nodes: Vec<_> = self
+            .nodes
+            .values()
+            .filter(|node| node.takes_containers())
+            .collect();
         nodes.sort_by_key(|node| std::cmp::Reverse(node.free_memory_mb()));
         nodes.iter().map(|node| node.facts.id.clone()).collect()
     }
@@ -143,7 +150,7 @@ impl ResourceManager {
         at_most: Locality,
         patience: u32,
     ) -> Option<Locality> {
-        let node = self.nodes.get(node_id).filter(|node| !node.lost)?;
+        let node = self.nodes.get(node_id).filter(|node| node.takes_containers())?;
         let attempt = self.applications.get_mut(&id)?.attempts.last_mut()?;
         let name = node.name();
         let refused = attempt.blacklist.contains(&name) || attempt.blacklist.contains(&node.facts.rack);
@@ -171,10 +178,11 @@ impl ResourceManager {
         (priority, allocation_request_id): (u32, i64),
         is_master: bool,
     ) -> Option<Granted> {
+        let epoch = self.epoch;
         let node = self.nodes.get_mut(node)?;
         let application = self.applications.get_mut(&id)?;
         let granted = Granted {
-            id: application.attempts.last_mut()?.new_container(),
+            id: application.attempts.last_mut()?.new_container(epoch),
             node: node.facts.id.clone(),
             node_http_address: node.facts.http_address.clone(),
             resource,
@@ -185,6 +193,8 @@ impl ResourceManager {
             pulled: is_master,
             running: false,
             expires_ms: None,
+            version: 0,
+            increased: None,
         };
         node.take(&granted.resource);
         application.containers.insert(granted.id, granted.clone());
@@ -205,5 +215,6 @@ pub(super) fn container_grant(granted: &Granted, user: &str, expires_ms: UnixMs,
         expires_ms,
         resource_manager: rm,
         is_master: granted.is_master,
+        version: granted.version,
     }
 }

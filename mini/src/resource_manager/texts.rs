@@ -80,3 +80,7 @@ pub(super) const EXPIRED: &str = "Container expired since it was unused";
 pub(super) const PREEMPTED: &str = "Container preempted by scheduler";
 /// Its node is gone.
 pub(super) const NODE_LOST: &str = "Container released on a *lost* node";
+/// It was not running when its ApplicationMaster's attempt ended.
+pub(super) const APPLICATION_COMPLETED: &str = "Container of a completed application";
+/// `ContainerImpl` on an end that an ApplicationMaster, or somebody in its name, wanted.
+pub(super) const KILLED_BY_MASTER: &str = "Container killed by the ApplicationMaster.\n";

@@ -6,9 +6,10 @@ use hadoop::ids::{ApplicationAttemptId, ApplicationId, ContainerId};
 use http::Method;
 use serde_json::{Value, json};
 use yarn_rpc::am_nm::ContainerSignal;
+use yarn_rpc::records::NodeState;
 
 use super::error::{Outcome, RestError, answered};
-use super::{application, pages, proxy, submission};
+use super::{application, pages, proxy, standby, submission};
 use crate::daemon::Daemon;
 use crate::http_server::{Answer, Answering, Request, Site};
 use crate::resource_manager::{Application, ApplicationState, Event, Node, ResourceManager};
@@ -30,6 +31,8 @@ const STATES: [&str; 8] = [
 /// Everything on the ResourceManager's web port.
 pub(crate) struct ClusterSite {
     pub(crate) daemon: Arc<Daemon>,
+    /// Which of the ResourceManagers this is, from 0.
+    pub(crate) index: usize,
 }
 
 impl Site for ClusterSite {
@@ -37,6 +40,9 @@ impl Site for ClusterSite {
         Box::pin(async move {
             let segments = request.segments();
             let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
+            if self.daemon.standing().active() != Some(self.index) {
+                return standby::answer(&self.daemon, &request, &parts);
+            }
             match parts.as_slice() {
                 ["proxy", ..] => proxy::answer(&self.daemon, &request, &parts).await,
                 ["ws", "v1", "cluster", rest @ ..] => answered(self.rest(&request, rest)),
@@ -70,7 +76,7 @@ impl ClusterSite {
     fn read(&self, request: &Request, parts: &[&str]) -> Outcome {
         let core = self.daemon.core();
         match parts {
-            [] | ["info"] => Ok(json_answer(&info(&core))),
+            [] | ["info"] => Ok(json_answer(&info(&core, "ACTIVE"))),
             ["metrics"] => Ok(json_answer(&metrics(&core))),
             ["nodes"] => Ok(json_answer(&nodes(&core, request))),
             ["nodes", id] => node_by_id(&core, id),
@@ -222,7 +228,7 @@ impl ClusterSite {
         };
         self.daemon
             .nodes()
-            .for_each(|node| node.signal(container, signal));
+            .for_each(|node| node.signal_from_afar(container, signal));
         Ok(Answer::text(200, ""))
     }
 }
@@ -259,17 +265,18 @@ fn view(core: &ResourceManager) -> application::View<'_> {
 }
 
 fn alive(core: &ResourceManager) -> impl Iterator<Item = &Node> {
-    core.nodes().filter(|node| !node.lost)
+    core.nodes().filter(|node| node.is_active())
 }
 
-fn info(core: &ResourceManager) -> Value {
+/// With the state that the one who is asked has.
+pub(super) fn info(core: &ResourceManager, state: &str) -> Value {
     let started = core.settings().started_ms;
     let build = format!("{RELEASE} (the embedded cluster of drawloom)");
     json!({"clusterInfo": {
         "id": started,
         "startedOn": started,
         "state": "STARTED",
-        "haState": "ACTIVE",
+        "haState": state,
         "rmStateStoreName": "org.apache.hadoop.yarn.server.resourcemanager.recovery.NullRMStateStore",
         "resourceManagerVersion": RELEASE,
         "resourceManagerBuildVersion": build,
@@ -281,6 +288,7 @@ fn info(core: &ResourceManager) -> Value {
 
 fn metrics(core: &ResourceManager) -> Value {
     let count = |wanted: fn(&Application) -> bool| core.applications().filter(|one| wanted(one)).count();
+    let in_state = |state: NodeState| core.nodes().filter(|node| node.state == state).count();
     let total: u64 = alive(core).map(|node| node.facts.total.memory_mb).sum();
     let cores: u32 = alive(core).map(|node| node.facts.total.vcores).sum();
     let used: u64 = alive(core).map(|node| node.used.memory_mb).sum();
@@ -316,12 +324,12 @@ fn metrics(core: &ResourceManager) -> Value {
         "containersPending": pending,
         "totalNodes": core.nodes().count(),
         "activeNodes": alive(core).count(),
-        "lostNodes": core.nodes().filter(|node| node.lost).count(),
-        "unhealthyNodes": 0,
-        "decommissioningNodes": 0,
-        "decommissionedNodes": 0,
-        "rebootedNodes": 0,
-        "shutdownNodes": 0,
+        "lostNodes": in_state(NodeState::Lost),
+        "unhealthyNodes": in_state(NodeState::Unhealthy),
+        "decommissioningNodes": in_state(NodeState::Decommissioning),
+        "decommissionedNodes": in_state(NodeState::Decommissioned),
+        "rebootedNodes": in_state(NodeState::Rebooted),
+        "shutdownNodes": in_state(NodeState::Shutdown),
     }})
 }
 
@@ -330,12 +338,12 @@ fn node_json(node: &Node) -> Value {
     json!({
         "id": facts.id.to_string(),
         "rack": facts.rack,
-        "state": if node.lost { "LOST" } else { "RUNNING" },
+        "state": node.state_name(),
         "nodeHostName": facts.id.host,
         "nodeHTTPAddress": facts.http_address,
         "lastHealthUpdate": time::now(),
         "version": RELEASE,
-        "healthReport": "",
+        "healthReport": node.health,
         "numContainers": node.containers,
         "usedMemoryMB": used.memory_mb,
         "availMemoryMB": node.free_memory_mb(),
@@ -352,10 +360,8 @@ fn nodes(core: &ResourceManager, request: &Request) -> Value {
         .parameter("states")
         .unwrap_or_default()
         .to_ascii_uppercase();
-    let wanted = |node: &&Node| {
-        let state = if node.lost { "LOST" } else { "RUNNING" };
-        states.is_empty() || states.split(',').any(|wanted| wanted == state)
-    };
+    let wanted =
+        |node: &&Node| states.is_empty() || states.split(',').any(|wanted| wanted == node.state_name());
     let nodes: Vec<Value> = core.nodes().filter(wanted).map(node_json).collect();
     match nodes.is_empty() {
         true => json!({"nodes": {}}),

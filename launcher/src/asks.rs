@@ -5,7 +5,8 @@
 //! `*`, a rack-local one rack and `*`, any other only `*`). What follows is our belief; since every later ask is
 //! absolute a wrong belief about a node's share heals with the next one.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use super::nodes::{Candidate, NodeName};
 
@@ -90,35 +91,91 @@ pub fn plain(wanted: u32) -> Counts {
 }
 
 /// The ask for `wanted` containers, dealt over nodes with room: a share for each node, the shares of a rack's nodes
-/// for the rack, everything for `*`. Without candidates it is [`plain`].
+/// for the rack, everything for `*`. Nodes that tasks would like to run on come first ([`Wishes`]), the rest is
+/// balanced. Without candidates it is [`plain`].
 ///
 /// Postcondition: the nodes' shares sum to the racks' counts, which sum to at most `wanted`.
 #[must_use]
-pub fn shaped(wanted: u32, candidates: &[Candidate]) -> Counts {
+pub fn shaped(wanted: u32, candidates: &[Candidate], wishes: &Wishes<'_>) -> Counts {
     let mut counts = plain(wanted);
-    for (candidate, share) in deal(wanted, candidates) {
+    let shares = deal(wanted, candidates, wishes);
+    for (candidate, share) in candidates.iter().zip(shares).filter(|(_, share)| *share > 0) {
         counts.insert(candidate.name.as_str().to_owned(), share);
         *counts.entry(candidate.rack.clone()).or_default() += share;
     }
     counts
 }
 
-/// Deals one container at a time to the node that would then hold the fewest of ours; of equals the one with the
-/// most room.
-fn deal(wanted: u32, candidates: &[Candidate]) -> Vec<(&Candidate, u32)> {
-    let mut shares: Vec<_> = candidates.iter().map(|candidate| (candidate, 0_u32)).collect();
-    for _ in 0..wanted {
-        let open = shares
-            .iter_mut()
-            .filter(|(candidate, share)| *share < candidate.room);
-        let best = open.min_by_key(|(candidate, share)| {
-            let room_left = candidate.room - *share;
-            (candidate.held + *share, u32::MAX - room_left)
-        });
-        let Some((_, share)) = best else { break };
-        *share += 1;
+/// Where tasks would like to run.
+#[derive(Debug, Clone, Copy)]
+pub struct Wishes<'a> {
+    /// Tasks by host.
+    pub hosts: &'a BTreeMap<String, u32>,
+    /// Tasks that one executor runs at a time.
+    pub slots: u32,
+}
+
+impl Wishes<'_> {
+    /// How many executors on a node its tasks could use. Hosts of files have no port, nodes may be named with one.
+    fn executors_on(&self, node: &NodeName) -> u32 {
+        let name = node.as_str();
+        let host = name.rsplit_once(':').map_or(name, |(host, _)| host);
+        let tasks = self.hosts.get(name).or_else(|| self.hosts.get(host));
+        tasks.map_or(0, |tasks| tasks.div_ceil(self.slots.max(1)))
     }
-    shares.retain(|(_, share)| *share > 0);
+}
+
+/// Who gets the next container, the greatest first.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Claim {
+    /// Executors that its tasks could use and that it has not.
+    unmet: u32,
+    /// Of those with no wish: the one with the fewest of ours, then the one with the most room.
+    few: Reverse<u32>,
+    room: u32,
+    place: Reverse<usize>,
+}
+
+impl Claim {
+    fn of(place: usize, candidate: &Candidate, wished: u32, share: u32) -> Self {
+        let held = candidate.held + share;
+        Self {
+            unmet: wished.saturating_sub(held),
+            few: Reverse(held),
+            room: candidate.room - share,
+            place: Reverse(place),
+        }
+    }
+}
+
+/// Deals one container at a time: to the node with the most unmet wishes; without any to the node that would then
+/// hold the fewest of ours, of equals the one with the most room. Gives each candidate's share.
+fn deal(wanted: u32, candidates: &[Candidate], wishes: &Wishes<'_>) -> Vec<u32> {
+    let mut shares = vec![0_u32; candidates.len()];
+    let wished: Vec<_> = candidates
+        .iter()
+        .map(|node| wishes.executors_on(&node.name))
+        .collect();
+    let open = candidates
+        .iter()
+        .enumerate()
+        .filter(|(_, candidate)| candidate.room > 0);
+    let mut claims: BinaryHeap<_> = open
+        .map(|(place, candidate)| Claim::of(place, candidate, wished[place], 0))
+        .collect();
+    for _ in 0..wanted {
+        let Some(Claim {
+            place: Reverse(place),
+            ..
+        }) = claims.pop()
+        else {
+            break;
+        };
+        shares[place] += 1;
+        if shares[place] < candidates[place].room {
+            claims.push(Claim::of(place, &candidates[place], wished[place], shares[place]));
+        }
+    }
     shares
 }
 
@@ -126,6 +183,11 @@ fn deal(wanted: u32, candidates: &[Candidate]) -> Vec<(&Candidate, u32)> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn shaped(wanted: u32, candidates: &[Candidate]) -> Counts {
+        let (hosts, slots) = (&BTreeMap::new(), 1);
+        super::shaped(wanted, candidates, &Wishes { hosts, slots })
+    }
 
     fn node(name: &str, rack: &str, room: u32, held: u32) -> Candidate {
         Candidate {
@@ -161,6 +223,35 @@ mod tests {
         let counts = shaped(1, &nodes);
         assert_eq!(counts.get("roomy"), Some(&1), "{counts:?}");
         assert_eq!(counts.len(), 3);
+    }
+
+    #[test]
+    fn nodes_that_hold_the_input_come_first_as_far_as_their_tasks_need() {
+        let nodes = [
+            node("a:45454", "/r", 50, 0),
+            node("b:45454", "/r", 50, 1),
+            node("c:45454", "/r", 50, 0),
+        ];
+        let hosts = BTreeMap::from([
+            ("b".to_owned(), 8),
+            ("c".to_owned(), 2),
+            ("elsewhere".to_owned(), 9),
+        ]);
+        let wishes = Wishes {
+            hosts: &hosts,
+            slots: 2,
+        };
+        let counts = super::shaped(4, &nodes, &wishes);
+        let of = |name: &str| counts.get(name).copied().unwrap_or(0);
+        // b could use four and has one, c could use one; nobody wants to go to a.
+        assert_eq!([of("a:45454"), of("b:45454"), of("c:45454")], [0, 3, 1]);
+        let counts = super::shaped(6, &nodes, &wishes);
+        assert_eq!(
+            counts.get("a:45454"),
+            Some(&1),
+            "what is left is balanced: {counts:?}"
+        );
+        assert_eq!(counts.get("*"), Some(&6));
     }
 
     #[test]

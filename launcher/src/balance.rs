@@ -9,7 +9,7 @@ use wire::failure::ExecutorLoss;
 use wire::id::ExecutorId;
 
 use super::Effect;
-use super::asks;
+use super::asks::{self, Wishes};
 use super::core::{Launcher, RELEASE_AGAIN, RELEASES};
 use super::record::{Phase, Record};
 
@@ -141,7 +141,11 @@ impl Launcher {
         } else {
             Vec::new()
         };
-        self.ask(asks::shaped(wanted, &candidates), effects);
+        let wishes = Wishes {
+            hosts: &self.wishes,
+            slots: self.rules.cores,
+        };
+        self.ask(asks::shaped(wanted, &candidates, &wishes), effects);
         self.reshape_at = self.asks.is_shaped().then_some(now + RESHAPE_AFTER);
     }
 

@@ -48,6 +48,8 @@ pub struct Totals {
 pub struct Launcher {
     pub(super) rules: Rules,
     pub(super) target: u32,
+    /// How many tasks would like to run on each host.
+    pub(super) wishes: BTreeMap<String, u32>,
     pub(super) records: BTreeMap<ExecutorId, Record>,
     pub(super) history: VecDeque<Record>,
     pub(super) asks: AskTable,
@@ -71,6 +73,7 @@ impl Launcher {
     pub fn new(rules: Rules) -> Self {
         Self {
             target: 0,
+            wishes: BTreeMap::new(),
             records: BTreeMap::new(),
             history: VecDeque::new(),
             asks: AskTable::default(),
@@ -102,7 +105,10 @@ impl Launcher {
     /// Takes an event at time `now` and says what is to be done.
     pub fn handle(&mut self, now: Duration, event: Event, effects: &mut Vec<Effect>) {
         match event {
-            Event::TargetSet(target) => self.target = target.executors,
+            Event::TargetSet(target) => {
+                self.target = target.executors;
+                self.wishes = target.hosts;
+            }
             Event::StopRequested { executor, loss } => self.stop_requested(now, &executor, loss, effects),
             Event::RmRegistered { max_memory_mib } => self.rm_registered(max_memory_mib, effects),
             Event::ContainersHandedOver { running, remembered } => {

@@ -7,10 +7,12 @@ use anyhow::Context as _;
 use driver::plan::{ExecutorPlan, Settings};
 use hadoop::credentials::{Credentials, Format};
 use hadoop::ids::{ContainerId, NodeId};
+use tokio::sync::Semaphore;
 use wire::id::ExecutorId;
 use yarn_rpc::am_nm::{NmError, NodeManagers};
 use yarn_rpc::records::{
-    AclAccess, Container, ContainerLaunchContext, LocalResource, LocalResourceType, ResourceVisibility,
+    AclAccess, Container, ContainerLaunchContext, ContainerSubState, LocalResource, LocalResourceType,
+    ResourceVisibility,
 };
 
 use crate::environment::{self, Environment};
@@ -106,11 +108,16 @@ fn access(acls: &Acls) -> BTreeMap<AclAccess, String> {
         .collect()
 }
 
+/// Starts that may be under way at a time.
+const STARTS: usize = 100;
+
 /// Starts and stops executors' containers. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Starter {
     nodes: NodeManagers,
     context: Arc<ContainerLaunchContext>,
+    /// Starts that are under way at a time: each is a connection of its own to a NodeManager.
+    turns: Arc<Semaphore>,
 }
 
 impl Starter {
@@ -120,14 +127,28 @@ impl Starter {
         Self {
             nodes,
             context: Arc::new(context),
+            turns: Arc::new(Semaphore::new(STARTS)),
         }
     }
 
     /// Starts a container and says what came of it; the deadline is the NodeManagers'.
     pub async fn start(self, executor: ExecutorId, container: Container) -> Event {
+        // Never closed; without a turn the start is late, not lost.
+        let _turn = self.turns.acquire().await.ok();
         match self.nodes.start_container(&container, &self.context).await {
             Ok(()) => Event::StartAccepted { executor },
             Err(error) => start_failed(executor, &error),
+        }
+    }
+
+    /// Whether a container that was started waits for its files or for its turn: its process has not begun.
+    pub async fn is_localizing(self, node: NodeId, container: ContainerId) -> bool {
+        match self.nodes.container_status(&node, container).await {
+            Ok(status) => status.sub_state == Some(ContainerSubState::Scheduled),
+            Err(error) => {
+                tracing::warn!(%container, %node, error = chain(&error), "the NodeManager does not say how far a container is");
+                false
+            }
         }
     }
 

@@ -248,7 +248,7 @@ mod tests {
         let counts = super::shaped(6, &nodes, &wishes);
         assert_eq!(
             counts.get("a:45454"),
-            Some(&1),
+            Some(&2),
             "what is left is balanced: {counts:?}"
         );
         assert_eq!(counts.get("*"), Some(&6));

@@ -16,6 +16,11 @@ use super::record::{Phase, Record};
 /// How long shares of nodes may stay unserved before everything is asked for anywhere.
 const RESHAPE_AFTER: Duration = Duration::from_millis(1500);
 
+/// How long a node may take to say how far a container is.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+/// The longest that a container's files may take to be fetched.
+const LOCALIZING_MAX: Duration = Duration::from_secs(30 * 60);
+
 impl Launcher {
     pub(super) fn expire(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         self.deferred.retain(|due| *due > now);
@@ -30,14 +35,7 @@ impl Launcher {
                 removals,
             });
         }
-        let due = |record: &&Record| record.deadline.is_some_and(|deadline| deadline <= now);
-        let due: Vec<_> = self
-            .records
-            .values()
-            .filter(due)
-            .map(|r| (r.executor.clone(), r.phase))
-            .collect();
-        for (executor, phase) in due {
+        for (executor, phase) in self.records.due(now) {
             self.overdue(now, &executor, phase, effects);
         }
     }
@@ -53,10 +51,7 @@ impl Launcher {
                     effects,
                 );
             }
-            Phase::Started => {
-                let text = format!("not registered {:?} after its start", self.rules.register_timeout);
-                self.stop(now, executor, ExecutorLoss::NeverRegistered, &text, effects);
-            }
+            Phase::Started => self.unregistered_too_long(now, executor, effects),
             Phase::Adopted => {
                 let text = "its executor did not find the new ApplicationMaster";
                 self.stop(now, executor, ExecutorLoss::KilledByUs, text, effects);
@@ -66,6 +61,52 @@ impl Launcher {
         }
     }
 
+    /// The time to register is over. Fetching files may take longer than that, which the node knows.
+    fn unregistered_too_long(&mut self, now: Duration, executor: &ExecutorId, effects: &mut Vec<Effect>) {
+        let Some(record) = self.records.get(executor) else {
+            return;
+        };
+        let began = record.times.started.unwrap_or(record.times.granted);
+        if record.questioned || now >= began + LOCALIZING_MAX {
+            return self.never_registered(now, executor, effects);
+        }
+        self.records.change(executor, |record| {
+            record.questioned = true;
+            record.deadline = Some(now + ANSWER_DEADLINE);
+        });
+        effects.push(Effect::QueryContainer {
+            executor: executor.clone(),
+        });
+    }
+
+    fn never_registered(&mut self, now: Duration, executor: &ExecutorId, effects: &mut Vec<Effect>) {
+        let timeout = self.rules.register_timeout;
+        let text = format!("not registered {timeout:?} after its start");
+        self.stop(now, executor, ExecutorLoss::NeverRegistered, &text, effects);
+    }
+
+    /// The node says how far a container is that should have registered.
+    pub(super) fn queried(
+        &mut self,
+        now: Duration,
+        executor: &ExecutorId,
+        localizing: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        let asked = |record: &Record| record.phase == Phase::Started && record.questioned;
+        if !self.records.get(executor).is_some_and(asked) {
+            return;
+        }
+        if !localizing {
+            return self.never_registered(now, executor, effects);
+        }
+        let deadline = now + self.rules.register_timeout;
+        self.records.change(executor, |record| {
+            record.questioned = false;
+            record.deadline = Some(deadline);
+        });
+    }
+
     fn release_again(
         &mut self,
         now: Duration,
@@ -73,12 +114,12 @@ impl Launcher {
         loss: ExecutorLoss,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(record) = self.records.get_mut(executor) else {
-            return;
-        };
-        record.releases += 1;
-        record.deadline = Some(now + RELEASE_AGAIN);
-        if record.releases > RELEASES {
+        let releases = self.records.change(executor, |record| {
+            record.releases += 1;
+            record.deadline = Some(now + RELEASE_AGAIN);
+            record.releases
+        });
+        if releases.is_none_or(|releases| releases > RELEASES) {
             self.forget(now, executor, loss, "YARN never confirmed its end");
             return;
         }

@@ -10,6 +10,7 @@ use wire::launcher::LauncherReport;
 use super::asks::AskTable;
 use super::budget::{self, Budget};
 use super::classify::{self, Context};
+use super::containers::Containers;
 use super::nodes::{NodeName, Nodes};
 use super::record::{Phase, Record};
 use super::{Completion, Effect, Event, Grant, Rules, StartFailure};
@@ -50,7 +51,7 @@ pub struct Launcher {
     pub(super) target: u32,
     /// How many tasks would like to run on each host.
     pub(super) wishes: BTreeMap<String, u32>,
-    pub(super) records: BTreeMap<ExecutorId, Record>,
+    pub(super) records: Containers,
     pub(super) history: VecDeque<Record>,
     pub(super) asks: AskTable,
     pub(super) asked_at: VecDeque<Duration>,
@@ -74,7 +75,7 @@ impl Launcher {
         Self {
             target: 0,
             wishes: BTreeMap::new(),
-            records: BTreeMap::new(),
+            records: Containers::default(),
             history: VecDeque::new(),
             asks: AskTable::default(),
             asked_at: VecDeque::new(),
@@ -136,6 +137,9 @@ impl Launcher {
             } => {
                 self.start_failed(now, &executor, failure, &message, effects);
             }
+            Event::ContainerQueried { executor, localizing } => {
+                self.queried(now, &executor, localizing, effects);
+            }
             Event::ExecutorRegistered { executor } => self.executor_registered(now, &executor),
             Event::Ending => self.ending = true,
             Event::Resynced { dropped } => self.resynced(now, &dropped, effects),
@@ -148,11 +152,13 @@ impl Launcher {
     /// The time at which [`Event::DeadlineReached`] is due, if nothing else happens before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        let records = self.records.values().filter_map(|record| record.deadline);
-        let others = [self.reshape_at, self.nodes.next_deadline()]
-            .into_iter()
-            .flatten();
-        records.chain(others).chain(self.deferred.iter().copied()).min()
+        let deadlines = [
+            self.records.next_deadline(),
+            self.reshape_at,
+            self.nodes.next_deadline(),
+        ];
+        let deadlines = deadlines.into_iter().flatten();
+        deadlines.chain(self.deferred.iter().copied()).min()
     }
 
     /// The record of a container that has not ended.
@@ -183,7 +189,7 @@ impl Launcher {
     }
 
     fn granted(&mut self, now: Duration, grant: Grant, effects: &mut Vec<Effect>) {
-        if self.records.contains_key(&grant.executor) {
+        if self.records.contains(&grant.executor) {
             return;
         }
         self.totals.granted += 1;
@@ -205,7 +211,7 @@ impl Launcher {
             executor: grant.executor.clone(),
         });
         let record = Record::granted(now, grant, asked, now + START_DEADLINE);
-        self.records.insert(record.executor.clone(), record);
+        self.records.insert(record);
     }
 
     fn adopt(&mut self, now: Duration, grants: Vec<Grant>, patience: Duration, effects: &mut Vec<Effect>) {
@@ -218,7 +224,7 @@ impl Launcher {
                 None => {
                     self.nodes.placed(&grant.node);
                     let record = Record::adopted(now, grant, now + patience);
-                    self.records.insert(record.executor.clone(), record);
+                    self.records.insert(record);
                     continue;
                 }
             }
@@ -229,8 +235,9 @@ impl Launcher {
 
     fn start_accepted(&mut self, now: Duration, executor: &ExecutorId) {
         let deadline = now + self.rules.register_timeout;
-        if let Some(record) = self.in_phase(executor, Phase::StartSent) {
-            record.started(now, deadline);
+        if self.is_in(executor, Phase::StartSent) {
+            self.records
+                .change(executor, |record| record.started(now, deadline));
         }
     }
 
@@ -242,7 +249,7 @@ impl Launcher {
         message: &str,
         effects: &mut Vec<Effect>,
     ) {
-        if self.in_phase(executor, Phase::StartSent).is_none() {
+        if !self.is_in(executor, Phase::StartSent) {
             return;
         }
         let loss = match failure {
@@ -257,12 +264,8 @@ impl Launcher {
     }
 
     fn executor_registered(&mut self, now: Duration, executor: &ExecutorId) {
-        if let Some(record) = self
-            .records
-            .get_mut(executor)
-            .filter(|record| record.phase.is_live())
-        {
-            record.registered(now);
+        if self.is_live(executor) {
+            self.records.change(executor, |record| record.registered(now));
         }
     }
 
@@ -273,32 +276,31 @@ impl Launcher {
         loss: ExecutorLoss,
         effects: &mut Vec<Effect>,
     ) {
-        if self
-            .records
-            .get(executor)
-            .is_some_and(|record| record.phase.is_live())
-        {
+        if self.is_live(executor) {
             self.stop(now, executor, loss, "", effects);
         }
     }
 
     fn completed(&mut self, now: Duration, completion: &Completion, effects: &mut Vec<Effect>) {
-        let Some(record) = self.records.get_mut(&completion.executor) else {
+        let noted = self.records.change(&completion.executor, |record| {
+            record.exit_status = Some(completion.exit_status);
+            record.diagnostics = last_of(&completion.diagnostics, DIAGNOSTICS).to_owned();
+            (record.phase, record.node.clone())
+        });
+        let Some((phase, node)) = noted else {
             return;
         };
-        record.exit_status = Some(completion.exit_status);
-        record.diagnostics = last_of(&completion.diagnostics, DIAGNOSTICS).to_owned();
         let detail = classify::gist(&completion.diagnostics);
-        if let Phase::Stopping(loss) = record.phase {
+        if let Phase::Stopping(loss) = phase {
             self.forget(now, &completion.executor, loss, &detail);
             return;
         }
         let context = Context {
-            registered: matches!(record.phase, Phase::Registered | Phase::Adopted),
-            node_decommissioned: self.nodes.is_leaving(&record.node),
+            registered: matches!(phase, Phase::Registered | Phase::Adopted),
+            node_decommissioned: self.nodes.is_leaving(&node),
         };
         let loss = classify::classify(completion, context);
-        self.nodes.vacated(&record.node);
+        self.nodes.vacated(&node);
         self.book(now, &completion.executor, loss, &detail, effects);
         self.forget(now, &completion.executor, loss, &detail);
     }
@@ -307,7 +309,7 @@ impl Launcher {
     /// The session asked for it again by itself, so the whole table is set anew.
     fn resynced(&mut self, now: Duration, dropped: &[ExecutorId], effects: &mut Vec<Effect>) {
         for executor in dropped {
-            if self.in_phase(executor, Phase::StartSent).is_some() {
+            if self.is_in(executor, Phase::StartSent) {
                 self.stop(
                     now,
                     executor,
@@ -336,10 +338,16 @@ impl Launcher {
         detail: &str,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(record) = self.records.get_mut(executor) else {
+        let deadline = now + RELEASE_AGAIN;
+        let stopped = self.records.change(executor, |record| {
+            let phase = record.phase;
+            record.stopping(now, loss, detail, deadline);
+            (phase, record.node.clone())
+        });
+        let Some((phase, node)) = stopped else {
             return;
         };
-        if record.phase != Phase::StartSent {
+        if phase != Phase::StartSent {
             effects.push(Effect::StopContainer {
                 executor: executor.clone(),
             });
@@ -347,8 +355,7 @@ impl Launcher {
         effects.push(Effect::ReleaseContainer {
             executor: executor.clone(),
         });
-        record.stopping(now, loss, detail, now + RELEASE_AGAIN);
-        self.nodes.vacated(&record.node);
+        self.nodes.vacated(&node);
         self.book(now, executor, loss, detail, effects);
     }
 
@@ -441,22 +448,23 @@ impl Launcher {
 
     /// Containers that run or will.
     pub(super) fn held(&self) -> u32 {
-        let live = self
-            .records
-            .values()
-            .filter(|record| record.phase.is_live())
-            .count();
-        u32::try_from(live).unwrap_or(u32::MAX)
+        self.records.live()
     }
 
     pub(super) fn failure_limit(&self) -> u32 {
         budget::limit(self.rules.max_failures, self.target)
     }
 
-    fn in_phase(&mut self, executor: &ExecutorId, phase: Phase) -> Option<&mut Record> {
+    fn is_in(&self, executor: &ExecutorId, phase: Phase) -> bool {
         self.records
-            .get_mut(executor)
-            .filter(|record| record.phase == phase)
+            .get(executor)
+            .is_some_and(|record| record.phase == phase)
+    }
+
+    /// Whether a container is held.
+    pub(super) fn is_live(&self, executor: &ExecutorId) -> bool {
+        let record = self.records.get(executor);
+        record.is_some_and(|record| record.phase.is_live())
     }
 }
 

@@ -228,6 +228,8 @@ fn an_executor_that_never_registers_is_stopped_and_counted() {
     bench.on(grant(2, "a"));
     bench.on(accepted(2));
     let effects = bench.at(120_000, Event::DeadlineReached);
+    assert_eq!(effects, [Effect::QueryContainer { executor: id(2) }]);
+    let effects = bench.at(120_010, queried(2, false));
     assert_eq!(reported(&effects), [ExecutorLoss::NeverRegistered]);
     assert!(effects.contains(&Effect::StopContainer { executor: id(2) }));
     assert!(effects.contains(&Effect::ReleaseContainer { executor: id(2) }));
@@ -631,4 +633,52 @@ fn more_than_is_wanted_is_given_back() {
         .iter()
         .filter(|effect| matches!(effect, Effect::ReleaseContainer { .. }));
     assert_eq!(released.count(), 1);
+}
+
+fn queried(number: u64, localizing: bool) -> Event {
+    Event::ContainerQueried {
+        executor: id(number),
+        localizing,
+    }
+}
+
+#[test]
+fn a_container_whose_files_are_still_fetched_is_waited_for_but_not_for_ever() {
+    let mut bench = Bench::new(1, &["a"]);
+    bench.on(grant(2, "a"));
+    bench.on(accepted(2));
+    let mut now = 0;
+    let effects = loop {
+        now += 120_000;
+        let effects = bench.at(now, Event::DeadlineReached);
+        if !reported(&effects).is_empty() {
+            break effects;
+        }
+        assert!(bench.on(queried(2, true)).is_empty());
+    };
+    assert_eq!(
+        (reported(&effects), now),
+        (vec![ExecutorLoss::NeverRegistered], 1_800_000)
+    );
+}
+
+#[test]
+fn a_node_that_does_not_say_how_far_a_container_is_is_not_waited_for() {
+    let mut bench = Bench::new(1, &["a"]);
+    bench.on(grant(2, "a"));
+    bench.on(accepted(2));
+    bench.at(120_000, Event::DeadlineReached);
+    let effects = bench.at(130_000, Event::DeadlineReached);
+    assert_eq!(reported(&effects), [ExecutorLoss::NeverRegistered]);
+    assert!(bench.at(130_010, queried(2, true)).is_empty(), "too late");
+}
+
+#[test]
+fn what_registers_while_its_node_is_asked_stays() {
+    let mut bench = Bench::new(1, &["a"]);
+    bench.on(grant(2, "a"));
+    bench.on(accepted(2));
+    bench.at(120_000, Event::DeadlineReached);
+    bench.on(registered(2));
+    assert!(bench.on(queried(2, false)).is_empty());
 }

@@ -71,11 +71,6 @@ impl Launcher {
         registered
     }
 
-    fn is_live(&self, executor: &ExecutorId) -> bool {
-        let record = self.records.get(executor);
-        record.is_some_and(|record| record.phase.is_live())
-    }
-
     /// Up to so many containers in which nothing runs yet, the latest granted first.
     fn unregistered(&self, most: usize) -> Vec<ExecutorId> {
         let young = |record: &&Record| matches!(record.phase, Phase::StartSent | Phase::Started);

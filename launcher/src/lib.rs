@@ -11,7 +11,8 @@
 //!
 //! ```text
 //! asked ─▶ granted = start sent ─▶ started ─▶ registered ─▶ gone
-//!              │  (surplus: released)   └─ never registered ─▶ stopping ─▶ gone
+//!              │  (surplus: released)   ├─ files still being fetched: waited for on
+//!              │                        └─ never registered ─▶ stopping ─▶ gone
 //!              └─ start failed ─▶ stopping ─▶ gone
 //! ```
 //!
@@ -34,6 +35,7 @@ pub mod asks;
 mod balance;
 pub mod budget;
 pub mod classify;
+mod containers;
 pub mod core;
 mod drain;
 pub mod nodes;
@@ -130,6 +132,13 @@ pub enum Event {
         /// For people.
         message: String,
     },
+    /// The answer to [`Effect::QueryContainer`].
+    ContainerQueried {
+        /// Which.
+        executor: ExecutorId,
+        /// Its files are still being fetched, so its process has not begun. False also when the node does not say.
+        localizing: bool,
+    },
     /// The executor passed the gateway's checks.
     ExecutorRegistered {
         /// Which.
@@ -191,6 +200,11 @@ pub enum Effect {
     },
     /// Start the executor; answered by [`Event::StartAccepted`] or [`Event::StartFailed`].
     StartContainer {
+        /// Which.
+        executor: ExecutorId,
+    },
+    /// Ask the NodeManager how far the container is; answered by [`Event::ContainerQueried`].
+    QueryContainer {
         /// Which.
         executor: ExecutorId,
     },

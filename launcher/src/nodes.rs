@@ -4,7 +4,7 @@
 //! Losses on a node delay the next replacement (per node, doubling); counted losses are strikes, and two within ten
 //! minutes have the node avoided for ten minutes. Never all usable nodes are avoided.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,6 +114,8 @@ struct Node {
 #[derive(Debug)]
 pub struct Nodes {
     nodes: BTreeMap<NodeName, Node>,
+    /// The nodes that are avoided, by the time that ends.
+    exclusions: BTreeSet<(Duration, NodeName)>,
     executor_mib: u64,
     backoff: (Duration, Duration),
 }
@@ -124,6 +126,7 @@ impl Nodes {
     pub fn new(executor_mib: u64, backoff: (Duration, Duration)) -> Self {
         Self {
             nodes: BTreeMap::new(),
+            exclusions: BTreeSet::new(),
             executor_mib: executor_mib.max(1),
             backoff,
         }
@@ -180,6 +183,7 @@ impl Nodes {
         let excluded = spare && node.strikes.len() >= STRIKES;
         if excluded {
             node.excluded_until = Some(now + EXCLUSION);
+            self.exclusions.insert((now + EXCLUSION, name.clone()));
         }
         Consequence {
             delay: node.delay(backoff),
@@ -220,12 +224,15 @@ impl Nodes {
     /// Ends the exclusions that are over and names their nodes.
     pub fn expire(&mut self, now: Duration) -> Vec<NodeName> {
         let mut removals = Vec::new();
-        for (name, node) in &mut self.nodes {
-            if node.excluded_until.is_some_and(|until| until <= now) {
+        while self.exclusions.first().is_some_and(|(until, _)| *until <= now) {
+            let Some((_, name)) = self.exclusions.pop_first() else {
+                break;
+            };
+            if let Some(node) = self.nodes.get_mut(&name) {
                 node.excluded_until = None;
                 node.strikes.clear();
-                removals.push(name.clone());
             }
+            removals.push(name);
         }
         removals
     }
@@ -233,14 +240,12 @@ impl Nodes {
     /// When the next exclusion ends.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.nodes.values().filter_map(|node| node.excluded_until).min()
+        self.exclusions.first().map(|(until, _)| *until)
     }
 
     /// The nodes avoided now.
     pub fn excluded(&self) -> impl Iterator<Item = (&NodeName, Duration)> {
-        self.nodes
-            .iter()
-            .filter_map(|(name, node)| Some((name, node.excluded_until?)))
+        self.exclusions.iter().map(|(until, name)| (name, *until))
     }
 
     /// The nodes that asks may name.

@@ -79,6 +79,8 @@ pub struct Record {
     pub times: Times,
     /// When something must have happened.
     pub deadline: Option<Duration>,
+    /// Its node was asked how far it is, because it has not registered in time.
+    pub(super) questioned: bool,
     /// How often its release was repeated.
     pub(super) releases: u32,
     /// YARN's exit status, once reported.
@@ -103,6 +105,7 @@ impl Record {
                 ..Times::default()
             },
             deadline: Some(deadline),
+            questioned: false,
             releases: 0,
             exit_status: None,
             detail: String::new(),

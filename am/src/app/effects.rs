@@ -55,6 +55,7 @@ impl App {
         match effect {
             LauncherEffect::SetAsk { name, count } => self.ask(&name, count),
             LauncherEffect::StartContainer { executor } => self.start_container(executor, steps),
+            LauncherEffect::QueryContainer { executor } => self.query_container(executor, steps),
             LauncherEffect::StopContainer { executor } => self.stop_container(&executor),
             LauncherEffect::ReleaseContainer { executor } => self.release_container(&executor),
             LauncherEffect::UpdateBlacklist { additions, removals } => {
@@ -119,6 +120,21 @@ impl App {
         let starter = self.starter.clone();
         let start = async move { Done::Launcher(starter.start(executor, container).await) };
         self.work.spawn("starting a container", start);
+    }
+
+    fn query_container(&mut self, executor: ExecutorId, steps: &mut VecDeque<Step>) {
+        let Some(container) = self.containers.get(&executor) else {
+            let localizing = false;
+            return steps.push_back(Step::Launcher(LauncherEvent::ContainerQueried {
+                executor,
+                localizing,
+            }));
+        };
+        let (node, id, starter) = (container.node.clone(), container.id, self.starter.clone());
+        self.work.spawn("asking how far a container is", async move {
+            let localizing = starter.is_localizing(node, id).await;
+            Done::Launcher(LauncherEvent::ContainerQueried { executor, localizing })
+        });
     }
 
     fn stop_container(&mut self, executor: &ExecutorId) {

@@ -23,6 +23,8 @@ mod ending;
 mod following;
 mod gateway;
 mod losses;
+mod remote;
+mod seat;
 mod session;
 pub(crate) mod startup;
 
@@ -43,7 +45,7 @@ use yarn_rpc::session::{GrantSeq, SessionCommand, SessionEvent, SessionHandle};
 use crate::clock::Clock;
 use crate::containers::Starter;
 use crate::dossier::shelf::Shelf;
-use crate::driving::{Driving, Errand};
+use crate::driving::Errand;
 use crate::environment::Environment;
 use crate::gateway::GatewayEvent;
 use crate::gateway::admission::Gate;
@@ -58,6 +60,7 @@ use crate::vitals::Vitals;
 use crate::web::{self, Scene};
 use launcher::Event as LauncherEvent;
 use launcher::core::Launcher;
+use seat::Seat;
 
 /// How the process ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +102,8 @@ enum Input {
     Web(web::Query),
     Done(Result<Done, Panicked>),
     Errand(Result<Errand, Panicked>),
+    /// The driver in the client takes messages again.
+    Room,
     Deadline,
     Terminate,
 }
@@ -149,7 +154,7 @@ pub(crate) struct App {
     clock: Clock,
     environment: Environment,
     plan: AppPlan,
-    driver: Box<Driving>,
+    driver: Seat,
     launcher: Launcher,
     gate: Gate,
     links: Links,
@@ -208,10 +213,10 @@ impl App {
         tokio::select! {
             _ = self.terminate.recv() => Input::Terminate,
             event = self.session_events.recv() => Input::Session(event),
-            Some(event) = self.gateway_events.recv() => Input::Gateway(event),
+            Some(event) = self.gateway_events.recv(), if self.driver.has_room() => Input::Gateway(event),
             Some(query) = self.queries.recv() => Input::Web(query),
             Some(done) = self.work.next() => Input::Done(done),
-            errand = self.driver.next_errand() => Input::Errand(errand),
+            driver = next_of(&mut self.driver) => driver,
             () = timer => Input::Deadline,
         }
     }
@@ -236,6 +241,7 @@ impl App {
             Input::Done(Ok(done)) => self.on_done(done),
             Input::Done(Err(panicked)) => self.over(Exit::Crashed(panicked.to_string())),
             Input::Errand(errand) => self.on_errand(errand),
+            Input::Room => {}
             Input::Deadline => self.on_deadline(),
             Input::Terminate => self.over(Exit::Terminated),
         }
@@ -260,7 +266,8 @@ impl App {
             return self.over(Exit::Superseded(text));
         }
         self.process(Step::Launcher(LauncherEvent::DeadlineReached));
-        self.with_driver(|driver, now, commands| driver.deadline_reached(now, commands));
+        self.with_driver(Seat::deadline_reached);
+        self.expect_driver();
         self.forget_ended_containers();
     }
 
@@ -273,7 +280,7 @@ impl App {
     }
 
     /// Lets the driver do something, and carries out what follows from it.
-    fn with_driver(&mut self, act: impl FnOnce(&mut Driving, Duration, &mut Vec<LauncherCommand>)) {
+    fn with_driver(&mut self, act: impl FnOnce(&mut Seat, Duration, &mut Vec<LauncherCommand>)) {
         let mut commands = Vec::new();
         act(&mut self.driver, self.clock.now(), &mut commands);
         let mut steps = VecDeque::new();
@@ -319,7 +326,7 @@ impl App {
             plan: &self.plan,
             queue: &self.rm.queue,
             verdict,
-            driver: self.driver.core(),
+            driver: self.driver.view(),
             launcher: &self.launcher,
             notes: &self.notes,
             shelf: &self.shelf,
@@ -351,5 +358,15 @@ impl App {
                 return;
             }
         }
+    }
+}
+
+/// The next that comes of the driver itself.
+async fn next_of(driver: &mut Seat) -> Input {
+    if driver.has_room() {
+        Input::Errand(driver.next_errand().await)
+    } else {
+        driver.room().await;
+        Input::Room
     }
 }

@@ -1,4 +1,4 @@
-//! The gateway: where executors dial in.
+//! The gateway: where executors dial in, and in client mode the driver.
 //!
 //! A TLS listener on any port; both sides prove themselves with certificates of the application's own authority.
 //! Each connection is one task ([`connection`]) that turns bytes into frames and back; it owns nothing else. What it
@@ -6,7 +6,8 @@
 //! ([`links`]) and decides who gets in ([`admission`]).
 //!
 //! Invariants:
-//! - An executor has at most one link; a new connection of the same life replaces the old one.
+//! - An executor has at most one link, and so has the driver in the client; a new connection of the same life replaces
+//!   the old one.
 //! - Nobody is waited for: an executor that does not take its messages is disconnected, and may dial again.
 //! - Every step of a connection has a deadline: handshake, first frame, silence, each write.
 //! - F: a frame of another life or a higher epoch never reaches the cores.
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use wire::id::{BootNonce, Epoch, ExecutorId};
+use wire::launcher::{DriverHello, DriverMessage, LauncherMessage};
 use wire::message::{ExecutorMessage, GatewayMessage, Hello, Refusal};
 
 /// One connection within the life of the process.
@@ -41,6 +43,8 @@ pub struct Limits {
     pub handshake: Duration,
     /// Nothing received for so long ends the connection.
     pub silence: Duration,
+    /// The same for a driver in the client.
+    pub driver_silence: Duration,
     /// One write.
     pub write: Duration,
 }
@@ -51,6 +55,7 @@ impl Default for Limits {
         Self {
             handshake,
             silence: Duration::from_secs(60),
+            driver_silence: Duration::from_secs(15),
             write: Duration::from_secs(30),
         }
     }
@@ -81,7 +86,36 @@ pub enum GatewayEvent {
         /// What, in order; at least one.
         messages: Vec<ExecutorMessage>,
     },
-    /// An executor's frame carried a higher epoch: another attempt of the application runs.
+    /// Somebody with a certificate of ours wants to be the driver.
+    DriverHello {
+        /// The connection.
+        connection: ConnectionId,
+        /// The highest epoch it has seen.
+        epoch: Epoch,
+        /// Its life.
+        boot: BootNonce,
+        /// The certificate that it has proved to be its own, DER.
+        certificate: Vec<u8>,
+        /// Who it is.
+        hello: DriverHello,
+        /// Takes the decision.
+        reply: oneshot::Sender<DriverAdmission>,
+    },
+    /// The driver in the client said something.
+    DriverSaid {
+        /// Which connection.
+        connection: ConnectionId,
+        /// What, in order.
+        messages: Vec<DriverMessage>,
+    },
+    /// The connection of an admitted driver ended.
+    DriverClosed {
+        /// Which connection.
+        connection: ConnectionId,
+        /// Why, for people.
+        reason: String,
+    },
+    /// A frame carried a higher epoch: another attempt of the application runs.
     HigherEpoch(Epoch),
     /// The connection of an admitted executor ended.
     Closed {
@@ -99,6 +133,20 @@ pub enum GatewayEvent {
 pub enum Admission {
     /// It is in; these are the messages for it. The connection ends when the sender is dropped.
     Admitted(mpsc::Receiver<GatewayMessage>),
+    /// It is not.
+    Refused {
+        /// The kind of refusal.
+        reason: Refusal,
+        /// For people.
+        message: String,
+    },
+}
+
+/// The decision about a [`GatewayEvent::DriverHello`].
+#[derive(Debug)]
+pub enum DriverAdmission {
+    /// It is in; these are the messages for it. The connection ends when the sender is dropped.
+    Admitted(mpsc::Receiver<LauncherMessage>),
     /// It is not.
     Refused {
         /// The kind of refusal.

@@ -3,6 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`launcher`] | pure core in a crate of its own: from a wanted number of executors to containers |
+//! | [`relay`] | client mode: the ApplicationMaster's end of the conversation with that driver |
 //! | [`gateway`] | TLS listener that executors dial; who gets in |
 //! | [`web`] | status page, `/api/v1`, metrics; behind the ResourceManager's proxy |
 //! | `app` | the loop that owns both cores and carries out their effects |
@@ -28,6 +29,7 @@ pub mod metrics;
 pub mod notes;
 pub mod outputs;
 mod process;
+pub mod relay;
 pub mod roster;
 pub mod staged;
 pub mod summary;

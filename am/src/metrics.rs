@@ -256,7 +256,7 @@ fn describe_application(scene: &Scene<'_>, registry: &mut Registry) {
         ("app_name", scene.plan.name.clone()),
         ("yarn_user", scene.environment.user.clone()),
         ("queue", scene.queue.to_owned()),
-        ("deploy_mode", "cluster".to_owned()),
+        ("deploy_mode", scene.driver.deploy_mode().to_owned()),
         ("attempt", scene.environment.epoch().to_string()),
     ]);
     registry.register("drawloom", "The application", info);

@@ -3,6 +3,7 @@
 //! The status page, `drawloom submit` and `drawloom status` show what is here; so the type is shared with the client.
 //! Additive only: a field that is absent takes its default.
 
+use driver::view::{Snapshot, StageStatus, StageView};
 use serde::{Deserialize, Serialize};
 
 /// The path below the tracking URL.
@@ -87,4 +88,95 @@ pub struct FailureNote {
     pub host: String,
     /// Why.
     pub cause: String,
+}
+
+impl Summary {
+    /// What the driver knows of it; its times count from `start_unix_ms`, in milliseconds since 1970. Whoever knows
+    /// more of containers adds that.
+    #[must_use]
+    pub fn of_driver(snapshot: &Snapshot, start_unix_ms: u64) -> Self {
+        let present = snapshot
+            .executors
+            .iter()
+            .filter(|executor| executor.gone.is_none());
+        let registered = u32::try_from(present.count()).unwrap_or(u32::MAX);
+        let all = u32::try_from(snapshot.executors.len()).unwrap_or(u32::MAX);
+        Self {
+            name: snapshot.name.clone(),
+            executors: ExecutorCounts {
+                wanted: snapshot.wanted_executors,
+                starting: 0,
+                registered,
+                lost: all - registered,
+            },
+            tasks: TaskCounts::of(&snapshot.stages),
+            stages: snapshot.stages.iter().map(StageSummary::of).collect(),
+            failures: task_failures(snapshot, start_unix_ms),
+            ..Self::default()
+        }
+    }
+}
+
+fn task_failures(snapshot: &Snapshot, start_unix_ms: u64) -> Vec<FailureNote> {
+    let counted = snapshot.failures.iter().rev().filter(|failure| failure.counts);
+    let note = |failure: &driver::view::FailureView| FailureNote {
+        unix_ms: start_unix_ms + u64::try_from(failure.at.as_millis()).unwrap_or(u64::MAX),
+        kind: "task".to_owned(),
+        subject: format!(
+            "stage {}, task {}, attempt {}",
+            failure.stage, failure.id.partition, failure.id.attempt
+        ),
+        host: failure.host.clone(),
+        cause: failure.cause.clone(),
+    };
+    counted.map(note).collect()
+}
+
+impl TaskCounts {
+    /// The tasks of all these stages.
+    #[must_use]
+    pub fn of(stages: &[StageView]) -> Self {
+        let mut all = Self::default();
+        for tasks in stages.iter().map(Self::of_stage) {
+            all.total += tasks.total;
+            all.finished += tasks.finished;
+            all.running += tasks.running;
+            all.failed_attempts += tasks.failed_attempts;
+        }
+        all
+    }
+
+    fn of_stage(stage: &StageView) -> Self {
+        Self {
+            total: u32::try_from(stage.tasks).unwrap_or(u32::MAX),
+            finished: stage.succeeded,
+            running: stage.running,
+            failed_attempts: stage.failed,
+        }
+    }
+}
+
+impl StageSummary {
+    /// A stage as the driver sees it.
+    #[must_use]
+    pub fn of(stage: &StageView) -> Self {
+        Self {
+            name: stage.name.clone(),
+            state: stage_word(stage.status).to_owned(),
+            tasks: TaskCounts::of_stage(stage),
+        }
+    }
+}
+
+/// A stage's state in one word.
+#[must_use]
+pub fn stage_word(status: StageStatus) -> &'static str {
+    match status {
+        StageStatus::Waiting => "waiting",
+        StageStatus::Planning => "planning",
+        StageStatus::Running => "running",
+        StageStatus::Committing => "committing",
+        StageStatus::Done => "done",
+        StageStatus::Abandoned => "failed",
+    }
 }

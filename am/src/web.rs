@@ -21,6 +21,7 @@ use std::time::Duration;
 use driver::core::Driver;
 use driver::event::Verdict;
 use driver::plan::AppPlan;
+use driver::view::{Snapshot, TaskView};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
@@ -107,6 +108,53 @@ pub struct Query {
     pub reply: oneshot::Sender<Answer>,
 }
 
+/// What is known of the driver: everything when it is here, what it has shown last when it is in the client.
+#[derive(Debug, Clone, Copy)]
+pub enum DriverView<'a> {
+    /// The core.
+    Core(&'a Driver),
+    /// Its state as relayed; single tasks are not.
+    Relayed(&'a Snapshot),
+}
+
+impl DriverView<'_> {
+    /// Everything but tasks.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        match self {
+            Self::Core(driver) => driver.snapshot(),
+            Self::Relayed(snapshot) => (*snapshot).clone(),
+        }
+    }
+
+    /// Finished tasks, and tasks that are known.
+    #[must_use]
+    pub fn progress(&self) -> (u64, u64) {
+        match self {
+            Self::Core(driver) => driver.progress(),
+            Self::Relayed(snapshot) => snapshot.progress,
+        }
+    }
+
+    /// Tasks of a stage, from partition `from` on, at most `limit`.
+    #[must_use]
+    pub fn tasks(&self, stage: u32, from: u32, limit: usize) -> Vec<TaskView> {
+        match self {
+            Self::Core(driver) => driver.tasks(stage, from, limit),
+            Self::Relayed(_) => Vec::new(),
+        }
+    }
+
+    /// `cluster` or `client`.
+    #[must_use]
+    pub fn deploy_mode(&self) -> &'static str {
+        match self {
+            Self::Core(_) => "cluster",
+            Self::Relayed(_) => "client",
+        }
+    }
+}
+
 /// The state that pages show, borrowed for one answer.
 #[derive(Debug)]
 pub struct Scene<'a> {
@@ -122,8 +170,8 @@ pub struct Scene<'a> {
     pub queue: &'a str,
     /// The verdict, once there is one.
     pub verdict: Option<&'a Verdict>,
-    /// The driver core.
-    pub driver: &'a Driver,
+    /// The driver.
+    pub driver: DriverView<'a>,
     /// The launcher core.
     pub launcher: &'a Launcher,
     /// The latest failures.
@@ -200,4 +248,4 @@ fn metrics(scene: &Scene<'_>, request: &Request) -> Answer {
 
 #[cfg(test)]
 #[path = "web/tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -71,7 +71,7 @@ pub struct SubmitOptions {
     /// Where to run: a YARN cluster, or an embedded one on this machine; mini when no Hadoop configuration is found
     #[arg(long, value_enum)]
     pub master: Option<Master>,
-    /// Where the driver runs: cluster
+    /// Where the driver runs: cluster (in the ApplicationMaster) or client (in this process)
     #[arg(long, value_name = "MODE")]
     pub deploy_mode: Option<String>,
     /// The application's name

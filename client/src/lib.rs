@@ -4,11 +4,13 @@
 //! - [`settings`]: every setting, its layers and its origin.
 //! - [`plan`]: both together, as what is staged.
 //! - [`submit`]: preflight, staging, submission, waiting.
+//! - `driving`: the driver, when it runs in this process.
 //! - [`cli`] and `command`: what a person types.
 
 pub mod cli;
 pub mod cluster;
 mod command;
+mod driving;
 mod embedded;
 pub mod error;
 pub mod job;

@@ -311,6 +311,7 @@ fn driver_settings(settings: &Resolved) -> Settings {
         am_lost_ttl: duration("executor.am-lost-ttl"),
         min_registered_ratio: settings.ratio("scheduler.min-registered-ratio"),
         max_registered_wait: duration("scheduler.max-registered-wait"),
+        client_reconnect: duration("client.reconnect"),
         kill_grace: duration("task.kill.grace"),
         memory_enforced: settings.flag("executor.memory.enforced"),
         recovery: settings.text("am.recovery") == "on",

@@ -14,8 +14,10 @@ mod stage;
 pub(crate) mod watch;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use am::driving::Driving;
 use dfs::FileSystems;
 use dfs::staging::Staging;
 use hadoop::ids::ApplicationId;
@@ -25,6 +27,7 @@ use yarn_rest::{Client, SubmissionContext};
 use crate::cli::{Run, Submit, SubmitOptions};
 use crate::cluster::Cluster;
 use crate::command;
+use crate::driving::{Handle, Identification, Remote};
 use crate::embedded::Embedded;
 use crate::error::{CommandError, Exit};
 use crate::job::JobFile;
@@ -75,6 +78,9 @@ async fn on_wanted_cluster(
     ended
 }
 
+/// A driver in this process, and how to deal with it.
+type Driver = (Box<Remote>, Handle);
+
 /// A job on its way to the cluster.
 struct Submission<'a> {
     since: Instant,
@@ -82,7 +88,7 @@ struct Submission<'a> {
     settings: Resolved,
     cluster: Cluster,
     client: Client,
-    file_systems: std::sync::Arc<FileSystems>,
+    file_systems: Arc<FileSystems>,
     planned: Planned,
     /// Where to stage unless the settings say.
     staging: Option<String>,
@@ -122,6 +128,12 @@ impl<'a> Submission<'a> {
         let (checked, paths) = tokio::join!(cluster, paths);
         let checked = checked?;
         paths?;
+        if self.is_client_mode() && self.options.detach {
+            return Err(CommandError::usage(
+                "in client mode the driver lives in this process, so the job cannot be left alone",
+            )
+            .help("leave out --detach, or use --deploy-mode cluster"));
+        }
         if self.options.dry_run {
             return dry_run::print(&self.cluster, &self.settings, &self.planned, &checked);
         }
@@ -131,19 +143,47 @@ impl<'a> Submission<'a> {
         if accepted.is_err() {
             self.unstage(&checked, &staging).await;
         }
-        accepted?;
+        let driver = accepted?;
         let id = checked.application.application_id;
         if self.options.detach {
             command::print(&format!("{id}\n"))?;
         }
         tokio::select! {
             () = leftovers::sweep(&self.client, &self.file_systems, &staging, id) => {}
-            () = interrupts.next(), if self.options.detach => {}
+            _ = interrupts.next(), if self.options.detach => {}
         }
         if self.options.detach {
             return Ok(());
         }
-        self.wait(&checked, &staging, &mut interrupts).await
+        self.wait(&checked, &staging, &mut interrupts, driver).await
+    }
+
+    fn is_client_mode(&self) -> bool {
+        self.settings.text("deploy-mode") == "client"
+    }
+
+    /// The driver, when it is to be in this process.
+    fn driver(
+        &self,
+        id: ApplicationId,
+        build: &str,
+        keys: &ApplicationKeys,
+    ) -> Result<Option<Driver>, CommandError> {
+        if !self.is_client_mode() {
+            return Ok(None);
+        }
+        let application = id.to_string();
+        let driving = Driving::new(
+            self.planned.plan.clone(),
+            Arc::clone(&self.file_systems),
+            &application,
+        );
+        let who = Identification {
+            application,
+            build: build.to_owned(),
+            identity: keys.driver.clone(),
+        };
+        Remote::start(driving, who).map(Some)
     }
 
     fn staging(&self) -> Result<Staging, CommandError> {
@@ -160,19 +200,24 @@ impl<'a> Submission<'a> {
         checked: &Checked,
         staging: &Staging,
         interrupts: &mut Interrupts,
-    ) -> Result<(), CommandError> {
-        let context = tokio::select! {
+    ) -> Result<Option<Driver>, CommandError> {
+        let (context, build, keys) = tokio::select! {
             biased;
-            () = interrupts.next() => return Err(not_submitted()),
+            _ = interrupts.next() => return Err(not_submitted()),
             context = self.stage(checked, staging) => context?,
         };
         self.client.submit(&context).await.map_err(rest_failed)?;
         let id = checked.application.application_id;
         self.say("submitted", &format!("{id} ({})", self.planned.plan.name));
-        self.set_lifetime(id).await
+        self.set_lifetime(id).await?;
+        self.driver(id, &build, &keys)
     }
 
-    async fn stage(&self, checked: &Checked, staging: &Staging) -> Result<SubmissionContext, CommandError> {
+    async fn stage(
+        &self,
+        checked: &Checked,
+        staging: &Staging,
+    ) -> Result<(SubmissionContext, String, ApplicationKeys), CommandError> {
         let id = checked.application.application_id;
         let keys = ApplicationKeys::issue()
             .map_err(|error| CommandError::refused("no keys can be made").caused_by(error))?;
@@ -209,7 +254,7 @@ impl<'a> Submission<'a> {
             Some(problem) => Err(CommandError::usage("YARN would not take the application")
                 .because(problem)
                 .help("change it in the job file or by --conf; `drawloom config JOB.yaml` shows where it was set")),
-            None => Ok(context),
+            None => Ok((context, staged.build, keys)),
         }
     }
 
@@ -242,7 +287,9 @@ impl<'a> Submission<'a> {
         checked: &Checked,
         staging: &Staging,
         interrupts: &mut Interrupts,
+        driver: Option<Driver>,
     ) -> Result<(), CommandError> {
+        let (remote, handle) = driver.unzip();
         let watch = Watch {
             client: &self.client,
             user: &self.cluster.user,
@@ -254,8 +301,15 @@ impl<'a> Submission<'a> {
                 .max(Duration::from_millis(10)),
             timeout: self.options.timeout.map(Into::into),
             outlives_us: self.staging.is_none(),
+            driver: handle.as_ref(),
         };
-        let ended = watch.run(interrupts).await;
+        let ended = match remote {
+            None => watch.run(interrupts).await,
+            Some(remote) => tokio::select! {
+                ended = watch.run(interrupts) => ended,
+                why = remote.run() => Err(self.driver_failed(watch.id, &why).await),
+            },
+        };
         // The ApplicationMaster removes its files when it unregisters; one that could not has left them to us.
         match &ended {
             Ok(_) => self.unstage(checked, staging).await,
@@ -265,6 +319,18 @@ impl<'a> Submission<'a> {
             Err(_) => {}
         }
         watch::conclude(self.since, &ended?)
+    }
+
+    /// A driver that cannot go on is a bug of ours; nothing of the application may outlive it.
+    async fn driver_failed(&self, id: ApplicationId, why: &str) -> CommandError {
+        let killed = watch::kill(&self.client, id, "its driver failed").await;
+        let became = match killed {
+            Ok(_) => format!("{id} was killed"),
+            Err(_) => format!("to kill it: drawloom kill {id}"),
+        };
+        CommandError::new(Exit::JobFailed, format!("the driver of {id} failed"))
+            .because(why)
+            .help(became)
     }
 
     async fn unstage(&self, checked: &Checked, staging: &Staging) {

@@ -161,6 +161,8 @@ pub struct Settings {
     pub min_registered_ratio: f64,
     /// `scheduler.max-registered-wait`: the longest wait for them.
     pub max_registered_wait: Duration,
+    /// `client.reconnect`: how long the application waits for a driver in the client that is gone.
+    pub client_reconnect: Duration,
     /// `task.kill.grace`: between SIGTERM and SIGKILL of a task.
     pub kill_grace: Duration,
     /// `executor.memory.enforced`: whether a task is ended when its container is full.
@@ -194,6 +196,7 @@ impl Default for Settings {
             am_lost_ttl: seconds(15 * 60),
             min_registered_ratio: 0.8,
             max_registered_wait: seconds(30),
+            client_reconnect: seconds(60),
             kill_grace: seconds(10),
             memory_enforced: true,
             recovery: true,

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use wire::failure::ExecutorLoss;
 use wire::id::{ExecutorId, StageKey, TaskAttemptId};
 use wire::task::TaskMetrics;
@@ -17,7 +18,7 @@ use crate::stage::{Phase, Stage};
 use crate::task_set::{Task, TaskState};
 
 /// Everything but tasks.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The application's name.
     pub name: String,
@@ -41,8 +42,31 @@ pub struct Snapshot {
     pub failures_total: u64,
 }
 
+impl Snapshot {
+    /// Changes every moment in it, for instance to those of another clock.
+    pub fn for_each_time(&mut self, change: &mut impl FnMut(&mut Duration)) {
+        change(&mut self.at);
+        for stage in &mut self.stages {
+            let times = [
+                &mut stage.submitted,
+                &mut stage.first_launch,
+                &mut stage.completed,
+            ];
+            times.into_iter().flatten().for_each(&mut *change);
+        }
+        for executor in &mut self.executors {
+            change(&mut executor.registered);
+            change(&mut executor.last_heard);
+            executor.gone.iter_mut().for_each(&mut *change);
+        }
+        self.failures
+            .iter_mut()
+            .for_each(|failure| change(&mut failure.at));
+    }
+}
+
 /// What became of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum JobStatus {
     /// It goes on.
     Running,
@@ -55,7 +79,7 @@ pub enum JobStatus {
 }
 
 /// A job.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobView {
     /// Its number.
     pub job: u32,
@@ -68,7 +92,7 @@ pub struct JobView {
 }
 
 /// Where a stage is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum StageStatus {
     /// It waits for others.
     Waiting,
@@ -85,7 +109,7 @@ pub enum StageStatus {
 }
 
 /// A stage.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StageView {
     /// Its key.
     pub key: StageKey,
@@ -154,7 +178,7 @@ pub struct TaskView {
 }
 
 /// Whether an executor is alive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ExecutorStatus {
     /// It is heard.
     Live,
@@ -171,7 +195,7 @@ pub enum ExecutorStatus {
 }
 
 /// An executor.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecutorView {
     /// Its id.
     pub id: ExecutorId,
@@ -198,7 +222,7 @@ pub struct ExecutorView {
 }
 
 /// A failed attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureView {
     /// When.
     pub at: Duration,

@@ -1,9 +1,11 @@
-//! The connection to the ApplicationMaster's gateway: TLS with both sides authenticated, frames both ways.
+//! The connection to the ApplicationMaster's gateway: TLS with both sides authenticated, frames both ways. Executors
+//! dial with it, and in client mode the driver.
 //!
 //! Every wait has its deadline: dialing here, answers in the session (silence ends a connection).
 
 use std::future::poll_fn;
 use std::io;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -15,8 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use wire::frame::{self, Decoder, FrameError};
-use wire::message::{Envelope, ExecutorMessage, GatewayMessage};
+use wire::frame::{self, Decoder, FrameError, Framed};
+use wire::message::Envelope;
 use wire::security;
 
 use crate::settings::whole_chain;
@@ -28,11 +30,11 @@ const UNSENT_LIMIT: usize = 64 << 20;
 ///
 /// # Errors
 /// A text that says at which step it failed.
-pub(crate) async fn dial(
+pub async fn dial<Out: Framed, In: Framed>(
     address: String,
     limit: Duration,
     config: Arc<ClientConfig>,
-) -> Result<Connection, String> {
+) -> Result<Connection<Out, In>, String> {
     let steps = async {
         let stream = TcpStream::connect(&address)
             .await
@@ -53,22 +55,24 @@ pub(crate) async fn dial(
         .map_err(|error| format!("{address}: {error}"))
 }
 
-/// A connection with the gateway.
+/// A connection with the gateway, on which `Out` is sent and `In` received.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection<Out, In> {
     stream: TlsStream<TcpStream>,
     decoder: Decoder,
     unsent: BytesMut,
     flushed: bool,
+    messages: PhantomData<fn(Out) -> In>,
 }
 
-impl Connection {
+impl<Out: Framed, In: Framed> Connection<Out, In> {
     fn new(stream: TlsStream<TcpStream>) -> Self {
         Self {
             stream,
             decoder: Decoder::default(),
             unsent: BytesMut::new(),
             flushed: true,
+            messages: PhantomData,
         }
     }
 
@@ -76,7 +80,7 @@ impl Connection {
     ///
     /// # Errors
     /// When the frame cannot be encoded, or far too much waits to be sent.
-    pub(crate) fn send(&mut self, envelope: Envelope<ExecutorMessage>) -> Result<(), String> {
+    pub fn send(&mut self, envelope: Envelope<Out>) -> Result<(), String> {
         frame::encode(envelope, &mut self.unsent).map_err(|error| error.to_string())?;
         self.flushed = false;
         if self.unsent.len() > UNSENT_LIMIT {
@@ -89,7 +93,7 @@ impl Connection {
     ///
     /// # Errors
     /// Why the connection is over.
-    pub(crate) async fn next(&mut self) -> Result<Envelope<GatewayMessage>, String> {
+    pub async fn next(&mut self) -> Result<Envelope<In>, String> {
         loop {
             match self.decoder.next_frame() {
                 Ok(Some(envelope)) => return Ok(envelope),
@@ -122,7 +126,7 @@ impl Connection {
     ///
     /// # Errors
     /// Those of the connection.
-    pub(crate) async fn finish(&mut self) -> io::Result<()> {
+    pub async fn finish(&mut self) -> io::Result<()> {
         poll_fn(|context| self.poll_send(context)).await?;
         poll_fn(|context| Pin::new(&mut self.stream).poll_shutdown(context)).await
     }

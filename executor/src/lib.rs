@@ -26,7 +26,7 @@ mod board;
 mod children;
 mod discovery;
 mod ending;
-mod gateway;
+pub mod gateway;
 mod guard;
 mod link;
 mod oom;

@@ -18,7 +18,7 @@ use wire::message::{Envelope, ExecutorMessage, GatewayMessage, Heartbeat, Runnin
 use crate::board::Board;
 use crate::discovery::{Discovery, Found};
 use crate::ending::Ending;
-use crate::gateway::{Connection, dial};
+use crate::gateway::{self, dial};
 use crate::process_table::Process;
 use crate::session::{Effect, Event, Session, TaskEnd};
 use crate::task::attempt::Order;
@@ -27,6 +27,7 @@ use crate::task::pool::Pool;
 /// How long the last frames may take to be sent.
 const FLUSH_LIMIT: Duration = Duration::from_millis(60);
 
+type Connection = gateway::Connection<ExecutorMessage, GatewayMessage>;
 type Dialing = Pin<Box<dyn Future<Output = Result<Connection, NoConnection>>>>;
 
 /// Why there is no connection.

@@ -35,6 +35,15 @@ impl Phase {
         )
     }
 
+    /// Why it was stopped or ended, once it was.
+    #[must_use]
+    pub fn loss(self) -> Option<ExecutorLoss> {
+        match self {
+            Self::Stopping(loss) | Self::Gone(loss) => Some(loss),
+            Self::StartSent | Self::Started | Self::Adopted | Self::Registered => None,
+        }
+    }
+
     /// The phase in one word, for pages and metrics.
     #[must_use]
     pub fn word(self) -> &'static str {

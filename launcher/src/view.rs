@@ -62,6 +62,12 @@ impl Launcher {
         self.records.get(executor).or_else(ended)
     }
 
+    /// Why no more executors can be had, once that is so.
+    #[must_use]
+    pub fn gave_up(&self) -> Option<&str> {
+        self.verdict.as_deref()
+    }
+
     /// What was counted since the start.
     #[must_use]
     pub fn totals(&self) -> Totals {

@@ -39,7 +39,7 @@ impl fmt::Display for KillReason {
 }
 
 /// Why an executor is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum ExecutorLoss {
     /// YARN took the container for another application.
     Preempted,

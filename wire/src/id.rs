@@ -43,7 +43,8 @@ impl fmt::Display for BootNonce {
 }
 
 /// An executor: the text of its YARN container id. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ExecutorId(Arc<str>);
 
 impl ExecutorId {
@@ -69,6 +70,20 @@ impl FromStr for ExecutorId {
     }
 }
 
+impl TryFrom<String> for ExecutorId {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+impl From<ExecutorId> for String {
+    fn from(id: ExecutorId) -> Self {
+        id.0.as_ref().to_owned()
+    }
+}
+
 impl fmt::Display for ExecutorId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -76,7 +91,7 @@ impl fmt::Display for ExecutorId {
 }
 
 /// One attempt of a stage of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StageKey {
     /// The job within the application, from 0.
     pub job: u32,
@@ -93,7 +108,7 @@ impl fmt::Display for StageKey {
 }
 
 /// One attempt of one task. Prints as `job:stage.stage-attempt/partition.attempt`, all counted from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TaskAttemptId {
     /// The stage attempt it belongs to.
     pub stage: StageKey,

@@ -162,7 +162,7 @@ pub struct Counter {
 }
 
 /// What an attempt used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct TaskMetrics {
     /// From its start to its end.
     pub wall: Duration,

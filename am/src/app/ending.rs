@@ -133,7 +133,7 @@ impl App {
     }
 
     fn summary_line(&self) -> String {
-        let (done, known) = self.driver.core().progress();
+        let (done, known) = self.driver.progress();
         let lost = match self.notes.executors_lost() {
             0 => String::new(),
             1 => ", 1 executor lost".to_owned(),
@@ -154,7 +154,7 @@ impl App {
 
     /// Finished tasks over known tasks.
     fn progress(&self) -> f32 {
-        let (done, known) = self.driver.core().progress();
+        let (done, known) = self.driver.progress();
         if known == 0 {
             0.0
         } else {

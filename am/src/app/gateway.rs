@@ -42,6 +42,20 @@ impl App {
                     }
                 }
             }
+            GatewayEvent::DriverHello {
+                connection,
+                epoch,
+                boot,
+                certificate,
+                hello,
+                reply,
+            } => self.on_driver_hello(connection, (epoch, boot), &certificate, &hello, reply),
+            GatewayEvent::DriverSaid { connection, messages } => messages
+                .into_iter()
+                .for_each(|message| self.on_driver_said(connection, message)),
+            GatewayEvent::DriverClosed { connection, reason } => {
+                self.on_driver_closed(connection, &reason);
+            }
             GatewayEvent::HigherEpoch(epoch) => self.meet_higher_epoch(epoch),
             GatewayEvent::Closed {
                 connection,
@@ -63,9 +77,8 @@ impl App {
         }
     }
 
-    fn meet_higher_epoch(&mut self, epoch: Epoch) {
-        let text =
-            format!("an executor belongs to attempt {epoch} of this application, which has replaced us");
+    pub(super) fn meet_higher_epoch(&mut self, epoch: Epoch) {
+        let text = format!("attempt {epoch} of this application has replaced us");
         self.over(Exit::Superseded(text));
     }
 
@@ -173,7 +186,8 @@ impl App {
                 self.vitals.heard(executor, heartbeat);
                 self.say_alive(executor);
             }
-            ExecutorMessage::TaskFinished(report) => {
+            // Said again to a driver that was not there, and then counted.
+            ExecutorMessage::TaskFinished(report) if self.driver.is_listening() => {
                 // A short task ends before anybody said that it began.
                 self.observe_task(executor, report.id);
                 self.on_report(executor, report);
@@ -185,7 +199,9 @@ impl App {
             ExecutorMessage::Hello(_) => {
                 return tracing::warn!(%executor, "executor greeted twice on one connection");
             }
-            ExecutorMessage::CommitRequest { .. } | ExecutorMessage::Returned { .. } => {}
+            ExecutorMessage::TaskFinished(_)
+            | ExecutorMessage::CommitRequest { .. }
+            | ExecutorMessage::Returned { .. } => {}
         }
         let executor = executor.clone();
         self.process(Step::Driver(LauncherReport::Heard { executor, message }));

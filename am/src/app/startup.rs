@@ -19,11 +19,13 @@ use hadoop::credentials::Credentials;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use wire::launcher::ExecutorTarget;
+use wire::security::secret;
 use yarn_rpc::am_nm::{NmConfig, NmTokenStore, NodeManagers};
 use yarn_rpc::client::RpcConfig;
 use yarn_rpc::session::{AmSession, Pacing, SessionCommand, SessionConfig, SessionEvent, SessionHandle};
 
 use super::following::{self, follows};
+use super::seat::Seat;
 use super::session::node_name;
 use super::{App, Done, Exit, Life, RmContact, Step};
 use crate::clock::Clock;
@@ -39,6 +41,7 @@ use crate::launch::{self, LaunchFile, NodeAtSubmission};
 use crate::metrics::Metrics;
 use crate::notes::Notes;
 use crate::outputs::Outputs;
+use crate::relay::Relay;
 use crate::roster::Roster;
 use crate::supervise::TaskGroup;
 use crate::verdict;
@@ -190,6 +193,7 @@ impl Ground {
             silence_max,
             include_port,
             servers,
+            driver_certificate: self.credentials.secrets.get(secret::DRIVER_CERTIFICATE).cloned(),
         })
     }
 }
@@ -221,6 +225,7 @@ impl Servers {
         let (events, gateway_events) = mpsc::channel(GATEWAY_QUEUE);
         let limits = Limits {
             silence: plan.settings.heartbeat_dead,
+            driver_silence: plan.settings.heartbeat_suspect,
             ..Limits::default()
         };
         let identity = environment::identity(credentials)?;
@@ -255,6 +260,8 @@ struct Job {
     include_port: bool,
     terminate: Signal,
     servers: Servers,
+    /// In client mode, what the driver proves itself with.
+    driver_certificate: Option<Vec<u8>>,
 }
 
 impl Job {
@@ -269,6 +276,17 @@ impl Job {
         following::registered(events, &mut self.terminate, self.silence_max).await
     }
 
+    fn seat(&self, application: &str) -> Seat {
+        match &self.driver_certificate {
+            Some(certificate) => Seat::Client(Box::new(Relay::new(&self.plan, certificate.clone()))),
+            None => Seat::Here(Box::new(Driving::new(
+                self.plan.clone(),
+                Arc::clone(&self.systems),
+                application,
+            ))),
+        }
+    }
+
     fn into_app(self, session: SessionHandle, session_events: mpsc::Receiver<SessionEvent>) -> App {
         let application = self.environment.application();
         let (pending, idle) = self.plan.settings.rm_heartbeat;
@@ -279,11 +297,7 @@ impl Job {
             Launcher::new(rules)
         };
         let mut app = App {
-            driver: Box::new(Driving::new(
-                self.plan.clone(),
-                Arc::clone(&self.systems),
-                &application,
-            )),
+            driver: self.seat(&application),
             launcher,
             gate: Gate {
                 application: application.clone(),
@@ -351,9 +365,10 @@ impl App {
             };
             self.process(Step::Launcher(LauncherEvent::TargetSet(target)));
         }
-        let first = self.environment.epoch().0 <= 1;
-        self.driver
-            .begin((!first).then(|| self.environment.staging.clone()));
+        let earlier = (self.environment.epoch().0 > 1).then(|| self.environment.staging.clone());
+        if let Seat::Here(driving) = &mut self.driver {
+            driving.begin(earlier);
+        }
     }
 }
 

@@ -4,8 +4,9 @@
 //! epoch, known executor, life.
 
 use wire::id::{BootNonce, Epoch};
+use wire::launcher::DriverHello;
 use wire::message::{Hello, Refusal};
-use wire::version::PROTOCOL;
+use wire::version::{PROTOCOL, Version};
 
 /// What an executor must agree with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,29 +47,56 @@ impl Gate {
     /// # Errors
     /// The reason to refuse.
     pub fn check(&self, hello: &Hello, epoch: Epoch, boot: BootNonce, known: Known) -> Result<(), Denial> {
-        if !PROTOCOL.understands(hello.protocol) {
-            let text = format!(
-                "this ApplicationMaster speaks protocol {PROTOCOL}, not {}",
-                hello.protocol
-            );
+        self.check_kind(hello.protocol, &hello.application, &hello.build, epoch)?;
+        self.check_life(hello, boot, known)
+    }
+
+    /// Decides about the first frame of a driver in the client. `life` is the one that registered before, if any.
+    ///
+    /// # Errors
+    /// The reason to refuse.
+    pub fn check_driver(
+        &self,
+        hello: &DriverHello,
+        epoch: Epoch,
+        boot: BootNonce,
+        life: Option<BootNonce>,
+    ) -> Result<(), Denial> {
+        self.check_kind(hello.protocol, &hello.application, &hello.build, epoch)?;
+        match life {
+            _ if self.ending => refuse(Refusal::Ending, "the application is ending".to_owned()),
+            Some(other) if other != boot => refuse(
+                Refusal::Fenced,
+                "another driver of this application is registered".to_owned(),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// What holds for whoever dials.
+    fn check_kind(
+        &self,
+        protocol: Version,
+        application: &str,
+        build: &str,
+        epoch: Epoch,
+    ) -> Result<(), Denial> {
+        if !PROTOCOL.understands(protocol) {
+            let text = format!("this ApplicationMaster speaks protocol {PROTOCOL}, not {protocol}");
             return refuse(Refusal::ProtocolVersion, text);
         }
-        if hello.application != self.application {
-            let text = format!("this is {}, not {}", self.application, hello.application);
+        if application != self.application {
+            let text = format!("this is {}, not {application}", self.application);
             return refuse(Refusal::WrongApplication, text);
         }
-        if hello.build != self.build {
-            let text = format!(
-                "this is build {}, not {}",
-                short(&self.build),
-                short(&hello.build)
-            );
+        if build != self.build {
+            let text = format!("this is build {}, not {}", short(&self.build), short(build));
             return refuse(Refusal::Build, text);
         }
         if epoch > self.epoch {
             return Err(Denial::HigherEpoch(epoch));
         }
-        self.check_life(hello, boot, known)
+        Ok(())
     }
 
     fn check_life(&self, hello: &Hello, boot: BootNonce, known: Known) -> Result<(), Denial> {
@@ -100,7 +128,6 @@ fn short(build: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::version::Version;
 
     fn gate() -> Gate {
         let application = "application_1_0001".to_owned();
@@ -170,6 +197,26 @@ mod tests {
             ..gate()
         };
         assert_eq!(reason(&gate, &hello(), LIVE), Refusal::Ending);
+    }
+
+    #[test]
+    fn one_driver_gets_in_and_may_come_back_until_the_end() {
+        let hello = DriverHello {
+            protocol: PROTOCOL,
+            build: "abc".into(),
+            application: "application_1_0001".into(),
+        };
+        let check = |gate: &Gate, life| gate.check_driver(&hello, Epoch(2), BOOT, life);
+        let gate = gate();
+        assert_eq!(check(&gate, None), Ok(()));
+        assert_eq!(check(&gate, Some(BOOT)), Ok(()));
+        let refused = |denial| match denial {
+            Err(Denial::Refuse(reason, _)) => reason,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(check(&gate, Some(BootNonce(8)))), Refusal::Fenced);
+        let gate = Gate { ending: true, ..gate };
+        assert_eq!(refused(check(&gate, Some(BOOT))), Refusal::Ending);
     }
 
     #[test]

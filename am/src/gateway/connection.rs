@@ -1,4 +1,4 @@
-//! One executor's connection: bytes to frames and back, each step with its deadline.
+//! One connection, of an executor or of a driver in the client: bytes to frames and back, each step with its deadline.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -11,11 +11,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use wire::frame::{self, Decoder, FrameError};
+use wire::frame::{self, Decoder, FrameError, Framed};
 use wire::id::{BootNonce, Epoch};
-use wire::message::{Envelope, ExecutorMessage, GatewayMessage};
+use wire::launcher::{DriverHello, DriverMessage, LauncherMessage};
+use wire::message::{DialerMessage, Envelope, ExecutorMessage, GatewayMessage, Hello};
 
-use super::{Admission, ConnectionId, GatewayEvent, Limits};
+use super::{Admission, ConnectionId, DriverAdmission, GatewayEvent, Limits};
 
 /// Room asked of the read buffer at a time, in bytes: the least, which heartbeats do not fill, and what it grows to
 /// with a busy executor.
@@ -71,33 +72,82 @@ pub(super) async fn serve(tcp: TcpStream, id: ConnectionId, shared: Arc<Shared>)
 async fn converse(tcp: TcpStream, id: ConnectionId, shared: &Shared) -> Result<(), Ended> {
     let mut link = FrameLink::accept(tcp, shared).await?;
     let first = link.first_frame().await?;
-    let ExecutorMessage::Hello(hello) = first.message else {
-        return Err(Ended::NoHello);
-    };
+    link.boot = first.boot;
+    match first.message {
+        DialerMessage::Executor(ExecutorMessage::Hello(hello)) => {
+            converse_with_executor(link, id, first.epoch, hello).await
+        }
+        DialerMessage::Driver(DriverMessage::Hello(hello)) => {
+            converse_with_driver(link, id, first.epoch, hello).await
+        }
+        DialerMessage::Executor(_) | DialerMessage::Driver(_) => Err(Ended::NoHello),
+    }
+}
+
+async fn converse_with_executor(
+    mut link: FrameLink<'_>,
+    connection: ConnectionId,
+    epoch: Epoch,
+    hello: Hello,
+) -> Result<(), Ended> {
     let executor = hello.executor.clone();
     let (reply, decision) = oneshot::channel();
     let event = GatewayEvent::Hello {
-        connection: id,
-        epoch: first.epoch,
-        boot: first.boot,
+        connection,
+        epoch,
+        boot: link.boot,
         hello,
         reply,
     };
-    shared.events.send(event).await.map_err(|_| Ended::Ending)?;
-    link.boot = first.boot;
-    match decision.await.map_err(|_| Ended::Ending)? {
+    match link.ask(event, decision).await? {
         Admission::Refused { reason, message } => {
             link.refuse(GatewayMessage::Refused { reason, message }).await
         }
         Admission::Admitted(inbox) => {
-            let end = link.relay(id, &executor, inbox).await;
+            let received = |messages| GatewayEvent::Received {
+                connection,
+                executor: executor.clone(),
+                messages,
+            };
+            let silence = link.shared.limits.silence;
+            let end = link.relay(inbox, silence, received).await;
             let reason = end.err().unwrap_or(Ended::Dropped).to_string();
-            let closed = GatewayEvent::Closed {
-                connection: id,
+            link.report(GatewayEvent::Closed {
+                connection,
                 executor,
                 reason,
-            };
-            shared.events.send(closed).await.map_err(|_| Ended::Ending)
+            })
+            .await
+        }
+    }
+}
+
+async fn converse_with_driver(
+    mut link: FrameLink<'_>,
+    connection: ConnectionId,
+    epoch: Epoch,
+    hello: DriverHello,
+) -> Result<(), Ended> {
+    let (reply, decision) = oneshot::channel();
+    let event = GatewayEvent::DriverHello {
+        connection,
+        epoch,
+        boot: link.boot,
+        certificate: link.certificate(),
+        hello,
+        reply,
+    };
+    match link.ask(event, decision).await? {
+        DriverAdmission::Refused { reason, message } => {
+            link.refuse(LauncherMessage::Refused { reason, message }).await
+        }
+        DriverAdmission::Admitted(inbox) => {
+            let received = |messages| GatewayEvent::DriverSaid { connection, messages };
+            let silence = link.shared.limits.driver_silence;
+            let end = link.relay(inbox, silence, received).await;
+            let reason = end.err().unwrap_or(Ended::Dropped).to_string();
+            link.report(GatewayEvent::DriverClosed { connection, reason })
+                .await
         }
     }
 }
@@ -129,7 +179,7 @@ impl<'a> FrameLink<'a> {
         })
     }
 
-    async fn first_frame(&mut self) -> Result<Envelope<ExecutorMessage>, Ended> {
+    async fn first_frame(&mut self) -> Result<Envelope<DialerMessage>, Ended> {
         let limit = self.shared.limits.handshake;
         timeout(limit, self.read())
             .await
@@ -137,7 +187,7 @@ impl<'a> FrameLink<'a> {
     }
 
     /// The next frame. May be dropped while it waits: what has arrived stays in the decoder.
-    async fn read(&mut self) -> Result<Envelope<ExecutorMessage>, Ended> {
+    async fn read<M: Framed>(&mut self) -> Result<Envelope<M>, Ended> {
         loop {
             if let Some(envelope) = self.decoder.next_frame()? {
                 return Ok(envelope);
@@ -155,22 +205,39 @@ impl<'a> FrameLink<'a> {
         }
     }
 
-    /// Carries messages both ways until one side ends.
-    async fn relay(
+    /// The certificate that the other side has proved to be its own, DER.
+    fn certificate(&self) -> Vec<u8> {
+        let (_, tls) = self.stream.get_ref();
+        let chain = tls.peer_certificates().unwrap_or_default();
+        chain.first().map(|own| own.to_vec()).unwrap_or_default()
+    }
+
+    async fn report(&self, event: GatewayEvent) -> Result<(), Ended> {
+        self.shared.events.send(event).await.map_err(|_| Ended::Ending)
+    }
+
+    /// Reports a hello and awaits the decision.
+    async fn ask<D>(&self, hello: GatewayEvent, decision: oneshot::Receiver<D>) -> Result<D, Ended> {
+        self.report(hello).await?;
+        decision.await.map_err(|_| Ended::Ending)
+    }
+
+    /// Carries messages both ways until one side ends. While the loop does not take what has arrived, nothing further
+    /// is read: whoever sends too much is held back by its own connection.
+    async fn relay<In: Framed, Out: Joined>(
         &mut self,
-        id: ConnectionId,
-        executor: &wire::id::ExecutorId,
-        mut inbox: mpsc::Receiver<GatewayMessage>,
+        mut inbox: mpsc::Receiver<Out>,
+        silence: Duration,
+        received: impl Fn(Vec<In>) -> GatewayEvent,
     ) -> Result<(), Ended> {
-        let silence = self.shared.limits.silence;
         let mut deadline = Instant::now() + silence;
         loop {
             tokio::select! {
                 frame = timeout_at(deadline, self.read()) => {
                     let frame = frame.map_err(|_| Ended::Late("frame", silence))??;
                     deadline = Instant::now() + silence;
-                    let event = self.judge_all(id, executor, frame)?;
-                    self.shared.events.send(event).await.map_err(|_| Ended::Ending)?;
+                    let event = self.judge_all(frame, &received)?;
+                    self.report(event).await?;
                 }
                 message = inbox.recv() => match message {
                     Some(message) => self.write_batch(message, &mut inbox).await?,
@@ -181,11 +248,10 @@ impl<'a> FrameLink<'a> {
     }
 
     /// What a frame and those that have arrived with it mean to the loop; frames of another life never get there.
-    fn judge_all(
+    fn judge_all<In: Framed>(
         &mut self,
-        connection: ConnectionId,
-        executor: &wire::id::ExecutorId,
-        first: Envelope<ExecutorMessage>,
+        first: Envelope<In>,
+        received: impl Fn(Vec<In>) -> GatewayEvent,
     ) -> Result<GatewayEvent, Ended> {
         let mut messages = Vec::new();
         let mut next = Some(first);
@@ -199,23 +265,19 @@ impl<'a> FrameLink<'a> {
             messages.push(frame.message);
             next = self.decoder.next_frame()?;
         }
-        Ok(GatewayEvent::Received {
-            connection,
-            executor: executor.clone(),
-            messages,
-        })
+        Ok(received(messages))
     }
 
-    async fn write_batch(
+    async fn write_batch<Out: Joined>(
         &mut self,
-        first: GatewayMessage,
-        inbox: &mut mpsc::Receiver<GatewayMessage>,
+        first: Out,
+        inbox: &mut mpsc::Receiver<Out>,
     ) -> Result<(), Ended> {
         let mut last = first;
         while self.out.len() < BATCH
             && let Ok(message) = inbox.try_recv()
         {
-            if let Some(message) = joined(&mut last, message) {
+            if let Some(message) = last.joined(message) {
                 self.encode(std::mem::replace(&mut last, message))?;
             }
         }
@@ -223,7 +285,7 @@ impl<'a> FrameLink<'a> {
         self.flush().await
     }
 
-    fn encode(&mut self, message: GatewayMessage) -> Result<(), Ended> {
+    fn encode<Out: Framed>(&mut self, message: Out) -> Result<(), Ended> {
         let envelope = Envelope {
             epoch: self.shared.epoch,
             boot: self.boot,
@@ -244,7 +306,7 @@ impl<'a> FrameLink<'a> {
             .map_err(|_| Ended::Late("room for a frame", limit))??)
     }
 
-    async fn refuse(&mut self, refusal: GatewayMessage) -> Result<(), Ended> {
+    async fn refuse(&mut self, refusal: impl Framed) -> Result<(), Ended> {
         self.encode(refusal)?;
         self.flush().await?;
         self.close().await
@@ -269,15 +331,28 @@ fn next_chunk(chunk: usize, read: usize) -> usize {
     }
 }
 
-/// Puts an acknowledgement to the one before it; gives back what cannot be put there.
-fn joined(last: &mut GatewayMessage, next: GatewayMessage) -> Option<GatewayMessage> {
-    match (last, next) {
-        (GatewayMessage::Acknowledge { sequences }, GatewayMessage::Acknowledge { sequences: more })
-            if sequences.len() < MOST_JOINED =>
-        {
-            sequences.extend(more);
-            None
+/// Messages of which some can go as one.
+trait Joined: Framed {
+    /// Puts the next message to this one; gives back what cannot be put there.
+    fn joined(&mut self, next: Self) -> Option<Self>;
+}
+
+impl Joined for GatewayMessage {
+    fn joined(&mut self, next: Self) -> Option<Self> {
+        match (self, next) {
+            (Self::Acknowledge { sequences }, Self::Acknowledge { sequences: more })
+                if sequences.len() < MOST_JOINED =>
+            {
+                sequences.extend(more);
+                None
+            }
+            (_, next) => Some(next),
         }
-        (_, next) => Some(next),
+    }
+}
+
+impl Joined for LauncherMessage {
+    fn joined(&mut self, next: Self) -> Option<Self> {
+        Some(next)
     }
 }

@@ -278,6 +278,7 @@ async fn frames_of_another_life_end_the_connection_and_a_higher_epoch_is_told() 
 async fn silence_and_a_missing_hello_end_a_connection() {
     let short = Duration::from_millis(50);
     let mut bench = Bench::new(Limits {
+        driver_silence: LONG,
         handshake: LONG,
         silence: short,
         write: LONG,

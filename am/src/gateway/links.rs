@@ -107,6 +107,11 @@ impl Links {
         }
     }
 
+    /// Ends all connections: every executor dials again and registers with what it has.
+    pub fn hang_up(&mut self) {
+        self.links.clear();
+    }
+
     /// Forgets a container that is gone; its connection, if any, ends after what is queued.
     pub fn forget(&mut self, executor: &ExecutorId) {
         self.links.remove(executor);

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use driver::view::{Snapshot, StageView};
 use serde_json::{Value, json};
 
-use super::{Scene, page};
+use super::Scene;
 use crate::summary::{ExecutorCounts, StageSummary, Summary, TaskCounts};
-use launcher::record::{Phase, Record};
+use launcher::record::Record;
 
 /// The answer to a name; nothing when there is no such name.
 pub(super) fn answer(scene: &Scene<'_>, name: &str) -> Option<Value> {
@@ -36,39 +35,9 @@ pub(super) fn summary(scene: &Scene<'_>) -> Summary {
             registered: counts.registered,
             lost: scene.notes.executors_lost(),
         },
-        tasks: all_tasks(&snapshot),
-        stages: snapshot.stages.iter().map(stage_summary).collect(),
+        tasks: TaskCounts::of(&snapshot.stages),
+        stages: snapshot.stages.iter().map(StageSummary::of).collect(),
         failures: scene.notes.iter().cloned().collect(),
-    }
-}
-
-fn all_tasks(snapshot: &Snapshot) -> TaskCounts {
-    let mut all = TaskCounts::default();
-    for stage in &snapshot.stages {
-        let tasks = task_counts(stage);
-        all.total += tasks.total;
-        all.finished += tasks.finished;
-        all.running += tasks.running;
-        all.failed_attempts += tasks.failed_attempts;
-    }
-    all
-}
-
-fn task_counts(stage: &StageView) -> TaskCounts {
-    TaskCounts {
-        total: u32::try_from(stage.tasks).unwrap_or(u32::MAX),
-        finished: stage.succeeded,
-        running: stage.running,
-        failed_attempts: stage.failed,
-    }
-}
-
-fn stage_summary(stage: &StageView) -> StageSummary {
-    let state = page::stage_word(stage.status).to_owned();
-    StageSummary {
-        name: stage.name.clone(),
-        state,
-        tasks: task_counts(stage),
     }
 }
 
@@ -100,10 +69,7 @@ fn record(record: &Record) -> Value {
 }
 
 fn cause(record: &Record) -> Option<String> {
-    match record.phase {
-        Phase::Stopping(loss) | Phase::Gone(loss) => Some(loss.to_string()),
-        Phase::StartSent | Phase::Started | Phase::Adopted | Phase::Registered => None,
-    }
+    record.phase.loss().map(|loss| loss.to_string())
 }
 
 /// The latest failures with what the driver knows of them.

@@ -1,10 +1,11 @@
 //! The pages a person reads. They work without scripts; `?refresh=5` reloads the status page, and the same page
 //! offers to stop that.
 
-use driver::view::{ExecutorStatus, ExecutorView, Snapshot, StageStatus, StageView, TaskStatus, TaskView};
+use driver::view::{ExecutorStatus, ExecutorView, Snapshot, StageView, TaskStatus, TaskView};
 
 use super::html::{Cell, Escaped, table};
 use super::{Request, Scene, date};
+use crate::summary::stage_word;
 
 /// The style sheet, served as a file because the content security policy allows no inline styles.
 pub(super) const STYLE: &str = include_str!("style.css");
@@ -141,18 +142,6 @@ fn stage_row(stage: &StageView) -> Vec<Cell> {
     ];
     row.extend(counts.map(|count| Cell::Number(count.into())));
     row
-}
-
-/// A stage's state in one word, as the summary has it.
-pub(super) fn stage_word(status: StageStatus) -> &'static str {
-    match status {
-        StageStatus::Waiting => "waiting",
-        StageStatus::Planning => "planning",
-        StageStatus::Running => "running",
-        StageStatus::Committing => "committing",
-        StageStatus::Done => "done",
-        StageStatus::Abandoned => "failed",
-    }
 }
 
 /// All executors that ever registered.

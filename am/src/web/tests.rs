@@ -22,7 +22,7 @@ fn id(number: u32) -> ExecutorId {
         .unwrap()
 }
 
-fn plan() -> AppPlan {
+pub(crate) fn plan() -> AppPlan {
     let stage = |name: &str, tasks, after| StagePlan {
         name: name.into(),
         after,
@@ -219,7 +219,7 @@ impl Stand {
             plan: &self.plan,
             queue: "root.default",
             verdict: None,
-            driver: &self.driver,
+            driver: DriverView::Core(&self.driver),
             launcher: &self.launcher,
             notes: &self.notes,
             shelf: &self.shelf,

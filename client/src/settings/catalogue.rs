@@ -27,8 +27,6 @@ pub enum Kind {
     Factor,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// `cluster` or `client`.
-    DeployMode,
 }
 
 impl Kind {
@@ -44,7 +42,6 @@ impl Kind {
             Self::Boolean => "true or false",
             Self::Factor => "number of at least 1",
             Self::Choice(words) => return words.join(" or "),
-            Self::DeployMode => "cluster",
         };
         fixed.to_owned()
     }
@@ -83,7 +80,6 @@ impl Key {
             Kind::Boolean => value::boolean(text).map(drop),
             Kind::Factor => value::factor(text).map(drop),
             Kind::Choice(words) => choice(text, words),
-            Kind::DeployMode => deploy_mode(text),
         }
     }
 
@@ -91,14 +87,6 @@ impl Key {
     pub fn variable(&self) -> String {
         let upper = self.name.to_ascii_uppercase().replace(['.', '-'], "_");
         format!("DRAWLOOM_{upper}")
-    }
-}
-
-fn deploy_mode(text: &str) -> Result<(), String> {
-    match text {
-        "cluster" => Ok(()),
-        "client" => Err("client mode is not part of this version: use cluster".to_owned()),
-        other => Err(format!("{other:?} should be cluster")),
     }
 }
 
@@ -172,8 +160,8 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "deploy-mode",
         "cluster",
-        Kind::DeployMode,
-        "where the driver runs",
+        Kind::Choice(&["cluster", "client"]),
+        "where the driver runs: in the ApplicationMaster, or in the process that submits",
     ),
     key(
         "am.memory",
@@ -410,6 +398,12 @@ pub(crate) const KEYS: &[Key] = &[
         "1s",
         Kind::Interval,
         "how often a waiting client asks how it goes",
+    ),
+    key(
+        "client.reconnect",
+        "60s",
+        Kind::Interval,
+        "client mode: how long the application waits for a client that cannot be reached",
     ),
 ];
 

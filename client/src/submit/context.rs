@@ -53,7 +53,7 @@ pub(super) fn build(parts: &Parts<'_>) -> SubmissionContext {
     context.container.commands = vec![AM_COMMAND.to_owned()];
     context.container.environment = environment(parts);
     context.container.local_resources = parts.resources.iter().map(local_resource).collect();
-    context.container.credentials.secrets = secrets(parts.keys);
+    context.container.credentials.secrets = secrets(parts.keys, settings.text("deploy-mode") == "client");
     context.container.acls = acls(settings);
     context
 }
@@ -89,7 +89,8 @@ fn local_resource(resource: &Localized) -> (String, LocalResource) {
     (resource.name.clone(), local)
 }
 
-fn secrets(keys: &ApplicationKeys) -> BTreeMap<String, SecretBytes> {
+/// That there is a driver's certificate tells the ApplicationMaster that the driver is in the client.
+fn secrets(keys: &ApplicationKeys, client_mode: bool) -> BTreeMap<String, SecretBytes> {
     let pairs = [
         (secret::AUTHORITY, &keys.am.authority),
         (secret::AM_CERTIFICATE, &keys.am.certificate),
@@ -97,9 +98,12 @@ fn secrets(keys: &ApplicationKeys) -> BTreeMap<String, SecretBytes> {
         (secret::EXECUTOR_CERTIFICATE, &keys.executor.certificate),
         (secret::EXECUTOR_KEY, &keys.executor.key),
     ];
+    let driver = client_mode.then_some((secret::DRIVER_CERTIFICATE, &keys.driver.certificate));
     pairs
+        .into_iter()
+        .chain(driver)
         .map(|(name, bytes)| (name.to_owned(), SecretBytes(bytes.clone())))
-        .into()
+        .collect()
 }
 
 fn acls(settings: &Resolved) -> BTreeMap<AclKind, String> {

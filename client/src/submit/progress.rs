@@ -19,6 +19,7 @@ pub(super) struct Progress {
     failure: Option<(u64, String)>,
     url_said: bool,
     silent: bool,
+    unlinked: bool,
 }
 
 /// The number of lines between no task and all tasks, at most.
@@ -66,6 +67,18 @@ impl Progress {
                 &format!("asking the ResourceManager again: {error}"),
             )
         })
+    }
+
+    /// A line when the driver in this process loses its connection, and one when it is back.
+    pub(super) fn link(&mut self, elapsed: Duration, down: Option<&str>) -> Option<String> {
+        match (down, std::mem::replace(&mut self.unlinked, down.is_some())) {
+            (Some(why), false) => {
+                let text = format!("no connection to the ApplicationMaster, executors go on: {why}");
+                Some(line(elapsed, "link lost", &text))
+            }
+            (None, true) => Some(line(elapsed, "link back", "nothing is run again")),
+            _ => None,
+        }
     }
 
     /// Lines for what the ApplicationMaster says.

@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use yarn_rest::{AppReport, Auth, Client, Phase, Verdict};
 
 use super::progress::{Progress, line, tell};
+use crate::driving::Handle;
 use crate::error::{CommandError, Exit};
 
 /// The first interval between questions; it doubles up to the configured one.
@@ -19,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// How long YARN may say that it does not know an application that it had accepted. A ResourceManager that starts
 /// again answers before it has read its store.
 const RECOVERY: Duration = Duration::from_secs(60);
+/// How long a driver in this process may take to end the job.
+const ENDING: Duration = Duration::from_secs(60);
 /// How long a second Ctrl-C is waited for.
 const SECOND_THOUGHT: Duration = Duration::from_secs(2);
 
@@ -38,6 +41,8 @@ pub(crate) struct Watch<'a> {
     pub timeout: Option<Duration>,
     /// Whether it goes on when nobody waits; on an embedded cluster it cannot.
     pub outlives_us: bool,
+    /// Its driver, when that is in this process.
+    pub driver: Option<&'a Handle>,
 }
 
 /// What is known between two questions.
@@ -58,7 +63,7 @@ impl Watch<'_> {
         };
         tokio::select! {
             biased;
-            () = interrupts.next() => Err(self.interrupted(interrupts).await),
+            interrupt = interrupts.next() => self.interrupted(interrupt, interrupts, &mut known).await,
             ended = self.ended(&mut known) => ended,
             () = self.timeout_over() => self.timed_out().await,
         }
@@ -84,7 +89,10 @@ impl Watch<'_> {
                 if report.is_final() {
                     return Ok(Some(report));
                 }
-                self.ask_the_master(&report, &mut known.progress).await;
+                if let (Some(driver), Some(address)) = (self.driver, &report.am_rpc_address) {
+                    driver.found(address);
+                }
+                self.ask_how_it_goes(&report, &mut known.progress).await;
             }
             Err(error) if may_pass(&error, known.answered.elapsed()) => {
                 self.say(known.progress.silence(self.since.elapsed(), &error));
@@ -108,12 +116,19 @@ impl Watch<'_> {
         }
     }
 
-    async fn ask_the_master(&self, report: &AppReport, progress: &mut Progress) {
+    async fn ask_how_it_goes(&self, report: &AppReport, progress: &mut Progress) {
+        let elapsed = self.since.elapsed();
+        if let Some(driver) = self.driver {
+            let shown = driver.shown();
+            self.say(progress.link(elapsed, shown.link_down.as_deref()));
+            let summary = shown.summary.iter().filter(|_| shown.linked);
+            return self.say(summary.flat_map(|summary| progress.summary(elapsed, summary)));
+        }
         if report.phase() != Phase::Running {
             return;
         }
         match summary(report, self.user).await {
-            Ok(Some(summary)) => self.say(progress.summary(self.since.elapsed(), &summary)),
+            Ok(Some(summary)) => self.say(progress.summary(elapsed, &summary)),
             Ok(None) => {}
             Err(error) => tracing::debug!(%error, "the ApplicationMaster's summary cannot be had"),
         }
@@ -123,18 +138,55 @@ impl Watch<'_> {
         lines.into_iter().for_each(|line| tell(&line));
     }
 
-    async fn interrupted(&self, interrupts: &mut Interrupts) -> CommandError {
-        if self.outlives_us && !self.second_interrupt(interrupts).await {
+    async fn interrupted(
+        &self,
+        interrupt: Interrupt,
+        interrupts: &mut Interrupts,
+        known: &mut Known,
+    ) -> Result<AppReport, CommandError> {
+        if let Some(driver) = self.driver
+            && let Some(ended) = self.end_driver(driver, interrupts, known).await
+        {
+            return Err(self.interrupted_and_ended(&ended?));
+        }
+        if self.driver.is_none() && self.outlives_us && !self.wants_it_dead(interrupt, interrupts).await {
             let what = format!("interrupted; {} goes on", self.id);
-            return CommandError::new(Exit::Interrupted, what).help(self.what_to_do());
+            return Err(CommandError::new(Exit::Interrupted, what).help(self.what_to_do()));
         }
         match kill(self.client, self.id, "killed by Ctrl-C of its submitter").await {
-            Ok(report) => {
-                let what = format!("interrupted, and {} {}", self.id, was(&report));
-                CommandError::new(Exit::Interrupted, what).help(self.logs())
-            }
-            Err(error) => self.alive(Exit::Interrupted, "interrupted", &error),
+            Ok(report) => Err(self.interrupted_and_ended(&report)),
+            Err(error) => Err(self.alive(Exit::Interrupted, "interrupted", &error)),
         }
+    }
+
+    fn interrupted_and_ended(&self, report: &AppReport) -> CommandError {
+        let what = format!("interrupted, and {} {}", self.id, was(report));
+        CommandError::new(Exit::Interrupted, what).help(self.logs())
+    }
+
+    /// Has the driver in this process end the job, and waits for that; nothing when it cannot or takes too long, or
+    /// when a second Ctrl-C does not wait.
+    async fn end_driver(
+        &self,
+        driver: &Handle,
+        interrupts: &mut Interrupts,
+        known: &mut Known,
+    ) -> Option<Result<AppReport, CommandError>> {
+        if !driver.shown().linked {
+            return None;
+        }
+        tell("\nending the job. Press Ctrl-C again to have YARN kill it");
+        driver.kill("Ctrl-C of its submitter");
+        tokio::select! {
+            ended = self.ended(known) => Some(ended),
+            _ = interrupts.next() => None,
+            () = tokio::time::sleep(ENDING) => None,
+        }
+    }
+
+    /// A second Ctrl-C kills; whoever ends this process otherwise only ends the wait.
+    async fn wants_it_dead(&self, interrupt: Interrupt, interrupts: &mut Interrupts) -> bool {
+        interrupt == Interrupt::CtrlC && self.second_interrupt(interrupts).await
     }
 
     async fn second_interrupt(&self, interrupts: &mut Interrupts) -> bool {
@@ -143,7 +195,7 @@ impl Watch<'_> {
             self.id
         ));
         let second = tokio::time::timeout(SECOND_THOUGHT, interrupts.next());
-        second.await.is_ok()
+        second.await == Ok(Interrupt::CtrlC)
     }
 
     /// What ended by itself while it was to be killed has ended as it says.
@@ -186,8 +238,21 @@ fn was(report: &AppReport) -> String {
     }
 }
 
-/// Ctrl-C, from the moment this is made on; before, it ends the process.
-pub(crate) struct Interrupts(Signal);
+/// Somebody wants this process to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interrupt {
+    /// SIGINT.
+    CtrlC,
+    /// SIGTERM or SIGHUP: the session or the system ends.
+    Ended,
+}
+
+/// SIGINT, SIGTERM and SIGHUP, from the moment this is made on; before, they end the process.
+pub(crate) struct Interrupts {
+    ctrl_c: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
 
 impl Interrupts {
     /// Takes over.
@@ -196,13 +261,21 @@ impl Interrupts {
     /// The system does not let us.
     pub(crate) fn listen() -> Result<Self, CommandError> {
         let no_signals = |error| CommandError::refused("signals cannot be handled").caused_by(error);
-        signal(SignalKind::interrupt()).map(Self).map_err(no_signals)
+        let listen = |kind| signal(kind).map_err(no_signals);
+        Ok(Self {
+            ctrl_c: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
     }
 
-    /// The next Ctrl-C, also one since the last call.
-    pub(crate) async fn next(&mut self) {
-        if self.0.recv().await.is_none() {
-            std::future::pending::<()>().await;
+    /// The next one, also one since the last call.
+    pub(crate) async fn next(&mut self) -> Interrupt {
+        tokio::select! {
+            Some(()) = self.ctrl_c.recv() => Interrupt::CtrlC,
+            Some(()) = self.terminate.recv() => Interrupt::Ended,
+            Some(()) = self.hang_up.recv() => Interrupt::Ended,
+            else => std::future::pending().await,
         }
     }
 }

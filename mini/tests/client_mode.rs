@@ -318,7 +318,11 @@ async fn nothing_is_run_again_after_the_link_was_lost_for_a_while() {
     .await;
     assert!(!log.contains("driver refused"), "{log}");
     std::fs::write(bench.path("open"), "").unwrap();
-    let ended = || (0..4).filter(|task| bench.path(&format!("ended.{task}")).exists()).count();
+    let ended = || {
+        (0..4)
+            .filter(|task| bench.path(&format!("ended.{task}")).exists())
+            .count()
+    };
     until("end of the two tasks", || (ended() == 2).then_some(())).await;
     client.signal(Signal::CONT);
     let ended = client.end().await;
@@ -331,6 +335,32 @@ async fn nothing_is_run_again_after_the_link_was_lost_for_a_while() {
         "{log}"
     );
     assert_eq!(log.matches("container granted").count(), 2, "{log}");
+    bench.nothing_runs(&application).await;
+    bench.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_death_of_the_application_master_costs_only_a_pause() {
+    let Some(bench) = Bench::new().await else { return };
+    bench.write_job(&bench.gate());
+    let client = bench.submit("client");
+    let application = client.application().await;
+    bench.both_at_work().await;
+    let master = application.replace("application", "container") + "_01_000001";
+    let own = format!("CONTAINER_ID={master}\0");
+    for process in processes_naming(&own) {
+        let pid = process.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    }
+    until("a lost link", || {
+        client.said().contains("link lost").then_some(())
+    })
+    .await;
+    std::fs::write(bench.path("open"), "").unwrap();
+    let ended = client.end().await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.said);
+    assert!(ended.said.contains("link back"), "{}", ended.said);
+    bench.assert_all_done_once();
     bench.nothing_runs(&application).await;
     bench.cluster.shutdown().await;
 }

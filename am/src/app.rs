@@ -23,8 +23,10 @@ mod ending;
 mod following;
 mod gateway;
 mod losses;
+mod orders;
 mod remote;
 mod seat;
+
 mod session;
 pub(crate) mod startup;
 
@@ -36,7 +38,7 @@ use dfs::FileSystems;
 use driver::event::Verdict;
 use driver::plan::AppPlan;
 use tokio::signal::unix::Signal;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use wire::id::ExecutorId;
 use wire::launcher::{LauncherCommand, LauncherReport};
 use yarn_rpc::records::Container;
@@ -54,6 +56,7 @@ use crate::last_words::LastWords;
 use crate::metrics::Metrics;
 use crate::notes::Notes;
 use crate::outputs::Outputs;
+use crate::restart;
 use crate::roster::Roster;
 use crate::supervise::{Panicked, TaskGroup};
 use crate::vitals::Vitals;
@@ -88,6 +91,11 @@ pub(crate) enum Done {
         executor: ExecutorId,
         /// The text; may be empty.
         stderr: String,
+    },
+    /// Whether an order to be replaced was found, and who asked.
+    LookedForOrders {
+        found: Result<bool, String>,
+        reply: oneshot::Sender<web::Answer>,
     },
     /// Nothing to be told.
     Nothing,
@@ -178,6 +186,8 @@ pub(crate) struct App {
     queries: mpsc::Receiver<web::Query>,
     terminate: Signal,
     work: TaskGroup<Done>,
+    /// Orders are being looked for.
+    looking: bool,
     notes: Notes,
     shelf: Shelf,
     last_words: LastWords,
@@ -252,6 +262,7 @@ impl App {
             Done::Launcher(event) => self.on_start_answered(event),
             Done::Cleaned => self.on_cleaned(),
             Done::LastWords { executor, stderr } => self.on_last_words(&executor, &stderr),
+            Done::LookedForOrders { found, reply } => self.on_orders(found, reply),
             Done::Nothing => {}
             Done::ServerEnded(name) => self.over(Exit::Crashed(format!("{name} ended"))),
         }
@@ -318,6 +329,9 @@ impl App {
     }
 
     fn on_query(&mut self, query: web::Query) {
+        if query.request.path.trim_start_matches('/') == restart::PATH {
+            return self.look_for_orders(query.reply);
+        }
         let (verdict, counts) = (self.verdict(), self.links.len());
         let scene = Scene {
             clock: &self.clock,

@@ -30,6 +30,7 @@ pub mod notes;
 pub mod outputs;
 mod process;
 pub mod relay;
+pub mod restart;
 pub mod roster;
 pub mod staged;
 pub mod summary;

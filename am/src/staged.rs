@@ -42,6 +42,19 @@ pub async fn leave_endpoint(systems: &FileSystems, staging: &str, endpoint: &End
     }
 }
 
+/// Whether something is at a path relative to the staging directory.
+///
+/// # Errors
+/// When the file system does not say.
+pub async fn exists(systems: &FileSystems, staging: &str, name: &str) -> Result<bool, DfsError> {
+    let path = systems.resolve(staging)?.join(name);
+    match systems.get(&path)?.status(&path).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Leaves word that the application succeeded. A failure is only logged: it costs a repetition if we die right now.
 pub async fn mark_succeeded(systems: &FileSystems, staging: &str) {
     let mark = async {
@@ -64,12 +77,7 @@ pub async fn mark_succeeded(systems: &FileSystems, staging: &str) {
 /// # Errors
 /// When the file system does not say.
 pub async fn has_succeeded(systems: &FileSystems, staging: &str) -> Result<bool, DfsError> {
-    let path = marker(systems, staging)?;
-    match systems.get(&path)?.status(&path).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.is_not_found() => Ok(false),
-        Err(error) => Err(error),
-    }
+    exists(systems, staging, SUCCEEDED).await
 }
 
 /// Removes the staging directory. A failure is only logged.

@@ -85,7 +85,7 @@ impl Answer {
         Self::new(200, "text/html; charset=utf-8", body)
     }
 
-    fn json(value: &serde_json::Value) -> Self {
+    pub(crate) fn json(value: &serde_json::Value) -> Self {
         Self::new(200, "application/json; charset=utf-8", format!("{value:#}\n"))
     }
 

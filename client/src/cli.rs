@@ -43,6 +43,8 @@ pub enum Command {
     Logs(Logs),
     /// End an application
     Kill(Kill),
+    /// Replace the ApplicationMaster of a running application; executors and finished tasks stay
+    RestartAm(RestartAm),
     /// Look at and move small things on the cluster's file system
     Fs(Fs),
     /// Print every setting with its value and where that comes from
@@ -226,6 +228,13 @@ pub struct Kill {
     /// The reason, shown in its diagnostics
     #[arg(long, default_value = "killed by `drawloom kill`")]
     pub reason: String,
+}
+
+/// `drawloom restart-am`.
+#[derive(Debug, Args)]
+pub struct RestartAm {
+    /// The application's id
+    pub app: String,
 }
 
 /// `drawloom fs`.

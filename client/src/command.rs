@@ -7,6 +7,7 @@ pub(crate) mod list;
 pub(crate) mod logs;
 mod losses;
 pub(crate) mod mini;
+pub(crate) mod restart_am;
 pub(crate) mod status;
 
 use std::io::Write;

@@ -55,6 +55,7 @@ fn on_runtime(cli: &Cli, command: &Command) -> Result<(), CommandError> {
             Command::Status(command) => command::status::run(conf_dir, command).await,
             Command::Logs(command) => command::logs::run(conf_dir, command).await,
             Command::Kill(command) => command::kill::run(conf_dir, command).await,
+            Command::RestartAm(command) => command::restart_am::run(conf_dir, command).await,
             Command::Mini(command) => command::mini::run(command).await,
             Command::Fs(command) => command::fs::run(conf_dir, &command.command).await,
             Command::Config(_) | Command::Completions { .. } => Ok(()),

@@ -10,6 +10,7 @@ use harness::processes::{self, Process};
 use harness::text::{cut, word_counts, written_by_people};
 use harness::user::User;
 use harness::{wait, workspace};
+use std::collections::BTreeSet;
 
 static HADOOP: Shared = Shared::new(|| Hadoop::builder().nodes(2));
 
@@ -274,13 +275,13 @@ stages:
     let half_done = |summary: &serde_json::Value| summary["tasks"]["finished"] == 3;
     application.wait_summary("three results", half_done).unwrap();
     wait::until("the other tasks", STEP, || user.gate().arrivals().len() == 2).unwrap();
-    let before = application.processes();
+    let executors = pids(&application.executors());
     application.master(1).unwrap().signal(Signal::KILL);
     let second = |summary: &serde_json::Value| summary["attempt"] == 2;
     application
         .wait_summary("the second ApplicationMaster", second)
         .unwrap();
-    wait_ended(&before).unwrap();
+    assert_eq!(pids(&application.executors()), executors, "they outlive it");
     user.gate().open().unwrap();
     client
         .wait(STEP)
@@ -293,4 +294,8 @@ stages:
     assert_eq!(listed.len(), 5 + 1, "{listed:?}");
     application.wait_gone().unwrap();
     assert_eq!(user.staged().unwrap(), [""; 0]);
+}
+
+fn pids(processes: &[Process]) -> BTreeSet<i32> {
+    processes.iter().map(|process| process.pid).collect()
 }

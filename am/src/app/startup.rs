@@ -328,6 +328,7 @@ impl Job {
             queries: self.servers.queries,
             terminate: self.terminate,
             work: self.servers.work,
+            looking: false,
             notes: Notes::default(),
             shelf: Shelf::default(),
             last_words: LastWords::new(&self.environment.user),

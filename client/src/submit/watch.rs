@@ -329,7 +329,10 @@ pub(crate) async fn dossiers(report: &AppReport, user: &str) -> anyhow::Result<O
 }
 
 /// One of the ApplicationMaster's answers; nothing before it has pages.
-async fn answer<T: DeserializeOwned>(
+///
+/// # Errors
+/// As [`summary`].
+pub(crate) async fn answer<T: DeserializeOwned>(
     report: &AppReport,
     user: &str,
     name: &str,

@@ -226,6 +226,11 @@ impl Sites<'_> {
         yarn.set("yarn.nodemanager.vmem-check-enabled", false);
         // A disk of the machine that is 90 % full must not make our nodes unhealthy.
         yarn.set("yarn.nodemanager.disk-health-checker.enable", false);
+        // Disabled, it still looks once at the start.
+        yarn.set(
+            "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage",
+            100,
+        );
         yarn.set("yarn.nodemanager.recovery.enabled", self.options.node_recovery);
         // Supervised: what ends a NodeManager is followed by a restart, so containers stay also after SIGTERM.
         yarn.set("yarn.nodemanager.recovery.supervised", self.options.node_recovery);

@@ -1,0 +1,135 @@
+//! `drawloom restart-am`: has YARN replace the ApplicationMaster of a running application, and waits until its
+//! successor is at work. See [`am::restart`] for how.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use am::restart::{self, Answer};
+use am::summary::Summary;
+use dfs::DfsPath;
+use dfs::staging::Staging;
+use hadoop::ids::ApplicationId;
+use wire::id::Epoch;
+use yarn_rest::{AppReport, AppState, Client};
+
+use super::application_id;
+use crate::cli::RestartAm;
+use crate::cluster::Cluster;
+use crate::error::CommandError;
+use crate::settings::Layer;
+use crate::submit::preflight::{rest_failed, unusable};
+use crate::submit::prepare;
+use crate::submit::watch::{answer, summary};
+
+/// How long the successor may take to be at work.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Replaces the ApplicationMaster.
+///
+/// # Errors
+/// There is none to replace, it refuses, or its successor does not come up.
+pub(crate) async fn run(conf_dir: Option<&Path>, command: &RestartAm) -> Result<(), CommandError> {
+    let id = application_id(&command.app)?;
+    let cluster = Cluster::find(conf_dir)?;
+    let client = cluster.rest()?;
+    let report = client.application(id).await.map_err(rest_failed)?;
+    let before = present_attempt(&cluster, &report).await?;
+    leave_order(&cluster, id, before).await?;
+    let asked: Option<Answer> = answer(&report, &cluster.user, restart::PATH)
+        .await
+        .map_err(|error| silent(id).caused_by(error))?;
+    if let Some(why) = asked.and_then(|answer| answer.refused) {
+        return Err(
+            CommandError::refused(format!("the ApplicationMaster of {id} is not replaced")).because(why),
+        );
+    }
+    let since = Instant::now();
+    let after = successor(&cluster, &client, id, before).await?;
+    eprintln!(
+        "{id} attempt {} has replaced attempt {before} after {:.1} s: {} executors registered, {} of {} tasks done",
+        after.attempt,
+        since.elapsed().as_secs_f64(),
+        after.executors.registered,
+        after.tasks.finished,
+        after.tasks.total,
+    );
+    Ok(())
+}
+
+async fn present_attempt(cluster: &Cluster, report: &AppReport) -> Result<Epoch, CommandError> {
+    let id = report.id;
+    if report.is_final() {
+        return Err(CommandError::refused(format!("{id} has ended already"))
+            .help(format!("how it ended: drawloom status {id}")));
+    }
+    if report.user != cluster.user {
+        let text = format!("{id} belongs to {}, and you are {}", report.user, cluster.user);
+        return Err(CommandError::refused("only its owner may replace an ApplicationMaster").because(text));
+    }
+    if report.state != AppState::Running {
+        return Err(
+            CommandError::refused(format!("{id} has no ApplicationMaster at work yet"))
+                .help(format!("look again with: drawloom status {id}")),
+        );
+    }
+    let summary = summary(report, &cluster.user).await;
+    let summary = summary.map_err(|error| silent(id).caused_by(error))?;
+    summary
+        .map(|summary| Epoch(summary.attempt))
+        .ok_or_else(|| silent(id))
+}
+
+fn silent(id: ApplicationId) -> CommandError {
+    CommandError::refused(format!("the ApplicationMaster of {id} does not answer")).help(format!(
+        "look at it with: drawloom status {id}; its logs: drawloom logs {id}"
+    ))
+}
+
+/// Access to the staging directory is what allows the order.
+async fn leave_order(cluster: &Cluster, id: ApplicationId, attempt: Epoch) -> Result<(), CommandError> {
+    let settings = prepare::settings(Layer::flags([]), None, None)?;
+    let systems = cluster.file_systems()?;
+    let staging = Staging::locate(&systems, settings.optional("staging.dir")).map_err(unusable)?;
+    let directory: DfsPath = staging.application_dir(&id.to_string());
+    let order = directory.join(&restart::order(attempt));
+    let made = async {
+        // Without this a directory would be made for an application that is staged elsewhere.
+        staging.fs().status(&directory).await?;
+        staging.fs().mkdirs(&order, 0o700).await
+    };
+    made.await.map_err(|error| {
+        CommandError::refused("no order can be left for the ApplicationMaster")
+            .caused_by(error)
+            .help("with the setting staging.dir, set it as it was at submission: drawloom config")
+    })
+}
+
+async fn successor(
+    cluster: &Cluster,
+    client: &Client,
+    id: ApplicationId,
+    before: Epoch,
+) -> Result<Summary, CommandError> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        let report = client.application(id).await.map_err(rest_failed)?;
+        if report.is_final() {
+            return Err(CommandError::refused(format!("{id} ended meanwhile"))
+                .help(format!("how it ended: drawloom status {id}")));
+        }
+        // Between the two nobody answers.
+        if let Ok(Some(summary)) = summary(&report, &cluster.user).await
+            && summary.attempt > before.0
+        {
+            return Ok(summary);
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+    Err(CommandError::refused(format!(
+        "attempt {before} of {id} was told to go, and no other one answers yet"
+    ))
+    .because(format!("nothing was heard of it within {PATIENCE:?}"))
+    .help(format!("look again with: drawloom status {id}")))
+}

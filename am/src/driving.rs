@@ -200,6 +200,8 @@ impl Driving {
     fn perform(&mut self, effect: Effect, commands: &mut Vec<LauncherCommand>) {
         let tell = |executor, message| LauncherCommand::Tell { executor, message };
         match effect {
+            // No journal is kept yet: the core gives no records unless it is asked to.
+            Effect::Record(_) => {}
             Effect::PlanStage { stage } => self.plan_stage(stage),
             Effect::CommitStage { stage } => self.commit_stage(stage),
             Effect::AbandonStage { stage } => self.abandon_stage(stage),

@@ -9,6 +9,7 @@ use crate::attempts::{Attempt, CommitState};
 use crate::core::Driver;
 use crate::event::Effect;
 use crate::index::{AttemptIx, ExecutorIx, StageIx};
+use crate::journal::fact::Fact;
 use crate::locality::{Level, RoundResult};
 use crate::task_set::{Task, TaskSet, Terms};
 use crate::timers::Timer;
@@ -266,39 +267,46 @@ impl Driver {
         Some(look(tasks, &terms))
     }
 
-    /// Makes an attempt and has it sent, with slots of its own or ahead of them.
-    pub(crate) fn launch(
-        &mut self,
-        index: StageIx,
-        partition: u32,
-        executor: ExecutorIx,
-        queued: bool,
-    ) -> AttemptIx {
+    /// Has a task that was taken from its set run on an executor, with slots of its own or ahead of them.
+    pub(crate) fn launch(&mut self, index: StageIx, partition: u32, executor: ExecutorIx, queued: bool) {
+        self.note_fact(|_| Fact::Launched {
+            stage: index.number(),
+            partition,
+            executor: executor.number(),
+            queued,
+        });
         let mut attempt = self.new_attempt(index, partition, executor);
         attempt.queued = queued;
-        let (id, cores) = (attempt.id(self.stages[index].key.job), attempt.cores);
-        let attempt = self.attempts.insert(attempt);
-        if !queued {
+        let id = attempt.id(self.stages[index].key.job);
+        self.stages[index].times.first_launch.get_or_insert(self.now);
+        self.insert_attempt(attempt);
+        self.watch_for_slow_tasks();
+        self.enqueue_launch(executor, id);
+    }
+
+    /// Begins the life of an attempt: it takes its slots or its place in the queue, and its task knows it.
+    pub(crate) fn insert_attempt(&mut self, attempt: Attempt) {
+        let (stage, partition, number) = (attempt.stage, attempt.partition, attempt.number);
+        let (executor, cores, queued) = (attempt.executor, attempt.cores, attempt.queued);
+        let index = self.attempts.insert(attempt);
+        if queued {
+            self.enter_queue(executor, index);
+        } else {
             self.executors.take_slots(executor, cores);
-            self.executors[executor].attempts.push(attempt);
+            self.executors[executor].attempts.push(index);
         }
-        let stage = &mut self.stages[index];
-        stage.times.first_launch.get_or_insert(self.now);
-        if let Some(tasks) = &mut stage.tasks {
+        if let Some(tasks) = &mut self.stages[stage].tasks {
             tasks.running += 1;
             tasks.queued += u32::from(queued);
             if let Some(task) = tasks.get_mut(partition) {
-                task.live = Some(attempt);
-                task.next_attempt += 1;
+                task.live = Some(index);
+                task.next_attempt = task.next_attempt.max(number + 1);
             }
         }
-        self.queue.note_launch(index);
-        self.watch_for_slow_tasks();
-        self.enqueue_launch(executor, id);
-        attempt
+        self.queue.note_launch(stage);
     }
 
-    fn new_attempt(&self, index: StageIx, partition: u32, executor: ExecutorIx) -> Attempt {
+    pub(crate) fn new_attempt(&self, index: StageIx, partition: u32, executor: ExecutorIx) -> Attempt {
         let stage = &self.stages[index];
         let task = stage.tasks.as_ref().and_then(|tasks| tasks.get(partition));
         Attempt {
@@ -336,7 +344,9 @@ impl Driver {
         }
         self.promote(attempt.executor);
         self.offers.one(attempt.executor);
-        self.prefetch.one(attempt.executor);
+        if !self.replaying {
+            self.prefetch.one(attempt.executor);
+        }
         self.unlink(index, &attempt);
         self.queue.note_end(attempt.stage);
         Some(attempt)

@@ -20,6 +20,8 @@ use crate::failures::FailureLog;
 use crate::gate::Gate;
 use crate::index::{Slab, StageIx, Table};
 use crate::job::Job;
+use crate::journal::Ledger;
+use crate::journal::codec::whole_micros;
 use crate::launch::Outbox;
 use crate::liveness::Watch;
 use crate::plan::AppPlan;
@@ -63,6 +65,13 @@ pub struct Driver {
     pub(crate) failures: FailureLog,
     /// Why no more executors can be had.
     pub(crate) hopeless: Option<String>,
+    pub(crate) ledger: Ledger,
+    /// Facts are being replayed: nothing is launched.
+    pub(crate) replaying: bool,
+    /// It came back from a journal and was not told to go on.
+    pub(crate) recovered: bool,
+    /// It has gone on after the loss of another process.
+    pub(crate) resumed: bool,
 }
 
 impl Driver {
@@ -102,6 +111,10 @@ impl Driver {
             commits: Commits::default(),
             failures: FailureLog::default(),
             hopeless: None,
+            ledger: Ledger::default(),
+            replaying: false,
+            recovered: false,
+            resumed: false,
             plan,
         }
     }
@@ -110,20 +123,30 @@ impl Driver {
     ///
     /// `now` counts from any fixed point and never goes back. After [`Effect::Finish`] nothing follows.
     pub fn handle(&mut self, now: Duration, event: Event, effects: &mut Vec<Effect>) {
-        self.now = self.now.max(now);
-        if self.is_finished() {
+        self.now = self.now.max(whole_micros(now));
+        if self.is_finished() || self.is_asleep(&event) {
             return;
         }
+        let first = effects.len();
         self.dispatch(event, effects);
-        if self.life == Life::Running {
+        if self.life == Life::Running && !self.recovered {
             self.settle(effects);
         }
+        if let Some(entry) = self.ledger.take(self.now) {
+            effects.insert(first, Effect::Record(entry));
+        }
+    }
+
+    /// A recovered core does nothing before it is told who is still there.
+    fn is_asleep(&self, event: &Event) -> bool {
+        let wakes = matches!(event, Event::Resumed { .. } | Event::RackLearned { .. });
+        self.recovered && self.life == Life::Running && !wakes
     }
 
     /// When [`Driver::handle`] wants to be called, with [`Event::DeadlineReached`] if nothing else happens before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        if self.life != Life::Running {
+        if self.life != Life::Running || self.recovered {
             return None;
         }
         let deadlines = [self.watch.next(), self.gate.deadline(), self.timers.next()];
@@ -139,6 +162,7 @@ impl Driver {
     fn dispatch(&mut self, event: Event, effects: &mut Vec<Effect>) {
         match event {
             Event::Started => self.on_started(effects),
+            Event::Resumed { present, patience } => self.on_resumed(&present, patience, effects),
             Event::ExecutorRegistered(registration) => self.on_registered(registration, effects),
             Event::HeartbeatReceived { executor, running } => self.on_heartbeat(&executor, &running, effects),
             Event::ExecutorDisconnected { executor } => self.on_disconnected(&executor),

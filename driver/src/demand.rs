@@ -50,6 +50,12 @@ impl Demand {
         self.stale = true;
     }
 
+    /// What was asked for is to be said again.
+    pub(crate) fn forget_asked(&mut self) {
+        self.asked = None;
+        self.stale = true;
+    }
+
     /// Lowers the target to what is of use.
     fn shrink(&mut self, plan: &ElasticPlan, needed: u32) {
         let floor = needed.max(plan.min).min(plan.max);

@@ -1,5 +1,7 @@
 //! What the driver core is told and what it wants done.
 
+use std::time::Duration;
+
 use wire::failure::{ExecutorLoss, KillReason};
 use wire::id::{ExecutorId, StageKey, TaskAttemptId};
 use wire::launcher::ExecutorTarget;
@@ -7,11 +9,21 @@ pub use wire::launcher::{Registration, Verdict};
 use wire::message::{RunningTask, TaskReport};
 use wire::task::{InputSlice, StageSpec, TaskSpec};
 
+use crate::journal::Entry;
+
 /// What has happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// The application begins.
     Started,
+    /// The application goes on in another process, whose core is recovered from the journal
+    /// ([`Driver::recover`](crate::core::Driver::recover)).
+    Resumed {
+        /// The executors that YARN still has, known to the journal or not. All others are gone.
+        present: Vec<ExecutorId>,
+        /// How long those that were known may take to register again, and new tasks wait for that.
+        patience: Duration,
+    },
     /// An executor passed the gateway's checks.
     ExecutorRegistered(Registration),
     /// An executor gave a sign of life.
@@ -137,6 +149,9 @@ pub struct TaskInput {
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
+    /// Keep this in the journal, before the effects that follow are carried out if it says so. Comes first among the
+    /// effects of its event, and only after [`Driver::keep_journal`](crate::core::Driver::keep_journal).
+    Record(Entry),
     /// Find a stage's tasks and make its output directory ready; answered by [`Event::StagePlanned`].
     PlanStage {
         /// Which.

@@ -210,6 +210,104 @@ impl Exclusions {
     }
 }
 
+/// What is to be known of a stage's exclusions to find them again.
+#[derive(Debug, Default)]
+pub(crate) struct StageRecord {
+    /// Of each task that failed: where, and how often.
+    pub(crate) strikes: Vec<(u32, Vec<(ExecutorIx, u32)>)>,
+    /// Of each executor: the tasks that failed there.
+    pub(crate) failed_on: Vec<(ExecutorIx, Vec<u32>)>,
+}
+
+/// What is to be known of the application's exclusions to find them again.
+#[derive(Debug, Default)]
+pub(crate) struct AppRecord {
+    /// Of each executor: until when each of its failures counts.
+    pub(crate) failures: Vec<(ExecutorIx, Vec<Duration>)>,
+    /// Excluded executors, and until when.
+    pub(crate) executors: Vec<(ExecutorIx, Duration)>,
+}
+
+impl StageExclusion {
+    pub(crate) fn record(&self) -> StageRecord {
+        let strikes = |strikes: &Vec<Strike>| {
+            let pairs = strikes.iter().map(|strike| (strike.executor, strike.failures));
+            pairs.collect()
+        };
+        StageRecord {
+            strikes: self
+                .tasks
+                .iter()
+                .map(|(task, all)| (*task, strikes(all)))
+                .collect(),
+            failed_on: self
+                .failed_on
+                .iter()
+                .map(|(executor, tasks)| (*executor, tasks.iter().copied().collect()))
+                .collect(),
+        }
+    }
+
+    /// Takes over a record. What was waived because it left no place is not in it: it will be again.
+    pub(crate) fn restore(
+        &mut self,
+        plan: &ExclusionPlan,
+        record: StageRecord,
+        host_of: impl Fn(ExecutorIx) -> HostIx,
+    ) {
+        for (executor, tasks) in record.failed_on {
+            for task in tasks {
+                self.strike(plan, task, executor, host_of(executor));
+            }
+        }
+        let strike = |(executor, failures): (ExecutorIx, u32)| Strike {
+            executor,
+            host: host_of(executor),
+            failures,
+        };
+        let strikes = record.strikes.into_iter();
+        self.tasks = strikes
+            .map(|(task, all)| (task, all.into_iter().map(strike).collect()))
+            .collect();
+    }
+}
+
+impl Exclusions {
+    /// What counts at `now`.
+    pub(crate) fn record(&self, now: Duration) -> AppRecord {
+        let live = |ends: &Vec<Duration>| ends.iter().copied().filter(|&end| end > now).collect::<Vec<_>>();
+        let failures = self
+            .failures
+            .iter()
+            .map(|(executor, ends)| (*executor, live(ends)));
+        let executors = self.executors.iter().filter(|(_, excluded)| excluded.until > now);
+        AppRecord {
+            failures: failures.filter(|(_, ends)| !ends.is_empty()).collect(),
+            executors: executors
+                .map(|(executor, excluded)| (*executor, excluded.until))
+                .collect(),
+        }
+    }
+
+    pub(crate) fn restore(
+        &mut self,
+        plan: &ExclusionPlan,
+        record: AppRecord,
+        host_of: impl Fn(ExecutorIx) -> HostIx,
+    ) {
+        self.failures = record.failures.into_iter().collect();
+        for (executor, until) in record.executors {
+            let host = host_of(executor);
+            self.executors.insert(executor, Excluded { host, until });
+            let there = self.executors.values().filter(|other| other.host == host);
+            if there.clone().count() >= plan.app_per_node as usize {
+                let last = there.map(|other| other.until).max().unwrap_or(until);
+                self.hosts.insert(host, last);
+            }
+        }
+    }
+}
+
 /// Executors and nodes that something is kept from.
 #[derive(Debug, Default)]
 pub(crate) struct Coverage {

@@ -64,9 +64,9 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    fn new(registration: Registration, host: HostIx, now: Duration) -> Self {
+    fn new(registration: &Registration, host: HostIx, now: Duration) -> Self {
         Self {
-            id: registration.executor,
+            id: registration.executor.clone(),
             boot: registration.boot,
             host,
             slots: registration.slots,
@@ -173,6 +173,16 @@ impl Executors {
         self.live
     }
 
+    /// How many ever registered.
+    pub(crate) fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Those that were lost before they registered.
+    pub(crate) fn stillborn(&self) -> impl Iterator<Item = &ExecutorId> {
+        self.stillborn.iter()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ExecutorIx, &Executor)> {
         self.all.iter()
     }
@@ -181,7 +191,7 @@ impl Executors {
         self.all.iter().filter(|(_, executor)| !executor.is_gone())
     }
 
-    pub(crate) fn admit(&mut self, registration: Registration, now: Duration) -> ExecutorIx {
+    pub(crate) fn admit(&mut self, registration: &Registration, now: Duration) -> ExecutorIx {
         let host = self.hosts.intern(&registration.host);
         let id = registration.executor.clone();
         let index = self.all.push(Executor::new(registration, host, now));

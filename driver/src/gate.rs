@@ -1,7 +1,10 @@
 //! No task before enough executors are there: otherwise the first one would get the first tasks, however badly
 //! it suits them. Nobody waits for ever: the gate opens after a while with any number.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use wire::id::ExecutorId;
 
 use crate::core::Driver;
 use crate::plan::AppPlan;
@@ -13,6 +16,8 @@ pub(crate) struct Gate {
     patience: Duration,
     until: Option<Duration>,
     open: bool,
+    /// Executors of an earlier process, which may be running anything.
+    awaited: BTreeSet<ExecutorId>,
 }
 
 impl Gate {
@@ -27,6 +32,7 @@ impl Gate {
             patience: plan.settings.max_registered_wait,
             until: None,
             open: false,
+            awaited: BTreeSet::new(),
         }
     }
 
@@ -37,6 +43,23 @@ impl Gate {
     pub(crate) fn start(&mut self, now: Duration) {
         self.until = Some(now + self.patience);
         self.open |= self.needed == 0;
+    }
+
+    /// Closes until these executors are here or given up, and as many as at the start are there.
+    pub(crate) fn reopen(&mut self, now: Duration, awaited: BTreeSet<ExecutorId>, patience: Duration) {
+        let wait = if awaited.is_empty() {
+            self.patience
+        } else {
+            patience
+        };
+        self.until = Some(now + wait);
+        self.open = false;
+        self.awaited = awaited;
+    }
+
+    /// An executor is here or given up; whether it was awaited.
+    pub(crate) fn arrive(&mut self, executor: &ExecutorId) -> bool {
+        self.awaited.remove(executor)
     }
 
     pub(crate) fn deadline(&self) -> Option<Duration> {
@@ -58,7 +81,8 @@ impl Driver {
         let Some(until) = self.gate.deadline() else {
             return;
         };
-        if self.executors.present() >= self.gate.needed || self.now >= until {
+        let enough = self.gate.awaited.is_empty() && self.executors.present() >= self.gate.needed;
+        if enough || self.now >= until {
             self.gate.open = true;
             self.offers.everyone();
         }

@@ -52,6 +52,13 @@ index!(
     StageIx
 );
 
+impl ExecutorIx {
+    /// The number as it is in the journal.
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
+}
+
 impl StageIx {
     /// The stage's number as it is in ids.
     pub(crate) fn number(self) -> u32 {
@@ -133,6 +140,10 @@ impl<I: Ix, T> Table<I, T> {
 
     pub(crate) fn get(&self, index: I) -> Option<&T> {
         self.entries.get(index.get())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (I, &T)> {

@@ -55,6 +55,10 @@ impl TaskInputs {
         self.slices.shrink_to_fit();
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.ends.is_empty()
+    }
+
     pub(crate) fn item(&self, partition: u32) -> Option<String> {
         let item = self.items.get(partition as usize)?.as_deref()?;
         Some(item.to_owned())

@@ -56,6 +56,9 @@ impl Outbox {
 impl Driver {
     /// Has an attempt sent to an executor at the end of the round.
     pub(crate) fn enqueue_launch(&mut self, index: ExecutorIx, id: TaskAttemptId) {
+        if self.replaying {
+            return;
+        }
         let stage = StageIx::from_number(id.stage.stage);
         let told = &mut self.executors[index].told;
         let unknown = told.insert(id.stage);

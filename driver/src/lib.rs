@@ -5,7 +5,8 @@
 //! [`event::Effect`]s that the shell around it carries out. The same events give the same effects, in order.
 //!
 //! What the outside sees: [`plan`] and [`policy`] (what is to be done, as the client staged it), [`check`] (why a
-//! plan cannot run), [`event`], [`core`] and [`view`] (the state for pages, API and metrics).
+//! plan cannot run), [`event`], [`core`], [`view`] (the state for pages, API and metrics) and [`journal`] (what of the
+//! state survives the process, and how it comes back).
 //!
 //! What is inside, each with its own state or its own transitions of [`core::Driver`]:
 //!
@@ -15,12 +16,14 @@
 //! - `executors`, `free`, `hosts`, `liveness`: who is there, and the one way to go;
 //! - `exclusion`, `places`, `speculation`, `gang`, `outputs`: avoiding bad places, copies of slow tasks, all or
 //!   none, results that live on executors;
-//! - `commit`, `gate`, `demand`: who may put results in place, when to begin, how many executors to ask for.
+//! - `commit`, `gate`, `demand`: who may put results in place, when to begin, how many executors to ask for;
+//! - `resume`: how it goes on in another process.
 
 pub mod check;
 pub mod commit;
 pub mod core;
 pub mod event;
+pub mod journal;
 pub mod plan;
 pub mod policy;
 pub mod view;
@@ -48,6 +51,7 @@ mod outputs;
 mod places;
 mod pools;
 mod prefetch;
+mod resume;
 mod speculation;
 mod stage;
 mod task_set;

@@ -6,6 +6,7 @@ use crate::core::{Driver, Life};
 use crate::event::{Effect, TaskInput};
 use crate::index::{ExecutorIx, StageIx};
 use crate::job::JobState;
+use crate::journal::fact::Fact;
 use crate::locality::Locality;
 use crate::stage::Phase;
 use crate::task_set::{TaskSet, TaskState};
@@ -16,7 +17,9 @@ impl Driver {
         if self.life != Life::New {
             return;
         }
+        self.note_fact(|_| Fact::Started);
         self.life = Life::Running;
+        self.recovered = false;
         self.gate.start(self.now);
         if let Some(problem) = self.plan.problems().into_iter().next() {
             for job in (0..).take(self.jobs.len()) {
@@ -40,11 +43,17 @@ impl Driver {
             if !self.is_ready(index) {
                 continue;
             }
-            let stage = &mut self.stages[index];
-            stage.phase = Phase::Planning;
-            stage.times.submitted = Some(self.now);
-            effects.push(Effect::PlanStage { stage: stage.key });
+            let stage = index.number();
+            self.note_fact(|_| Fact::Begun { stage });
+            self.begin_stage(index, effects);
         }
+    }
+
+    pub(crate) fn begin_stage(&mut self, index: StageIx, effects: &mut Vec<Effect>) {
+        let stage = &mut self.stages[index];
+        stage.phase = Phase::Planning;
+        stage.times.submitted = Some(self.now);
+        effects.push(Effect::PlanStage { stage: stage.key });
     }
 
     fn is_ready(&self, index: StageIx) -> bool {
@@ -69,6 +78,10 @@ impl Driver {
         let Some(index) = self.stage_in(key, Phase::Planning) else {
             return;
         };
+        self.note_fact(|_| Fact::Planned {
+            stage: key,
+            tasks: tasks.clone(),
+        });
         match tasks {
             Ok(tasks) => self.begin_tasks(index, &tasks, effects),
             Err(message) => {
@@ -207,8 +220,10 @@ impl Driver {
             return;
         }
         for index in self.stages.indexes() {
-            let stage = &mut self.stages[index];
-            if stage.phase == Phase::Complete {
+            if self.stages[index].phase == Phase::Complete {
+                let stage = index.number();
+                self.note_fact(|_| Fact::CommitStarted { stage });
+                let stage = &mut self.stages[index];
                 stage.phase = Phase::Committing;
                 effects.push(Effect::CommitStage { stage: stage.key });
             }
@@ -224,6 +239,10 @@ impl Driver {
         let Some(index) = self.stage_in(key, Phase::Committing) else {
             return;
         };
+        self.note_fact(|_| Fact::Committed {
+            stage: key,
+            result: result.clone(),
+        });
         match result {
             Ok(()) => self.finish_stage(index),
             Err(message) => {

@@ -16,6 +16,7 @@ use crate::core::Driver;
 use crate::event::{Effect, Registration};
 use crate::executors::{Executor, Liveness};
 use crate::index::ExecutorIx;
+use crate::journal::fact::Fact;
 use crate::plan::Settings;
 use crate::stage::Phase;
 
@@ -63,7 +64,7 @@ impl Driver {
             return;
         };
         if self.executors[index].boot == registration.boot {
-            self.readmit(index, &registration.running, effects);
+            self.readmit(index, &registration, effects);
         } else {
             self.remove_executor(index, ExecutorLoss::Unknown, effects);
             self.admit(registration, effects);
@@ -71,24 +72,46 @@ impl Driver {
     }
 
     fn admit(&mut self, registration: Registration, effects: &mut Vec<Effect>) {
-        let strangers = registration.running.clone();
-        let executor = registration.executor.clone();
+        self.note_fact(|_| Fact::Admitted {
+            executor: registration.executor.to_string(),
+            boot: registration.boot,
+            host: registration.host.clone(),
+            slots: registration.slots,
+        });
+        let index = self.take_in(&registration);
+        if self.resumed {
+            self.gate.arrive(&registration.executor);
+            self.adopt_all(index, &registration.running);
+        }
+        let executor = registration.executor;
+        for id in registration.running {
+            if self.live_attempt(&executor, id).is_none() {
+                cancel_stranger(&executor, id, effects);
+            }
+        }
+    }
+
+    /// A new executor is there.
+    pub(crate) fn take_in(&mut self, registration: &Registration) -> ExecutorIx {
         let index = self.executors.admit(registration, self.now);
         self.apply_exclusion(index);
         self.watch_from(index);
         self.offers.one(index);
         self.revalidate_localities();
-        for id in strangers {
-            cancel_stranger(&executor, id, effects);
-        }
+        index
     }
 
     /// An executor has connected again.
-    fn readmit(&mut self, index: ExecutorIx, running: &[TaskAttemptId], effects: &mut Vec<Effect>) {
+    fn readmit(&mut self, index: ExecutorIx, registration: &Registration, effects: &mut Vec<Effect>) {
         self.executors[index].told.clear();
         self.forget_recalls(index);
         self.revive(index);
-        self.compare_running(index, running.iter().map(|&id| (id, None)), effects);
+        if self.gate.arrive(&registration.executor) {
+            self.offers.everyone();
+            self.reconcile(index, &registration.running, effects);
+        }
+        let running = registration.running.iter();
+        self.compare_running(index, running.map(|&id| (id, None)), effects);
     }
 
     pub(crate) fn on_heartbeat(
@@ -153,6 +176,7 @@ impl Driver {
         };
         let missing: Vec<_> = self.executors[index].held().filter(missing).collect();
         for attempt in missing {
+            self.note_vanished(attempt);
             self.vanish(attempt, effects);
         }
     }
@@ -178,6 +202,12 @@ impl Driver {
         if let Some(index) = self.executors.find_present(executor) {
             self.remove_executor(index, loss, effects);
         }
+        self.gate.arrive(executor);
+        if self.executors.find(executor).is_none() {
+            self.note_fact(|_| Fact::Stillborn {
+                executor: executor.to_string(),
+            });
+        }
         self.executors.note_stillborn(executor);
     }
 
@@ -188,6 +218,8 @@ impl Driver {
         loss: ExecutorLoss,
         effects: &mut Vec<Effect>,
     ) {
+        self.note_fact(|driver| driver.removal(index, loss));
+        self.gate.arrive(&self.executors[index].id);
         self.unwatch(index);
         self.executors.bury(index, self.now, loss);
         while let Some(&attempt) = self.executors[index].last_held() {
@@ -201,6 +233,17 @@ impl Driver {
         self.recover_outputs();
         self.offers.everyone();
         self.revalidate_localities();
+    }
+
+    fn removal(&self, index: ExecutorIx, loss: ExecutorLoss) -> Fact {
+        let attempts = self.executors[index].held();
+        Fact::Removed {
+            executor: index.number(),
+            loss,
+            started: attempts
+                .map(|attempt| self.attempts.get(attempt).is_some_and(|attempt| attempt.started))
+                .collect(),
+        }
     }
 
     /// Tells the stages that place by preference that executors have come or gone.
@@ -239,7 +282,7 @@ impl Driver {
     }
 
     /// Sets the time at which an executor is looked at next.
-    fn watch_from(&mut self, index: ExecutorIx) {
+    pub(crate) fn watch_from(&mut self, index: ExecutorIx) {
         self.unwatch(index);
         let settings = &self.plan.settings;
         let executor = &mut self.executors[index];

@@ -14,6 +14,8 @@ use crate::core::Driver;
 use crate::event::Effect;
 use crate::failures::FailureRecord;
 use crate::index::{AttemptIx, StageIx};
+use crate::journal::fact::Fact;
+use crate::resume::name_of_id;
 use crate::task_set::{Completion, TaskState};
 
 impl Driver {
@@ -36,11 +38,25 @@ impl Driver {
         effects: &mut Vec<Effect>,
     ) {
         let live = self.live_attempt(executor, report.id);
+        if live.is_some() {
+            self.note_finish(executor, report);
+        }
         match (&report.outcome, live) {
             (Ok(()), Some(index)) => self.on_success(index, &report.metrics, effects),
             (Ok(()), None) => self.on_late_success(executor, report, effects),
             (Err(failure), Some(index)) => self.end_attempt(index, failure, effects),
             (Err(_), None) => {}
+        }
+    }
+
+    fn note_finish(&mut self, executor: &ExecutorId, report: &TaskReport) {
+        if let Some(index) = self.executors.find(executor) {
+            self.note_fact(|_| Fact::Finished {
+                executor: index.number(),
+                id: name_of_id(report.id),
+                metrics: report.metrics,
+                outcome: report.outcome.clone(),
+            });
         }
     }
 
@@ -86,11 +102,12 @@ impl Driver {
             let issued = task.is_some_and(|task| report.id.attempt < task.next_attempt);
             let there = place.is_some_and(|place| !self.executors[place].is_gone());
             let same = stage.key.job == report.id.stage.job && stage.accepts(report.id.stage.stage_attempt);
-            issued && same && (there || !stage.keeps_output)
+            issued && same && place.is_some() && (there || !stage.keeps_output)
         });
         if !useful {
             return;
         }
+        self.note_finish(executor, report);
         let result = Completion {
             place,
             launched_at: self.now.saturating_sub(report.metrics.wall),
@@ -152,7 +169,7 @@ impl Driver {
         }
     }
 
-    fn push_cancel(&self, index: AttemptIx, reason: KillReason, effects: &mut Vec<Effect>) {
+    pub(crate) fn push_cancel(&self, index: AttemptIx, reason: KillReason, effects: &mut Vec<Effect>) {
         let Some(attempt) = self.attempts.get(index) else {
             return;
         };

@@ -12,6 +12,8 @@ use crate::core::Driver;
 use crate::event::Effect;
 use crate::executors::Liveness;
 use crate::index::{AttemptIx, ExecutorIx, StageIx};
+use crate::journal::fact::Fact;
+use crate::resume::name_of_id;
 use crate::stage::Phase;
 use crate::task_set::{Task, TaskState};
 
@@ -28,6 +30,13 @@ impl Driver {
         else {
             return;
         };
+        if let Some(reader) = self.executors.find(executor) {
+            self.note_fact(|_| Fact::Unreadable {
+                executor: reader.number(),
+                id: name_of_id(id),
+                source: source.number(),
+            });
+        }
         self.forget_outputs(source);
         self.recover_outputs();
         self.end_reader(attempt, source, effects);

@@ -25,6 +25,8 @@ use crate::attempts::Attempt;
 use crate::core::Driver;
 use crate::event::Effect;
 use crate::index::{AttemptIx, ExecutorIx, StageIx};
+use crate::journal::checkpoint::name_of;
+use crate::journal::fact::Fact;
 use crate::policy::PrefetchPlan;
 
 /// The most attempts in the queue of one executor.
@@ -126,11 +128,15 @@ impl Driver {
         {
             self.queue.set_pending(index, false);
         }
-        let attempt = self.launch(index, partition, executor, true);
-        let queue = &mut self.executors[executor].queue;
-        queue.push_back(attempt);
-        self.note_recallable(executor, 1);
+        self.launch(index, partition, executor, true);
         true
+    }
+
+    /// An attempt waits at the end of the queue of an executor.
+    pub(crate) fn enter_queue(&mut self, executor: ExecutorIx, attempt: AttemptIx) {
+        self.executors[executor].queue.push_back(attempt);
+        self.executors.refresh(executor);
+        self.note_recallable(executor, 1);
     }
 
     fn note_recallable(&mut self, executor: ExecutorIx, change: i32) {
@@ -176,7 +182,7 @@ impl Driver {
     }
 
     /// An attempt of a queue has its slots.
-    fn seat(&mut self, index: AttemptIx) {
+    pub(crate) fn seat(&mut self, index: AttemptIx) {
         self.leave_queue(index);
         let now = self.now;
         if let Some(attempt) = self.attempts.get_mut(index) {
@@ -194,6 +200,8 @@ impl Driver {
             return;
         };
         if attempt.cores <= self.executors[attempt.executor].free {
+            let (executor, id) = (attempt.executor.number(), name_of(attempt));
+            self.note_fact(|_| Fact::Seated { executor, id });
             self.seat(index);
         }
     }
@@ -265,12 +273,22 @@ impl Driver {
         effects: &mut Vec<Effect>,
     ) {
         for &id in ids {
-            let live = self.live_attempt(executor, id);
-            if let Some(attempt) = live.and_then(|index| self.retire(index))
-                && self.is_open(&attempt)
-            {
-                self.run_again(&attempt, effects);
+            if let Some(live) = self.live_attempt(executor, id) {
+                self.take_back(live, effects);
             }
+        }
+    }
+
+    /// An attempt was given back unbegun.
+    pub(crate) fn take_back(&mut self, index: AttemptIx, effects: &mut Vec<Effect>) {
+        if let Some(attempt) = self.attempts.get(index) {
+            let (executor, id) = (attempt.executor.number(), name_of(attempt));
+            self.note_fact(|_| Fact::Returned { executor, id });
+        }
+        if let Some(attempt) = self.retire(index)
+            && self.is_open(&attempt)
+        {
+            self.run_again(&attempt, effects);
         }
     }
 }

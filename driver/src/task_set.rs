@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::event::TaskInput;
 use crate::exclusion::StageExclusion;
 use crate::executors::Executors;
+use crate::hosts::Hosts;
 use crate::index::{AttemptIx, ExecutorIx, HostIx};
 use crate::inputs::TaskInputs;
 use crate::locality::{Fitness, Level, Locality, Offer, take_last};
@@ -44,7 +45,7 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    const NEW: Self = Self {
+    pub(crate) const NEW: Self = Self {
         live: None,
         place: None,
         next_attempt: 0,
@@ -121,7 +122,58 @@ impl TaskSet {
 
     /// Has it keep what speculation needs.
     pub(crate) fn keep_durations(&mut self) {
-        self.durations = Some(Box::default());
+        let mut durations = Box::<Median>::default();
+        for task in self.tasks.iter().filter(|task| task.state == TaskState::Done) {
+            durations.add(Duration::from_millis(task.took_ms.into()));
+        }
+        self.durations = Some(durations);
+    }
+
+    /// Takes over what is known of each task.
+    pub(crate) fn restore(&mut self, tasks: Vec<Task>) {
+        let count = |state| u32::try_from(tasks.iter().filter(|task| task.state == state).count());
+        self.pending = count(TaskState::Pending).unwrap_or(u32::MAX);
+        self.done = count(TaskState::Done).unwrap_or(u32::MAX);
+        self.tasks = tasks;
+        self.relist();
+    }
+
+    /// Lists anew what waits to be taken, and forgets which copies were thought of.
+    pub(crate) fn relist(&mut self) {
+        let waits = |task: &Task| task.state == TaskState::Pending && task.next_attempt > 0;
+        let again = (0..).zip(&self.tasks).filter(|(_, task)| waits(task));
+        self.again = again.map(|(partition, _)| partition).collect();
+        self.again.reverse();
+        self.unblocked = VecDeque::new();
+        self.copies = Vec::new();
+        self.fresh = 0;
+    }
+
+    /// Has a task count as running, of which it is known that it was taken.
+    pub(crate) fn claim(&mut self, partition: u32) {
+        let task = &mut self.tasks[partition as usize];
+        if task.state == TaskState::Pending {
+            self.pending -= 1;
+        }
+        task.state = TaskState::Running;
+    }
+
+    /// Whether its tasks work on nothing but their number.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.inputs.is_empty() && self.locality.is_none()
+    }
+
+    /// What its tasks were planned with, as far as that is still known.
+    pub(crate) fn planned(&self, hosts: &Hosts) -> Vec<TaskInput> {
+        let input = |partition| TaskInput {
+            item: self.inputs.item(partition),
+            inputs: self.inputs.slices(partition),
+            hosts: self.locality.as_ref().map_or_else(Vec::new, |locality| {
+                let preferred = locality.preferred(partition).iter();
+                preferred.map(|&host| hosts.name(host).to_owned()).collect()
+            }),
+        };
+        (0..self.total()).map(input).collect()
     }
 
     /// Has it place tasks by preference.

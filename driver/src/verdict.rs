@@ -7,6 +7,7 @@ use crate::core::{Driver, Life};
 use crate::event::{Effect, Verdict};
 use crate::index::StageIx;
 use crate::job::{Job, JobState};
+use crate::journal::fact::Fact;
 use crate::stage::Phase;
 use crate::timers::Timer;
 
@@ -15,6 +16,10 @@ const QUOTED_LINES: usize = 10;
 
 impl Driver {
     pub(crate) fn on_kill_requested(&mut self, by: &str, effects: &mut Vec<Effect>) {
+        self.note_fact(|_| Fact::Killed {
+            job: None,
+            by: by.to_owned(),
+        });
         self.life = Life::Running;
         for job in 0..self.jobs.len() {
             if self.jobs[job].is_running() {
@@ -24,9 +29,12 @@ impl Driver {
     }
 
     pub(crate) fn on_job_kill_requested(&mut self, job: u32, by: String, effects: &mut Vec<Effect>) {
-        let job = job as usize;
-        if self.jobs.get(job).is_some_and(Job::is_running) {
-            self.end_job(job, JobState::Killed(by), effects);
+        if self.jobs.get(job as usize).is_some_and(Job::is_running) {
+            self.note_fact(|_| Fact::Killed {
+                job: Some(job),
+                by: by.clone(),
+            });
+            self.end_job(job as usize, JobState::Killed(by), effects);
         }
     }
 
@@ -99,11 +107,12 @@ impl Driver {
         if self.jobs.iter().any(Job::is_running) {
             return;
         }
+        self.note_fact(|_| Fact::Concluded);
         self.life = Life::Finished;
         effects.push(Effect::Finish(self.verdict()));
     }
 
-    fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self) -> Verdict {
         let states = || self.jobs.iter().map(|job| &job.state);
         let killed = states().find_map(|state| match state {
             JobState::Killed(by) => Some(Verdict::Killed(by.clone())),
@@ -128,7 +137,12 @@ impl Driver {
         for index in self.stages.indexes() {
             let stage = &self.stages[index];
             if stage.is_running() {
-                self.fail_job(stage.key.job, cause.clone(), effects);
+                let job = stage.key.job;
+                self.note_fact(|_| Fact::JobFailed {
+                    job,
+                    cause: cause.clone(),
+                });
+                self.fail_job(job, cause.clone(), effects);
             }
         }
     }

@@ -7,6 +7,7 @@ mod drain;
 mod elastic;
 mod exclusion;
 mod failures;
+mod journal;
 mod liveness;
 mod outputs;
 mod placement;

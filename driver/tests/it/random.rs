@@ -101,7 +101,7 @@ fn job(pool: &str) -> JobPlan {
     }
 }
 
-fn any_plan() -> impl Strategy<Value = AppPlan> {
+pub(crate) fn any_plan() -> impl Strategy<Value = AppPlan> {
     let stages = prop::collection::vec(any_traits(), 1..6);
     (1u32..4, 2u32..4, stages, any_scheduling()).prop_map(|(instances, cores, traits, scheduling)| {
         let slots = cores * scheduling.elastic.map_or(instances, |elastic| elastic.max);

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use driver::core::Driver;
 use driver::event::{Effect, Event, Registration, TaskInput, Verdict};
+use driver::journal::{Entry, Urgency};
 use driver::plan::AppPlan;
-use driver::view::StageStatus;
+use driver::view::{StageStatus, TaskStatus};
 use wire::failure::{ExecutorLoss, FailureCause, TaskFailure};
 use wire::id::{BootNonce, ExecutorId, StageKey, TaskAttemptId};
 use wire::message::{RunningTask, TaskReport};
@@ -31,6 +32,8 @@ struct Model {
     attempts: BTreeMap<TaskAttemptId, Stage>,
     /// Those that have not begun, in the order in which they will.
     queue: Vec<TaskAttemptId>,
+    /// Reports made while there was no driver to hear them.
+    held: Vec<Event>,
 }
 
 /// The world and what it knows to be true.
@@ -46,7 +49,18 @@ pub(crate) struct World {
     /// Events that were delivered and may come again.
     past: Vec<Event>,
     faults: u32,
+    crashes: u32,
     ledger: Ledger,
+    pub(crate) journal: Journal,
+}
+
+/// What the driver has recorded, and its durable state after each record.
+#[derive(Default)]
+pub(crate) struct Journal {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) states: Vec<Vec<u8>>,
+    /// The event behind each entry.
+    events: Vec<Event>,
 }
 
 /// The books of an auditor who sees every event and effect.
@@ -67,7 +81,8 @@ struct Ledger {
 
 impl World {
     pub(crate) fn new(plan: AppPlan, faults: u32, hosts: u32) -> Self {
-        let driver = Driver::new(plan.clone());
+        let mut driver = Driver::new(plan.clone());
+        driver.keep_journal();
         let mut world = Self {
             plan,
             driver,
@@ -79,7 +94,9 @@ impl World {
             in_flight: Vec::new(),
             past: Vec::new(),
             faults,
+            crashes: 0,
             ledger: Ledger::default(),
+            journal: Journal::default(),
         };
         world.deliver(Event::Started);
         world
@@ -121,6 +138,10 @@ impl World {
         for model in self.executors.values_mut() {
             model.cut_off = false;
         }
+        let away = self.executors.iter().filter(|(_, model)| !model.registered);
+        for id in away.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            self.connect(&id);
+        }
         while !self.in_flight.is_empty() {
             self.deliver_any(0);
         }
@@ -132,6 +153,69 @@ impl World {
             self.work(which, false);
         }
         self.sleep(Duration::from_secs(1));
+    }
+
+    /// The driver's process dies, its last records that nobody had to wait for with it, and another one goes on.
+    pub(crate) fn crash(&mut self, lost: usize) {
+        if self.verdict().is_some() {
+            return;
+        }
+        self.crashes += 1;
+        let resent = self.journal.lose(lost);
+        self.driver = self.journal.recover(&self.plan);
+        let survey = self.driver.survey();
+        self.driver.keep_journal();
+        self.ledger.crash(&self.driver, &survey.committing);
+        self.silence_executors(resent);
+        let running = self
+            .executors
+            .iter()
+            .map(|(id, model)| (id.clone(), model.attempts.keys().copied().collect()));
+        self.ledger.live = running.collect();
+        if survey.verdict.is_some() {
+            self.ledger.verdict = survey.verdict;
+            return;
+        }
+        self.deliver(if survey.started {
+            Event::Resumed {
+                present: self.executors.keys().cloned().collect(),
+                patience: Duration::from_secs(100_000),
+            }
+        } else {
+            Event::Started
+        });
+        for id in self.executors.keys().cloned().collect::<Vec<_>>() {
+            if !self.executors[&id].cut_off && lost.is_multiple_of(2) {
+                self.connect(&id);
+            }
+        }
+    }
+
+    /// Nobody is connected; who has reports keeps them, and what side tasks were about to say is lost.
+    fn silence_executors(&mut self, resent: Vec<Event>) {
+        let in_flight = std::mem::take(&mut self.in_flight);
+        self.past.clear();
+        for model in self.executors.values_mut() {
+            model.registered = false;
+            for stage in model
+                .attempts
+                .values_mut()
+                .filter(|stage| **stage == Stage::Asking)
+            {
+                *stage = Stage::Running;
+            }
+        }
+        for event in resent.into_iter().chain(in_flight) {
+            match &event {
+                Event::TaskFinished { executor, .. } | Event::OutputUnreadable { executor, .. } => {
+                    if let Some(model) = self.executors.get_mut(executor) {
+                        model.held.push(event);
+                    }
+                }
+                Event::ExecutorLost { .. } => self.in_flight.push(event),
+                _ => {}
+            }
+        }
     }
 
     fn deliver_any(&mut self, which: usize) {
@@ -165,6 +249,7 @@ impl World {
                 cut_off: false,
                 attempts: BTreeMap::new(),
                 queue: Vec::new(),
+                held: Vec::new(),
             };
             self.executors.insert(id.clone(), model);
             self.connect(&id);
@@ -174,14 +259,26 @@ impl World {
     fn connect(&mut self, id: &ExecutorId) {
         let number: u32 = id.as_str()[1..].parse().unwrap();
         let model = self.executors.get_mut(id).unwrap();
-        model.registered = true;
-        self.in_flight.push(Event::ExecutorRegistered(Registration {
+        let held = model.held.iter().filter_map(|event| match event {
+            Event::TaskFinished { report, .. } => Some(report.id),
+            Event::OutputUnreadable { id, .. } => Some(*id),
+            _ => None,
+        });
+        let registration = Event::ExecutorRegistered(Registration {
             executor: id.clone(),
             boot: BootNonce(model.boot),
             host: format!("h{}", number % self.hosts),
             slots: self.plan.executors.cores,
-            running: model.attempts.keys().copied().collect(),
-        }));
+            running: model.attempts.keys().copied().chain(held).collect(),
+        });
+        let back = !std::mem::replace(&mut model.registered, true) && self.crashes > 0;
+        let held = std::mem::take(&mut model.held);
+        if back {
+            self.deliver(registration);
+        } else {
+            self.in_flight.push(registration);
+        }
+        self.in_flight.extend(held);
     }
 
     fn nth(&self, which: usize) -> Option<ExecutorId> {
@@ -190,11 +287,14 @@ impl World {
     }
 
     fn reconnect(&mut self, which: usize) {
-        let Some(id) = self.nth(which).filter(|id| self.executors[id].registered) else {
+        let known = |id: &ExecutorId| self.executors[id].registered || self.crashes > 0;
+        let Some(id) = self.nth(which).filter(known) else {
             return;
         };
-        self.in_flight
-            .push(Event::ExecutorDisconnected { executor: id.clone() });
+        if self.executors[&id].registered {
+            self.in_flight
+                .push(Event::ExecutorDisconnected { executor: id.clone() });
+        }
         self.executors.get_mut(&id).unwrap().cut_off = false;
         self.connect(&id);
     }
@@ -242,7 +342,10 @@ impl World {
 
     /// Some attempt makes a step.
     fn work(&mut self, which: usize, fails: bool) {
-        let all = self.executors.iter().filter(|(_, model)| !model.cut_off);
+        let all = self
+            .executors
+            .iter()
+            .filter(|(_, model)| !model.cut_off && model.registered);
         let all: Vec<_> = all
             .flat_map(|(id, model)| {
                 model
@@ -319,8 +422,15 @@ impl World {
             result: None,
             counters: Vec::new(),
         });
-        let executor = executor.clone();
-        self.in_flight.push(Event::TaskFinished { executor, report });
+        let event = Event::TaskFinished {
+            executor: executor.clone(),
+            report,
+        };
+        if model.registered {
+            self.in_flight.push(event);
+        } else {
+            model.held.push(event);
+        }
     }
 
     fn deliver(&mut self, event: Event) {
@@ -330,11 +440,17 @@ impl World {
         self.ledger.hear(&event, self.now);
         let mut effects = Vec::new();
         let finished = self.driver.is_finished();
+        let cause = event.clone();
         self.driver.handle(self.now, event, &mut effects);
         assert!(
             !finished || effects.is_empty(),
             "effects after the verdict: {effects:?}"
         );
+        if let Some(Effect::Record(entry)) = effects.first() {
+            self.journal.entries.push(entry.clone());
+            self.journal.states.push(self.driver.checkpoint());
+            self.journal.events.push(cause);
+        }
         for effect in effects {
             self.ledger.see(&effect, &self.plan);
             self.carry_out(effect);
@@ -372,7 +488,7 @@ impl World {
                 stage,
                 result: Ok(()),
             }),
-            Effect::AbandonStage { .. } | Effect::Finish(_) => {}
+            Effect::AbandonStage { .. } | Effect::Finish(_) | Effect::Record(_) => {}
         }
     }
 
@@ -459,6 +575,7 @@ impl World {
                 let unread = self.ledger.unread.values().copied().max().unwrap_or(0);
                 assert!(
                     most >= limit
+                        || self.crashes > 0
                         || self.worst_gang() >= limit
                         || unread >= self.plan.settings.stage_max_attempts,
                     "{cause}, most failures {most}"
@@ -466,6 +583,30 @@ impl World {
             }
             other => panic!("{other:?}"),
         }
+    }
+}
+
+impl Journal {
+    /// Loses up to so many entries from the end, none that had to be safe; gives the events behind them.
+    fn lose(&mut self, most: usize) -> Vec<Event> {
+        let loose = self
+            .entries
+            .iter()
+            .rev()
+            .take_while(|entry| entry.urgency == Urgency::Batched);
+        let kept = self.entries.len() - loose.count().min(most);
+        self.entries.truncate(kept);
+        self.states.truncate(kept);
+        self.events.split_off(kept)
+    }
+
+    fn recover(&self, plan: &AppPlan) -> Driver {
+        let entries = self.entries.iter().map(|entry| &entry.bytes);
+        let driver = Driver::recover(plan.clone(), None, entries).unwrap();
+        if let Some(state) = self.states.last() {
+            assert!(driver.checkpoint() == *state, "{:#?}", driver.snapshot());
+        }
+        driver
     }
 }
 
@@ -484,6 +625,21 @@ fn heartbeat(id: &ExecutorId, model: &Model) -> Event {
 }
 
 impl Ledger {
+    /// What the driver no longer knows has not happened.
+    fn crash(&mut self, driver: &Driver, committing: &[StageKey]) {
+        self.granted.clear();
+        self.succeeded.clear();
+        for stage in driver.snapshot().stages {
+            let tasks = driver.tasks(stage.key.stage, 0, usize::MAX);
+            let done = tasks.iter().filter(|task| task.status == TaskStatus::Succeeded);
+            self.succeeded
+                .extend(done.map(|task| (stage.key.stage, task.partition)));
+        }
+        for stage in committing {
+            self.committed.remove(&stage.stage);
+        }
+    }
+
     fn hear(&mut self, event: &Event, _now: Duration) {
         match event {
             Event::TaskFinished { executor, report } => self.hear_report(executor, report),

@@ -182,9 +182,9 @@ impl Driver {
         let (pending, now) = (tasks.pending() > 0, self.now);
         if let Some(locality) = tasks.locality() {
             locality.end_round(now, result);
-            let change = locality.changes_at(&self.plan.scheduling.locality);
+            let change = tasks.locality_changes_at(now, &self.plan.scheduling.locality);
             match change.filter(|_| pending) {
-                Some(at) => self.timers.set(Timer::Locality(stage), at.max(now)),
+                Some(at) => self.timers.set(Timer::Locality(stage), at),
                 None => self.timers.clear(Timer::Locality(stage)),
             }
         }

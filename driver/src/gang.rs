@@ -37,7 +37,7 @@ impl Driver {
     }
 
     /// Whether the executors that there are have room for so many tasks when they do nothing else.
-    fn could_hold(&self, cores: u32, tasks: u32) -> bool {
+    pub(crate) fn could_hold(&self, cores: u32, tasks: u32) -> bool {
         let places = self
             .executors
             .iter_present()

@@ -14,7 +14,7 @@ use crate::hosts::Hosts;
 use crate::index::{AttemptIx, ExecutorIx, HostIx};
 use crate::inputs::TaskInputs;
 use crate::locality::{Fitness, Level, Locality, Offer, take_last};
-use crate::policy::Scheduling;
+use crate::policy::{LocalityWaits, Scheduling};
 use crate::speculation::Median;
 
 /// What a task is doing.
@@ -329,6 +329,17 @@ impl TaskSet {
             }
             Some(_) | None => limit,
         }
+    }
+
+    /// When tasks may go to a worse place than now; in the future, or never.
+    ///
+    /// The level follows the time even while no offer is large enough for a task of this set.
+    pub(crate) fn locality_changes_at(&mut self, now: Duration, waits: &LocalityWaits) -> Option<Duration> {
+        let tasks = &self.tasks;
+        let pending = |partition: u32| tasks[partition as usize].state == TaskState::Pending;
+        let locality = self.locality.as_mut()?;
+        locality.allowed(now, waits, pending);
+        locality.changes_at(waits)
     }
 
     fn take_local(&mut self, offer: &Offer, allowed: Level, terms: &Terms<'_>) -> Option<(u32, Level)> {

@@ -127,24 +127,36 @@ impl Driver {
         killed.or_else(failed).unwrap_or(Verdict::Succeeded)
     }
 
-    /// Tasks that are open while there is nobody to run them and never will be: their jobs fail.
+    /// Tasks that are open while those who could run them are not there and never will be: their jobs fail.
     fn fail_hopeless_jobs(&mut self, effects: &mut Vec<Effect>) {
-        let Some(reason) = self.hopeless.as_ref().filter(|_| self.executors.present() == 0) else {
+        let Some(reason) = self.hopeless.clone() else {
             return;
         };
-        // The cause first: YARN shows little more than the beginning.
-        let cause = format!("{reason}; no executor is left");
         for index in self.stages.indexes() {
-            let stage = &self.stages[index];
-            if stage.is_running() {
-                let job = stage.key.job;
+            if let Some(lack) = self.lack_of_room(index) {
+                // The cause first: YARN shows little more than the beginning.
+                let (job, cause) = (self.stages[index].key.job, format!("{reason}; {lack}"));
                 self.note_fact(|_| Fact::JobFailed {
                     job,
                     cause: cause.clone(),
                 });
-                self.fail_job(job, cause.clone(), effects);
+                self.fail_job(job, cause, effects);
             }
         }
+    }
+
+    /// Why the executors that are left cannot run a stage, if no others come.
+    fn lack_of_room(&self, index: StageIx) -> Option<String> {
+        let stage = &self.stages[index];
+        let tasks = stage.tasks.as_ref().filter(|_| stage.is_running())?;
+        if self.executors.present() == 0 {
+            return Some("no executor is left".to_owned());
+        }
+        let (wanted, name) = (tasks.total(), self.stage_name(index));
+        let waits = stage.gang && tasks.running == 0 && !self.could_hold(stage.cores, wanted);
+        waits.then(|| {
+            format!("the {wanted} tasks of stage {name} start together, and the executors left have no room for all")
+        })
     }
 }
 

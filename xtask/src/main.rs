@@ -6,6 +6,7 @@ mod cluster;
 mod codegen;
 mod deny;
 mod dist;
+mod simulate;
 mod steps;
 mod suites;
 
@@ -25,6 +26,8 @@ enum Task {
     /// Measures start-up, memory, size and the scheduler core
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Simulates applications against models of YARN and of executors, and checks the invariants
+    Simulate(simulate::Args),
     /// Generates the protobuf code that is committed
     Codegen {
         /// Only says whether the committed code is what would be generated
@@ -53,6 +56,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test(args) => suites::run(&args),
         Task::Hadoop(cluster) => cluster.run(),
         Task::Bench(bench) => bench.run(),
+        Task::Simulate(args) => simulate::run(&args),
         Task::Codegen { check: true } => codegen::check(),
         Task::Codegen { check: false } => codegen::run(),
         Task::Deny => deny::run(),

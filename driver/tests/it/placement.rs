@@ -76,3 +76,19 @@ fn the_launcher_is_told_where_tasks_would_like_to_run() {
     let hosts: Vec<_> = last.unwrap().hosts.into_iter().collect();
     assert_eq!(hosts, [("h1".to_owned(), 2), ("h2".to_owned(), 1)]);
 }
+
+#[test]
+fn a_wait_that_is_over_sets_no_timer_when_no_offer_is_large_enough() {
+    let mut wide = stage("wide", 3);
+    wide.cores = 2;
+    let mut rig = Rig::unstarted(plan(2, 3, vec![wide]));
+    rig.hosts = vec![vec!["h1".to_owned()]; 3];
+    rig.register_on("x", 3, "h1");
+    rig.register_on("y", 3, "h2");
+    rig.send(Event::Started);
+    rig.pass(seconds(7));
+    assert!(
+        rig.driver.next_deadline().is_none_or(|at| at > rig.now),
+        "it would be reached for ever"
+    );
+}

@@ -161,3 +161,15 @@ fn nothing_is_speculated_before_enough_tasks_are_done() {
     assert!(launches(&rig.pass(seconds(60))).is_empty());
     assert!(rig.send(Event::ResourceManagerHeard).is_empty());
 }
+
+#[test]
+fn a_gang_that_the_executors_left_cannot_hold_fails_with_the_reason() {
+    let mut rig = Rig::new(gang(3));
+    rig.register("x", 2);
+    rig.send(Event::LauncherGaveUp {
+        reason: "executors keep failing".to_owned(),
+    });
+    let cause = "executors keep failing; the 3 tasks of stage g start together, \
+                 and the executors left have no room for all";
+    assert_eq!(rig.verdict, Some(Verdict::Failed(cause.to_owned())));
+}

@@ -55,12 +55,39 @@ impl Request {
         found.next().map(|(_, value)| decoded(value, true))
     }
 
-    /// Who asks, as simple authentication has it.
+    /// Who asks, as simple authentication has it: what he says, or what he was given to say.
     pub(crate) fn user(&self) -> String {
-        let named = self.parameter("user.name").filter(|name| !name.is_empty());
+        let named = self.named().or_else(|| self.known());
         named.unwrap_or_else(|| "dr.who".to_owned())
     }
+
+    fn named(&self) -> Option<String> {
+        self.parameter("user.name").filter(|name| !name.is_empty())
+    }
+
+    /// The user in the cookie of an earlier answer.
+    fn known(&self) -> Option<String> {
+        let cookies = self.headers.get_all(http::header::COOKIE).iter();
+        let mut pairs = cookies
+            .filter_map(|one| one.to_str().ok())
+            .flat_map(|one| one.split("; "));
+        let value = pairs.find_map(|pair| pair.strip_prefix(AUTH_COOKIE)?.strip_prefix('='))?;
+        let name = value.trim_matches('"').strip_prefix("u=")?.split('&').next()?;
+        Some(name.to_owned())
+    }
+
+    /// What he is to say from now on (`PseudoAuthenticationHandler`): a name is enough, so it is not signed.
+    fn introduction(&self) -> Option<String> {
+        let name = self.named().filter(|_| self.known().is_none())?;
+        let plain = name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte));
+        plain.then(|| format!("{AUTH_COOKIE}=\"u={name}&p={name}&t=simple&e=-1&s=none\"; Path=/; HttpOnly"))
+    }
 }
+
+/// The cookie of `AuthenticationFilter`.
+const AUTH_COOKIE: &str = "hadoop.auth";
 
 /// An answer.
 #[derive(Debug)]
@@ -198,7 +225,15 @@ async fn judged(request: Request, server: &WebServer) -> Result<Answer, Lost> {
         Verdict::Fail(failure) => return Ok(failed(&failure)),
         Verdict::Pass | Verdict::Delay(_) | Verdict::LoseAnswer | Verdict::Duplicate => {}
     }
-    let answer = server.site.answer(request).await;
+    let introduction = request.introduction();
+    let mut answer = match request.method {
+        // With this Java's clients introduce themselves.
+        Method::OPTIONS => Answer::text(200, ""),
+        _ => server.site.answer(request).await,
+    };
+    if let Some(cookie) = introduction {
+        answer = answer.with(http::header::SET_COOKIE, cookie);
+    }
     match verdict {
         Verdict::LoseAnswer => return Err(Lost),
         Verdict::Delay(time) => tokio::time::sleep(time).await,
@@ -264,6 +299,19 @@ mod tests {
         assert_eq!(request.segments(), ["ws", "a/b", "c"]);
         assert_eq!(request.parameter("states").as_deref(), Some("A,B"));
         assert_eq!(request.user(), "a b");
+    }
+
+    #[test]
+    fn who_has_said_who_he_is_need_not_say_it_again() {
+        let first = request("/", "user.name=ada");
+        let cookie = first.introduction().unwrap();
+        let (cookie, _) = cookie.split_once(';').unwrap();
+        let mut later = request("/", "");
+        later
+            .headers
+            .insert(http::header::COOKIE, cookie.parse().unwrap());
+        assert_eq!((later.user().as_str(), later.introduction()), ("ada", None));
+        assert_eq!(request("/", "user.name=a%0d%0ab").introduction(), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use yarn_rpc::records::Resource;
 
+use crate::client_service::ClientService;
 use crate::cluster::{MasterPorts, Ports, StartError, address};
 use crate::control::{Control, Doors};
 use crate::daemon::{ContainerService, Daemon, MasterService};
@@ -109,6 +110,10 @@ impl<'a> Launcher<'a> {
             daemon: daemon.clone(),
         });
         self.serve_rpc(ports.scheduler, masters, &doors, None);
+        let clients = Arc::new(ClientService {
+            daemon: daemon.clone(),
+        });
+        self.serve_rpc(ports.client, clients, &doors, None);
         let site = Arc::new(ClusterSite {
             daemon: daemon.clone(),
             index,
@@ -146,6 +151,7 @@ impl<'a> Launcher<'a> {
             service,
             protection: self.options.protection.clone(),
             faults: self.faults.clone(),
+            exposed: self.options.exposed,
             node,
         };
         let serving = rpc::serve(listener, server, doors.rpc.doorway(), self.end.subscribe());

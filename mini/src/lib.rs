@@ -15,6 +15,8 @@
 //! - The ResourceManager's REST API as far as clients of applications need it: information, metrics, nodes, scheduler,
 //!   new application, submission, reports, state, queue, priority, timeouts, attempts, containers, signals; the proxy in
 //!   front of ApplicationMasters' pages (GET, HEAD and PUT, nine headers, the user's cookie).
+//! - `ApplicationClientProtocol` as far as Hadoop's own commands need it: submission, reports, lists, kill, nodes,
+//!   queues (`yarn application`, `yarn node`, `yarn logs` of what runs, DistributedShell).
 //! - `ApplicationMasterProtocol` and `ContainerManagementProtocol` over Hadoop RPC with tokens (DIGEST-MD5, all three
 //!   protections), response ids and repeated answers, absolute asks with locality, blacklists, releases, sizes rounded
 //!   as `DefaultResourceCalculator` does, expiry of ApplicationMasters, of grants and of lifetimes, further attempts,
@@ -28,8 +30,8 @@
 //!   ApplicationMasters, preemption on order only. With [`Pacing::Immediate`] asks are granted in the answer to the
 //!   heartbeat that makes them, which Hadoop never does; [`Pacing::NodeHeartbeats`] is nearer to its default.
 //! - No security but tokens: containers run as the user of this process, under whatever name they were submitted.
-//!   Therefore it listens on loopback only and, on Linux, serves web requests of processes of the same user only. There
-//!   is no client RPC (port 8032), so Hadoop's own command line tools do not work with it; keys roll on order only.
+//!   Therefore it listens on loopback only and, on Linux, takes submissions from processes of the same user only. There
+//!   are no delegation tokens; keys roll on order only.
 //! - `file:` is the only file system; no `http:`, no HDFS. SIGQUIT is not blocked in containers. Unmanaged
 //!   ApplicationMasters, scheduling requests, opportunistic containers, log aggregation and timelines are not there. A
 //!   negative count is taken as 0, where it would corrupt Hadoop's queue. The proxy does not follow redirects.
@@ -44,6 +46,7 @@
 //! [`Cluster::order`] makes something befall the cluster now ([`Order`]); [`Cluster::faults`] takes what shall happen
 //! with the n-th call, request or container ([`Fault`]).
 
+mod client_service;
 mod cluster;
 mod configuration;
 mod control;

@@ -9,16 +9,26 @@ use std::net::{SocketAddr, SocketAddrV4};
 
 /// The kernel's list of sockets.
 const SOCKETS: &str = "/proc/net/tcp";
+/// The same of sockets that can do both, as Java's are; in front of addresses of the older kind is [`MAPPED`].
+const SOCKETS_6: &str = "/proc/net/tcp6";
+const MAPPED: &str = "0000000000000000FFFF0000";
 
 /// Whether the other end of a connection is a process of our own user, or of root.
 pub(crate) async fn is_ours(peer: SocketAddr, own: SocketAddr) -> bool {
     let (SocketAddr::V4(peer), SocketAddr::V4(own)) = (peer, own) else {
         return false;
     };
-    match tokio::fs::read_to_string(SOCKETS).await {
-        Ok(table) => owner(&table, peer, own).is_some_and(|owner| owner == 0 || owner == our_user()),
-        Err(_) => true,
+    let mut known = false;
+    for (list, prefix) in [(SOCKETS, ""), (SOCKETS_6, MAPPED)] {
+        let Ok(table) = tokio::fs::read_to_string(list).await else {
+            continue;
+        };
+        known = true;
+        if let Some(owner) = owner(&table, prefix, peer, own) {
+            return owner == 0 || owner == our_user();
+        }
     }
+    !known
 }
 
 fn our_user() -> u32 {
@@ -26,7 +36,8 @@ fn our_user() -> u32 {
 }
 
 /// The user id in the row of the socket from `local` to `remote`.
-fn owner(table: &str, local: SocketAddrV4, remote: SocketAddrV4) -> Option<u32> {
+fn owner(table: &str, prefix: &str, local: SocketAddrV4, remote: SocketAddrV4) -> Option<u32> {
+    let printed = |address| format!("{prefix}{}", printed(address));
     let (local, remote) = (printed(local), printed(remote));
     let row = table.lines().find_map(|line| {
         let mut fields = line.split_whitespace().skip(1);
@@ -72,8 +83,21 @@ mod tests {
              0: {r} {l} 01 00000000:00000000 00:00000000 00000000     7        0 1 1\n   \
              1: {l} {r} 01 00000000:00000000 00:00000000 00000000  1001        0 1 1\n"
         );
-        assert_eq!(owner(&table, local, remote), Some(1001));
-        assert_eq!(owner(&table, remote, remote), None);
+        assert_eq!(owner(&table, "", local, remote), Some(1001));
+        assert_eq!(owner(&table, "", remote, remote), None);
+    }
+
+    #[tokio::test]
+    async fn a_connection_of_a_socket_that_can_do_both_is_ours_too() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own = listener.local_addr().unwrap();
+        let socket = tokio::net::TcpSocket::new_v6().unwrap();
+        let mapped = format!("[::ffff:127.0.0.1]:{}", own.port());
+        let client = socket.connect(mapped.parse().unwrap()).await.unwrap();
+        let port = client.local_addr().unwrap().port();
+        let (_, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer.port(), port);
+        assert!(is_ours(peer, own).await);
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub use application::{
     Application, ApplicationState, Attempt, AttemptState, FinalStatus, Granted, Master, Submission,
 };
 pub use asks::{AskTable, Locality, OpenAsk};
+pub(crate) use check::{check_label, check_size};
+pub(crate) use master::resource_types;
 pub use node::{ContainerReport, Node, NodeFacts};
 pub use preemption::Contract;
 pub use recovery::Recovery;

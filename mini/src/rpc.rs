@@ -13,6 +13,7 @@ use yarn_rpc::connection::{ServerCall, ServerConnection, ServerEvent, ServerSett
 use crate::door::{self, Doorway};
 use crate::failure::{Failure, INVALID_TOKEN};
 use crate::faults::{Faults, Verdict};
+use crate::peer::is_ours;
 
 /// Bytes read at a time.
 const BUFFER: usize = 64 << 10;
@@ -28,6 +29,11 @@ pub(crate) trait Service: Send + Sync + 'static {
     /// How callers may say who they are.
     fn offers(&self, nonce: String, protection: Vec<Qop>) -> ServerSettings {
         ServerSettings::token(nonce, protection)
+    }
+
+    /// Whether a name is enough, so that only processes of our own user may come.
+    fn takes_names(&self) -> bool {
+        false
     }
 
     /// Answers a call. No call waits for anything.
@@ -47,6 +53,8 @@ pub(crate) struct Server {
     pub(crate) service: Arc<dyn Service>,
     pub(crate) protection: Vec<Qop>,
     pub(crate) faults: Arc<Faults>,
+    /// Whether others than our own user may connect.
+    pub(crate) exposed: bool,
     /// The number of the node that is served, from 1; none for a ResourceManager.
     pub(crate) node: Option<usize>,
 }
@@ -64,6 +72,12 @@ pub(crate) async fn serve(
 }
 
 async fn connection(stream: TcpStream, peer: SocketAddr, doorway: Doorway, server: Arc<Server>) {
+    if server.service.takes_names() && !server.exposed {
+        match stream.local_addr() {
+            Ok(own) if is_ours(peer, own).await => {}
+            Ok(_) | Err(_) => return tracing::warn!(%peer, "a connection of another user was refused"),
+        }
+    }
     if let Err(error) = talk(stream, doorway, &server).await {
         tracing::debug!(%peer, %error, "an RPC connection failed");
     }

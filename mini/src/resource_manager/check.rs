@@ -51,28 +51,41 @@ impl ResourceManager {
                 "java.lang.NullPointerException",
             ));
         };
-        if ask
-            .node_label_expression
-            .as_deref()
-            .is_some_and(|label| !label.trim().is_empty())
-        {
-            let text =
-                "Invalid resource request, node label not enabled but request contains label expression";
-            return Err(Failure::yarn("InvalidLabelResourceRequestException", text));
-        }
+        check_label(ask.node_label_expression())?;
         let (memory, vcores) = (capability.memory(), capability.virtual_cores());
         for (name, amount) in [("memory-mb", memory), ("vcores", i64::from(vcores))] {
             if amount < 0 {
                 return Err(invalid(texts::negative(name, memory, vcores)));
             }
         }
-        let (asked, maximum) = (Resource::from(capability), &self.settings.maximum);
-        if asked.memory_mb > maximum.memory_mb {
-            return Err(invalid(texts::too_large("memory-mb", &asked, maximum)));
-        }
-        if asked.vcores > maximum.vcores {
-            return Err(invalid(texts::too_large("vcores", &asked, maximum)));
-        }
-        Ok(())
+        check_size(&Resource::from(capability), &self.settings.maximum)
     }
+}
+
+/// Refuses what is larger than any container there can be, in words and class of `SchedulerUtils`.
+///
+/// # Errors
+/// `InvalidResourceRequestException`.
+pub(crate) fn check_size(asked: &Resource, maximum: &Resource) -> Result<(), Failure> {
+    let exceeded = if asked.memory_mb > maximum.memory_mb {
+        "memory-mb"
+    } else if asked.vcores > maximum.vcores {
+        "vcores"
+    } else {
+        return Ok(());
+    };
+    let text = texts::too_large(exceeded, asked, maximum);
+    Err(Failure::yarn("InvalidResourceRequestException", text))
+}
+
+/// Refuses a label, because labels are off.
+///
+/// # Errors
+/// `InvalidLabelResourceRequestException`.
+pub(crate) fn check_label(label: &str) -> Result<(), Failure> {
+    if label.trim().is_empty() {
+        return Ok(());
+    }
+    let text = "Invalid resource request, node label not enabled but request contains label expression";
+    Err(Failure::yarn("InvalidLabelResourceRequestException", text))
 }

@@ -363,7 +363,8 @@ pub(super) fn record(granted: &Granted) -> Container {
     }
 }
 
-fn resource_types() -> Vec<pb::ResourceTypeInfoProto> {
+/// What containers may be made of.
+pub(crate) fn resource_types() -> Vec<pb::ResourceTypeInfoProto> {
     let kind = |name: &str, units: &str| pb::ResourceTypeInfoProto {
         name: name.to_owned(),
         units: Some(units.to_owned()),

@@ -113,6 +113,14 @@ impl Node {
         }
     }
 
+    fn update(&self) -> pb::NodeUpdateTypeProto {
+        match self.state {
+            NodeState::Running => pb::NodeUpdateTypeProto::NodeUsable,
+            NodeState::Decommissioning => pb::NodeUpdateTypeProto::NodeDecommissioning,
+            _ => pb::NodeUpdateTypeProto::NodeUnusable,
+        }
+    }
+
     pub(super) fn take(&mut self, resource: &Resource) {
         self.used.memory_mb += resource.memory_mb;
         self.used.vcores += resource.vcores;
@@ -136,6 +144,7 @@ impl Node {
             num_containers: i32::try_from(self.containers).ok(),
             node_state: Some(self.wire_state() as i32),
             health_report: Some(self.health.clone()),
+            node_update_type: Some(self.update() as i32),
             ..Default::default()
         }
     }

@@ -189,6 +189,11 @@ pub struct NodeReportProto {
     pub last_health_report_time: ::core::option::Option<i64>,
     #[prost(string, repeated, tag = "10")]
     pub node_labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Seconds that containers are given when the node is taken out.
+    #[prost(uint32, optional, tag = "13")]
+    pub decommissioning_timeout: ::core::option::Option<u32>,
+    #[prost(enumeration = "NodeUpdateTypeProto", optional, tag = "14")]
+    pub node_update_type: ::core::option::Option<i32>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct NmTokenProto {
@@ -368,6 +373,15 @@ pub struct ApplicationResourceUsageReportProto {
     pub reserved_resources: ::core::option::Option<ResourceProto>,
     #[prost(message, optional, tag = "5")]
     pub needed_resources: ::core::option::Option<ResourceProto>,
+    /// MiB and cores, times seconds.
+    #[prost(int64, optional, tag = "6")]
+    pub memory_seconds: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "7")]
+    pub vcore_seconds: ::core::option::Option<i64>,
+    #[prost(float, optional, tag = "8")]
+    pub queue_usage_percentage: ::core::option::Option<f32>,
+    #[prost(float, optional, tag = "9")]
+    pub cluster_usage_percentage: ::core::option::Option<f32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ApplicationReportProto {
@@ -412,8 +426,36 @@ pub struct ApplicationReportProto {
     pub am_rm_token: ::core::option::Option<super::common::TokenProto>,
     #[prost(string, repeated, tag = "20")]
     pub application_tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(enumeration = "LogAggregationStatusProto", optional, tag = "21")]
+    pub log_aggregation_status: ::core::option::Option<i32>,
+    #[prost(bool, optional, tag = "22")]
+    pub unmanaged_application: ::core::option::Option<bool>,
     #[prost(message, optional, tag = "23")]
     pub priority: ::core::option::Option<PriorityProto>,
+    #[prost(message, repeated, tag = "26")]
+    pub app_timeouts: ::prost::alloc::vec::Vec<AppTimeoutsMapProto>,
+    #[prost(int64, optional, tag = "27")]
+    pub launch_time: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "28")]
+    pub submit_time: ::core::option::Option<i64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApplicationTimeoutProto {
+    #[prost(enumeration = "ApplicationTimeoutTypeProto", required, tag = "1")]
+    pub application_timeout_type: i32,
+    /// A moment in ISO 8601, or UNLIMITED.
+    #[prost(string, optional, tag = "2")]
+    pub expire_time: ::core::option::Option<::prost::alloc::string::String>,
+    /// Seconds; -1 for no end.
+    #[prost(int64, optional, tag = "3")]
+    pub remaining_time: ::core::option::Option<i64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AppTimeoutsMapProto {
+    #[prost(enumeration = "ApplicationTimeoutTypeProto", optional, tag = "1")]
+    pub application_timeout_type: ::core::option::Option<i32>,
+    #[prost(message, optional, tag = "2")]
+    pub application_timeout: ::core::option::Option<ApplicationTimeoutProto>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LogAggregationContextProto {
@@ -687,6 +729,35 @@ impl NodeStateProto {
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
+pub enum NodeUpdateTypeProto {
+    NodeUsable = 0,
+    NodeUnusable = 1,
+    NodeDecommissioning = 2,
+}
+impl NodeUpdateTypeProto {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::NodeUsable => "NODE_USABLE",
+            Self::NodeUnusable => "NODE_UNUSABLE",
+            Self::NodeDecommissioning => "NODE_DECOMMISSIONING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "NODE_USABLE" => Some(Self::NodeUsable),
+            "NODE_UNUSABLE" => Some(Self::NodeUnusable),
+            "NODE_DECOMMISSIONING" => Some(Self::NodeDecommissioning),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
 pub enum ContainerUpdateTypeProto {
     IncreaseResource = 0,
     DecreaseResource = 1,
@@ -911,6 +982,47 @@ impl YarnApplicationStateProto {
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
+pub enum LogAggregationStatusProto {
+    LogDisabled = 1,
+    LogNotStart = 2,
+    LogRunning = 3,
+    LogSucceeded = 4,
+    LogFailed = 5,
+    LogTimeOut = 6,
+    LogRunningWithFailure = 7,
+}
+impl LogAggregationStatusProto {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::LogDisabled => "LOG_DISABLED",
+            Self::LogNotStart => "LOG_NOT_START",
+            Self::LogRunning => "LOG_RUNNING",
+            Self::LogSucceeded => "LOG_SUCCEEDED",
+            Self::LogFailed => "LOG_FAILED",
+            Self::LogTimeOut => "LOG_TIME_OUT",
+            Self::LogRunningWithFailure => "LOG_RUNNING_WITH_FAILURE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LOG_DISABLED" => Some(Self::LogDisabled),
+            "LOG_NOT_START" => Some(Self::LogNotStart),
+            "LOG_RUNNING" => Some(Self::LogRunning),
+            "LOG_SUCCEEDED" => Some(Self::LogSucceeded),
+            "LOG_FAILED" => Some(Self::LogFailed),
+            "LOG_TIME_OUT" => Some(Self::LogTimeOut),
+            "LOG_RUNNING_WITH_FAILURE" => Some(Self::LogRunningWithFailure),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
 pub enum ApplicationTimeoutTypeProto {
     AppTimeoutLifetime = 1,
 }
@@ -954,6 +1066,321 @@ impl ContainerTypeProto {
         match value {
             "APPLICATION_MASTER" => Some(Self::ApplicationMaster),
             "TASK" => Some(Self::Task),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApplicationAttemptReportProto {
+    #[prost(message, optional, tag = "1")]
+    pub application_attempt_id: ::core::option::Option<ApplicationAttemptIdProto>,
+    #[prost(string, optional, tag = "2")]
+    pub host: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(int32, optional, tag = "3")]
+    pub rpc_port: ::core::option::Option<i32>,
+    #[prost(string, optional, tag = "4")]
+    pub tracking_url: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "5")]
+    pub diagnostics: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(enumeration = "YarnApplicationAttemptStateProto", optional, tag = "6")]
+    pub yarn_application_attempt_state: ::core::option::Option<i32>,
+    #[prost(message, optional, tag = "7")]
+    pub am_container_id: ::core::option::Option<ContainerIdProto>,
+    #[prost(string, optional, tag = "8")]
+    pub original_tracking_url: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(int64, optional, tag = "9")]
+    pub start_time: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "10")]
+    pub finish_time: ::core::option::Option<i64>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ContainerReportProto {
+    #[prost(message, optional, tag = "1")]
+    pub container_id: ::core::option::Option<ContainerIdProto>,
+    #[prost(message, optional, tag = "2")]
+    pub resource: ::core::option::Option<ResourceProto>,
+    #[prost(message, optional, tag = "3")]
+    pub node_id: ::core::option::Option<NodeIdProto>,
+    #[prost(message, optional, tag = "4")]
+    pub priority: ::core::option::Option<PriorityProto>,
+    #[prost(int64, optional, tag = "5")]
+    pub creation_time: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "6")]
+    pub finish_time: ::core::option::Option<i64>,
+    #[prost(string, optional, tag = "7")]
+    pub diagnostics_info: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "8")]
+    pub log_url: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(int32, optional, tag = "9")]
+    pub container_exit_status: ::core::option::Option<i32>,
+    #[prost(enumeration = "ContainerStateProto", optional, tag = "10")]
+    pub container_state: ::core::option::Option<i32>,
+    #[prost(string, optional, tag = "11")]
+    pub node_http_address: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(enumeration = "ExecutionTypeProto", optional, tag = "12")]
+    pub execution_type: ::core::option::Option<i32>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct YarnClusterMetricsProto {
+    #[prost(int32, optional, tag = "1")]
+    pub num_node_managers: ::core::option::Option<i32>,
+    #[prost(int32, optional, tag = "2")]
+    pub num_decommissioned_nms: ::core::option::Option<i32>,
+    #[prost(int32, optional, tag = "3")]
+    pub num_active_nms: ::core::option::Option<i32>,
+    #[prost(int32, optional, tag = "4")]
+    pub num_lost_nms: ::core::option::Option<i32>,
+    #[prost(int32, optional, tag = "5")]
+    pub num_unhealthy_nms: ::core::option::Option<i32>,
+    #[prost(int32, optional, tag = "6")]
+    pub num_rebooted_nms: ::core::option::Option<i32>,
+    #[prost(int32, optional, tag = "7")]
+    pub num_decommissioning_nms: ::core::option::Option<i32>,
+    #[prost(int32, optional, tag = "8")]
+    pub num_shutdown_nms: ::core::option::Option<i32>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QueueInfoProto {
+    #[prost(string, optional, tag = "1")]
+    pub queue_name: ::core::option::Option<::prost::alloc::string::String>,
+    /// Shares of the whole, 1.0 for all of it.
+    #[prost(float, optional, tag = "2")]
+    pub capacity: ::core::option::Option<f32>,
+    #[prost(float, optional, tag = "3")]
+    pub maximum_capacity: ::core::option::Option<f32>,
+    #[prost(float, optional, tag = "4")]
+    pub current_capacity: ::core::option::Option<f32>,
+    #[prost(enumeration = "QueueStateProto", optional, tag = "5")]
+    pub state: ::core::option::Option<i32>,
+    #[prost(message, repeated, tag = "6")]
+    pub child_queues: ::prost::alloc::vec::Vec<QueueInfoProto>,
+    #[prost(message, repeated, tag = "7")]
+    pub applications: ::prost::alloc::vec::Vec<ApplicationReportProto>,
+    #[prost(string, optional, tag = "15")]
+    pub queue_path: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueueUserAclInfoProto {
+    #[prost(string, optional, tag = "1")]
+    pub queue_name: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(enumeration = "QueueAclProto", repeated, packed = "false", tag = "2")]
+    pub user_acls: ::prost::alloc::vec::Vec<i32>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetClusterMetricsRequestProto {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetClusterMetricsResponseProto {
+    #[prost(message, optional, tag = "1")]
+    pub cluster_metrics: ::core::option::Option<YarnClusterMetricsProto>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetApplicationsRequestProto {
+    #[prost(string, repeated, tag = "1")]
+    pub application_types: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(
+        enumeration = "YarnApplicationStateProto",
+        repeated,
+        packed = "false",
+        tag = "2"
+    )]
+    pub application_states: ::prost::alloc::vec::Vec<i32>,
+    #[prost(string, repeated, tag = "3")]
+    pub users: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "4")]
+    pub queues: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(int64, optional, tag = "5")]
+    pub limit: ::core::option::Option<i64>,
+    #[prost(string, repeated, tag = "10")]
+    pub application_tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "12")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetApplicationsResponseProto {
+    #[prost(message, repeated, tag = "1")]
+    pub applications: ::prost::alloc::vec::Vec<ApplicationReportProto>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetClusterNodesRequestProto {
+    #[prost(enumeration = "NodeStateProto", repeated, packed = "false", tag = "1")]
+    pub node_states: ::prost::alloc::vec::Vec<i32>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetClusterNodesResponseProto {
+    #[prost(message, repeated, tag = "1")]
+    pub node_reports: ::prost::alloc::vec::Vec<NodeReportProto>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetQueueInfoRequestProto {
+    #[prost(string, optional, tag = "1")]
+    pub queue_name: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(bool, optional, tag = "2")]
+    pub include_applications: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "3")]
+    pub include_child_queues: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "4")]
+    pub recursive: ::core::option::Option<bool>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetQueueInfoResponseProto {
+    #[prost(message, optional, tag = "1")]
+    pub queue_info: ::core::option::Option<QueueInfoProto>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetQueueUserAclsInfoRequestProto {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetQueueUserAclsInfoResponseProto {
+    #[prost(message, repeated, tag = "1")]
+    pub queue_user_acls: ::prost::alloc::vec::Vec<QueueUserAclInfoProto>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetAllResourceTypeInfoRequestProto {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetAllResourceTypeInfoResponseProto {
+    #[prost(message, repeated, tag = "1")]
+    pub resource_type_info: ::prost::alloc::vec::Vec<ResourceTypeInfoProto>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetApplicationAttemptReportRequestProto {
+    #[prost(message, optional, tag = "1")]
+    pub application_attempt_id: ::core::option::Option<ApplicationAttemptIdProto>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetApplicationAttemptReportResponseProto {
+    #[prost(message, optional, tag = "1")]
+    pub application_attempt_report: ::core::option::Option<ApplicationAttemptReportProto>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetApplicationAttemptsRequestProto {
+    #[prost(message, optional, tag = "1")]
+    pub application_id: ::core::option::Option<ApplicationIdProto>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetApplicationAttemptsResponseProto {
+    #[prost(message, repeated, tag = "1")]
+    pub application_attempts: ::prost::alloc::vec::Vec<ApplicationAttemptReportProto>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetContainerReportRequestProto {
+    #[prost(message, optional, tag = "1")]
+    pub container_id: ::core::option::Option<ContainerIdProto>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetContainerReportResponseProto {
+    #[prost(message, optional, tag = "1")]
+    pub container_report: ::core::option::Option<ContainerReportProto>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetContainersRequestProto {
+    #[prost(message, optional, tag = "1")]
+    pub application_attempt_id: ::core::option::Option<ApplicationAttemptIdProto>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetContainersResponseProto {
+    #[prost(message, repeated, tag = "1")]
+    pub containers: ::prost::alloc::vec::Vec<ContainerReportProto>,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum YarnApplicationAttemptStateProto {
+    AppAttemptNew = 1,
+    AppAttemptSubmitted = 2,
+    AppAttemptScheduled = 3,
+    AppAttemptAllocatedSaving = 4,
+    AppAttemptAllocated = 5,
+    AppAttemptLaunched = 6,
+    AppAttemptFailed = 7,
+    AppAttemptRunning = 8,
+    AppAttemptFinishing = 9,
+    AppAttemptFinished = 10,
+    AppAttemptKilled = 11,
+}
+impl YarnApplicationAttemptStateProto {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::AppAttemptNew => "APP_ATTEMPT_NEW",
+            Self::AppAttemptSubmitted => "APP_ATTEMPT_SUBMITTED",
+            Self::AppAttemptScheduled => "APP_ATTEMPT_SCHEDULED",
+            Self::AppAttemptAllocatedSaving => "APP_ATTEMPT_ALLOCATED_SAVING",
+            Self::AppAttemptAllocated => "APP_ATTEMPT_ALLOCATED",
+            Self::AppAttemptLaunched => "APP_ATTEMPT_LAUNCHED",
+            Self::AppAttemptFailed => "APP_ATTEMPT_FAILED",
+            Self::AppAttemptRunning => "APP_ATTEMPT_RUNNING",
+            Self::AppAttemptFinishing => "APP_ATTEMPT_FINISHING",
+            Self::AppAttemptFinished => "APP_ATTEMPT_FINISHED",
+            Self::AppAttemptKilled => "APP_ATTEMPT_KILLED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "APP_ATTEMPT_NEW" => Some(Self::AppAttemptNew),
+            "APP_ATTEMPT_SUBMITTED" => Some(Self::AppAttemptSubmitted),
+            "APP_ATTEMPT_SCHEDULED" => Some(Self::AppAttemptScheduled),
+            "APP_ATTEMPT_ALLOCATED_SAVING" => Some(Self::AppAttemptAllocatedSaving),
+            "APP_ATTEMPT_ALLOCATED" => Some(Self::AppAttemptAllocated),
+            "APP_ATTEMPT_LAUNCHED" => Some(Self::AppAttemptLaunched),
+            "APP_ATTEMPT_FAILED" => Some(Self::AppAttemptFailed),
+            "APP_ATTEMPT_RUNNING" => Some(Self::AppAttemptRunning),
+            "APP_ATTEMPT_FINISHING" => Some(Self::AppAttemptFinishing),
+            "APP_ATTEMPT_FINISHED" => Some(Self::AppAttemptFinished),
+            "APP_ATTEMPT_KILLED" => Some(Self::AppAttemptKilled),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum QueueStateProto {
+    QStopped = 1,
+    QRunning = 2,
+}
+impl QueueStateProto {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::QStopped => "Q_STOPPED",
+            Self::QRunning => "Q_RUNNING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "Q_STOPPED" => Some(Self::QStopped),
+            "Q_RUNNING" => Some(Self::QRunning),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum QueueAclProto {
+    QaclSubmitApplications = 1,
+    QaclAdministerQueue = 2,
+}
+impl QueueAclProto {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::QaclSubmitApplications => "QACL_SUBMIT_APPLICATIONS",
+            Self::QaclAdministerQueue => "QACL_ADMINISTER_QUEUE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "QACL_SUBMIT_APPLICATIONS" => Some(Self::QaclSubmitApplications),
+            "QACL_ADMINISTER_QUEUE" => Some(Self::QaclAdministerQueue),
             _ => None,
         }
     }

@@ -88,6 +88,18 @@ impl Driving {
         });
     }
 
+    /// Goes on where another process ended, with the executors that are still there. Does nothing to a driver that
+    /// was not recovered.
+    pub fn resume(
+        &mut self,
+        now: Duration,
+        present: Vec<ExecutorId>,
+        patience: Duration,
+        commands: &mut Vec<LauncherCommand>,
+    ) {
+        self.handle(now, Event::Resumed { present, patience }, commands);
+    }
+
     /// When [`Driving::deadline_reached`] is due, if nothing else happens before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {

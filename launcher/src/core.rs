@@ -21,7 +21,7 @@ pub const EXECUTORS: i64 = 1;
 /// The shell answers a start long before this; a guard against a lost answer.
 const START_DEADLINE: Duration = Duration::from_secs(180);
 /// How long the executor of a container that was handed over may take to find us.
-const ADOPTION: Duration = Duration::from_secs(30);
+pub const ADOPTION: Duration = Duration::from_secs(30);
 /// The same for one that was not: its end is reported with the ResourceManager's next answer, or its executor finds us
 /// before a ResourceManager that was itself replaced finds its node.
 const MISSING: Duration = Duration::from_secs(5);

@@ -55,6 +55,11 @@ impl Launcher {
         self.history.iter()
     }
 
+    /// The containers that count as held.
+    pub fn live(&self) -> impl Iterator<Item = &Record> {
+        self.records.values().filter(|record| record.phase.is_live())
+    }
+
     /// The record of a container, of an ended one as long as it is remembered.
     #[must_use]
     pub fn remembered(&self, executor: &ExecutorId) -> Option<&Record> {

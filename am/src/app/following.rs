@@ -4,9 +4,12 @@
 //! ([`wire::endpoint`]), registers, and takes over the containers that the ResourceManager hands over. Executors that
 //! dial before that wait for their answer, which is why registration comes before the loop.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use driver::plan::AppPlan;
+use launcher::core::{ADOPTION, EXECUTORS};
+use launcher::nodes::NodeName;
 use launcher::{Event as LauncherEvent, Grant};
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
@@ -63,10 +66,42 @@ pub(super) fn endpoint(environment: &Environment, port: u16) -> Endpoint {
 }
 
 impl App {
-    /// Takes over what the ResourceManager says is running, at registration or later.
+    /// Takes over what earlier attempts have left: `running`, as the ResourceManager says at registration, and what
+    /// the driver knows of before. The driver goes on with those.
+    pub(super) fn follow(&mut self, running: Vec<Container>) {
+        let known = self.driver.known_executors();
+        self.keep_for_now(running.len().max(known.len()));
+        let remembered = known.into_iter().map(|known| Grant {
+            executor: known.executor,
+            node: NodeName::new(&known.host),
+            node_http: String::new(),
+            allocation_request_id: EXECUTORS,
+        });
+        self.hand_over(running, remembered.collect());
+        let present: Vec<_> = self
+            .launcher
+            .live()
+            .map(|record| record.executor.clone())
+            .collect();
+        tracing::info!(executors = present.len(), "following an earlier attempt");
+        let mut commands = Vec::new();
+        self.driver
+            .resume(self.clock.now(), present, ADOPTION, &mut commands);
+        let mut steps = VecDeque::new();
+        commands
+            .into_iter()
+            .for_each(|command| self.obey(command, &mut steps));
+        self.process_all(steps);
+    }
+
+    /// Takes over containers that the ResourceManager finds later.
     pub(super) fn take_over(&mut self, running: Vec<Container>) {
-        let mut grants = Vec::with_capacity(running.len());
-        for container in running {
+        self.hand_over(running, Vec::new());
+    }
+
+    fn hand_over(&mut self, containers: Vec<Container>, remembered: Vec<Grant>) {
+        let mut running = Vec::with_capacity(containers.len());
+        for container in containers {
             let Some(executor) = executor_id(container.id) else {
                 continue;
             };
@@ -74,7 +109,7 @@ impl App {
                 tracing::info!(%executor, node = %container.node, "container taken over");
                 self.roster.add(&executor, &container.node_http_address);
             }
-            grants.push(Grant {
+            running.push(Grant {
                 executor: executor.clone(),
                 node: node_name(&container.node, self.include_port),
                 node_http: container.node_http_address.clone(),
@@ -83,14 +118,14 @@ impl App {
             self.containers.entry(executor).or_insert(container);
         }
         self.process(Step::Launcher(LauncherEvent::ContainersHandedOver {
-            running: grants,
-            remembered: Vec::new(),
+            running,
+            remembered,
         }));
         self.forget_ended_containers();
     }
 
     /// An elastic application keeps what is there until the driver says how many it wants.
-    pub(super) fn keep_for_now(&mut self, containers: usize) {
+    fn keep_for_now(&mut self, containers: usize) {
         if self.plan.scheduling.elastic.is_some() {
             let executors = u32::try_from(containers).unwrap_or(u32::MAX);
             let target = ExecutorTarget {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use driver::journal::KnownExecutor;
+use wire::id::ExecutorId;
 use wire::launcher::{LauncherCommand, LauncherReport};
 
 use crate::driving::{Driving, Errand};
@@ -29,6 +31,27 @@ impl Seat {
         match self {
             Self::Here(driving) => driving.report(now, report, commands),
             Self::Client(relay) => relay.report(now, report),
+        }
+    }
+
+    /// The executors that a driver remembers of an earlier attempt. A driver in the client never forgot them.
+    pub(super) fn known_executors(&self) -> Vec<KnownExecutor> {
+        match self {
+            Self::Here(driving) => driving.core().survey().executors,
+            Self::Client(_) => Vec::new(),
+        }
+    }
+
+    /// Has a driver that remembers an earlier attempt go on with the executors that are there.
+    pub(super) fn resume(
+        &mut self,
+        now: Duration,
+        present: Vec<ExecutorId>,
+        patience: Duration,
+        commands: &mut Vec<LauncherCommand>,
+    ) {
+        if let Self::Here(driving) = self {
+            driving.resume(now, present, patience, commands);
         }
     }
 

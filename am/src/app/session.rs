@@ -7,6 +7,7 @@ use hadoop::ids::{ContainerId, NodeId};
 use wire::id::ExecutorId;
 use wire::launcher::LauncherReport;
 
+use super::following::follows;
 use super::{App, Exit, Step};
 use launcher::nodes::{NodeFacts, NodeName, NodeState};
 use launcher::{Completion, Event as LauncherEvent, Grant};
@@ -108,8 +109,11 @@ impl App {
         self.metrics.registered(after);
         self.rm.queue = registration.queue;
         self.rm.last = after;
-        self.keep_for_now(registration.previous.len());
-        self.take_over(registration.previous);
+        if follows(&self.environment, &self.plan) {
+            self.follow(registration.previous);
+        } else {
+            self.take_over(registration.previous);
+        }
         if let Some(maximum) = registration.maximum {
             let max_memory_mib = maximum.memory_mb;
             self.process(Step::Launcher(LauncherEvent::RmRegistered { max_memory_mib }));

@@ -140,7 +140,8 @@ impl ResourceManager {
         }
     }
 
-    /// Ends a container that is not an ApplicationMaster's on the ResourceManager's own account.
+    /// Ends a container on the ResourceManager's own account. With an ApplicationMaster's goes its attempt
+    /// (`RMContainerImpl.KillTransition`, `RMAppAttemptImpl.AMContainerCrashedTransition`).
     pub(super) fn take_away(
         &mut self,
         now: UnixMs,
@@ -154,8 +155,12 @@ impl ResourceManager {
         let Some(container) = give_back(application, &mut self.nodes, now, id) else {
             return;
         };
-        report_end(application, &container, end.0, end.1);
         effects.push(kill_of(&container));
+        if container.is_master {
+            self.master_ended(now, id, end.0, end.1, effects);
+        } else {
+            report_end(application, &container, end.0, end.1);
+        }
     }
 }
 

@@ -112,9 +112,17 @@ impl ResourceManager {
             self.check(id, request)?;
             self.acknowledge(id, effects);
             self.apply(now, id, request, effects);
-            self.update_containers(now, id, &request.update_requests);
-            self.schedule_at_once(now, effects);
-            self.respond(now, id, following(expected))
+            if self.attempt_mut(id).is_some() {
+                self.update_containers(now, id, &request.update_requests);
+                self.schedule_at_once(now, effects);
+                self.respond(now, id, following(expected))
+            } else {
+                // It gave its own container back.
+                pb::AllocateResponseProto {
+                    response_id: Some(following(expected)),
+                    ..Default::default()
+                }
+            }
         };
         let am_rm_token = self.keys.is_outdated(key).then(|| (&self.keys.am_rm(id)).into());
         let response = pb::AllocateResponseProto {

@@ -551,6 +551,33 @@ fn kept_containers_are_handed_to_the_next_attempt_with_what_ended_meanwhile() {
 }
 
 #[test]
+fn a_master_that_gives_its_own_container_back_is_replaced_and_not_to_blame() {
+    let mut world = World::running(
+        Pacing::Immediate,
+        1,
+        Submission {
+            max_attempts: 1,
+            keep_containers: true,
+            ..submission()
+        },
+    );
+    let granted = ids(&world.allocate(1, 0, vec![ask("*", 100, 1)]).unwrap());
+    world.does(started(granted[0]));
+    let release = pb::AllocateRequestProto {
+        response_id: Some(1),
+        release: vec![world.master().into()],
+        ..Default::default()
+    };
+    world.allocate_all(1, release).unwrap();
+    assert_eq!(world.app().attempts.len(), 2);
+    assert!(world.allocate(1, 2, Vec::new()).is_err(), "it is over");
+    assert_eq!(
+        world.register(2).unwrap().containers_from_previous_attempts.len(),
+        1
+    );
+}
+
+#[test]
 fn ends_that_are_not_the_masters_fault_do_not_count() {
     let mut world = World::running(Pacing::Immediate, 2, submission());
     for n in 1..=3 {

@@ -39,6 +39,10 @@ pub enum Command {
     List(List),
     /// Show how an application is doing, or how it ended
     Status(Status),
+    /// Follow a running application as if it had been submitted here; Ctrl-C only stops that
+    Attach(Attach),
+    /// Say why an application waits or why it failed, and what would help
+    Explain(Explain),
     /// Show the logs of an application's containers
     Logs(Logs),
     /// End an application
@@ -197,6 +201,23 @@ pub struct List {
 /// `drawloom status`.
 #[derive(Debug, Args)]
 pub struct Status {
+    /// The application's id
+    pub app: String,
+    /// How to print
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Format,
+}
+
+/// `drawloom attach`.
+#[derive(Debug, Args)]
+pub struct Attach {
+    /// The application's id
+    pub app: String,
+}
+
+/// `drawloom explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
     /// The application's id
     pub app: String,
     /// How to print

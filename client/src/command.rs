@@ -1,6 +1,8 @@
 //! The commands besides submitting.
 
+pub(crate) mod attach;
 pub(crate) mod config;
+pub(crate) mod explain;
 pub(crate) mod fs;
 pub(crate) mod kill;
 pub(crate) mod list;

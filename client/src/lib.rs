@@ -5,6 +5,7 @@
 //! - [`plan`]: both together, as what is staged.
 //! - [`submit`]: preflight, staging, submission, waiting.
 //! - `driving`: the driver, when it runs in this process.
+//! - `explain`: why an application waits or failed, from what everybody says of it.
 //! - [`cli`] and `command`: what a person types.
 
 pub mod cli;
@@ -13,6 +14,7 @@ mod command;
 mod driving;
 mod embedded;
 pub mod error;
+mod explain;
 pub mod job;
 pub mod plan;
 pub mod settings;
@@ -53,6 +55,8 @@ fn on_runtime(cli: &Cli, command: &Command) -> Result<(), CommandError> {
             Command::Run(command) => submit::run(conf_dir, command).await,
             Command::List(command) => command::list::run(conf_dir, command).await,
             Command::Status(command) => command::status::run(conf_dir, command).await,
+            Command::Attach(command) => command::attach::run(conf_dir, command).await,
+            Command::Explain(command) => command::explain::run(conf_dir, command).await,
             Command::Logs(command) => command::logs::run(conf_dir, command).await,
             Command::Kill(command) => command::kill::run(conf_dir, command).await,
             Command::RestartAm(command) => command::restart_am::run(conf_dir, command).await,

@@ -35,7 +35,7 @@ use crate::plan::Planned;
 use crate::settings::Resolved;
 use preflight::{Checked, rest_failed, unusable};
 use progress::{line, tell};
-use watch::{Interrupts, Watch};
+use watch::{Interrupts, OnInterrupt, Watch};
 
 /// `drawloom submit`.
 ///
@@ -300,7 +300,11 @@ impl<'a> Submission<'a> {
                 .duration("client.poll-interval")
                 .max(Duration::from_millis(10)),
             timeout: self.options.timeout.map(Into::into),
-            outlives_us: self.staging.is_none(),
+            on_interrupt: if self.staging.is_some() {
+                OnInterrupt::Kills
+            } else {
+                OnInterrupt::SecondKills
+            },
             driver: handle.as_ref(),
         };
         let ended = match remote {

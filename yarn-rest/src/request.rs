@@ -24,6 +24,8 @@ pub use log_server::LogServer;
 pub use node_manager::{LogRange, NodeManager};
 pub use resource_manager::{ResourceManager, SchedulerActivities};
 
+pub use target::percent_encoded;
+
 pub(crate) use target::Target;
 
 /// What every builder gives.

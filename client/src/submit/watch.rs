@@ -7,11 +7,13 @@ use am::summary::Summary;
 use hadoop::ids::ApplicationId;
 use serde::de::DeserializeOwned;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use yarn_rest::request::percent_encoded;
 use yarn_rest::{AppReport, Auth, Client, Phase, Verdict};
 
 use super::progress::{Progress, line, tell};
 use crate::driving::Handle;
 use crate::error::{CommandError, Exit};
+use crate::explain;
 
 /// The first interval between questions; it doubles up to the configured one.
 const FIRST_POLL: Duration = Duration::from_millis(100);
@@ -22,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const RECOVERY: Duration = Duration::from_secs(60);
 /// How long a driver in this process may take to end the job.
 const ENDING: Duration = Duration::from_secs(60);
+/// How long an application may wait before the person is told why, and is looked at again.
+const PUZZLED: Duration = Duration::from_secs(10);
 /// How long a second Ctrl-C is waited for.
 const SECOND_THOUGHT: Duration = Duration::from_secs(2);
 
@@ -39,16 +43,29 @@ pub(crate) struct Watch<'a> {
     pub poll: Duration,
     /// `--timeout`, from the beginning.
     pub timeout: Option<Duration>,
-    /// Whether it goes on when nobody waits; on an embedded cluster it cannot.
-    pub outlives_us: bool,
+    /// What Ctrl-C does.
+    pub on_interrupt: OnInterrupt,
     /// Its driver, when that is in this process.
     pub driver: Option<&'a Handle>,
+}
+
+/// What Ctrl-C does to an application whose driver is not in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnInterrupt {
+    /// It goes on; a second Ctrl-C kills it.
+    SecondKills,
+    /// It goes on: we only look at it.
+    Detaches,
+    /// It is killed: it cannot go on without this process.
+    Kills,
 }
 
 /// What is known between two questions.
 struct Known {
     progress: Progress,
     answered: Instant,
+    /// Since when nothing has come that is waited for, and the code of the reason that was told.
+    waiting: Option<(Instant, Option<&'static str>)>,
 }
 
 impl Watch<'_> {
@@ -60,6 +77,7 @@ impl Watch<'_> {
         let mut known = Known {
             progress: Progress::default(),
             answered: Instant::now(),
+            waiting: None,
         };
         tokio::select! {
             biased;
@@ -92,7 +110,8 @@ impl Watch<'_> {
                 if let (Some(driver), Some(address)) = (self.driver, &report.am_rpc_address) {
                     driver.found(address);
                 }
-                self.ask_how_it_goes(&report, &mut known.progress).await;
+                let at_work = self.ask_how_it_goes(&report, &mut known.progress).await;
+                self.tell_why_it_waits(at_work, known).await;
             }
             Err(error) if may_pass(&error, known.answered.elapsed()) => {
                 self.say(known.progress.silence(self.since.elapsed(), &error));
@@ -116,21 +135,51 @@ impl Watch<'_> {
         }
     }
 
-    async fn ask_how_it_goes(&self, report: &AppReport, progress: &mut Progress) {
+    /// Tells how it goes, as far as that is known; `true` when executors are at work.
+    async fn ask_how_it_goes(&self, report: &AppReport, progress: &mut Progress) -> bool {
         let elapsed = self.since.elapsed();
-        if let Some(driver) = self.driver {
-            let shown = driver.shown();
-            self.say(progress.link(elapsed, shown.link_down.as_deref()));
-            let summary = shown.summary.iter().filter(|_| shown.linked);
-            return self.say(summary.flat_map(|summary| progress.summary(elapsed, summary)));
-        }
-        if report.phase() != Phase::Running {
+        let summary = match self.driver {
+            Some(driver) => {
+                let shown = driver.shown();
+                self.say(progress.link(elapsed, shown.link_down.as_deref()));
+                shown.summary.filter(|_| shown.linked)
+            }
+            None if report.phase() == Phase::Running => {
+                summary(report, self.user).await.unwrap_or_else(|error| {
+                    tracing::debug!(%error, "the ApplicationMaster's summary cannot be had");
+                    None
+                })
+            }
+            None => None,
+        };
+        let Some(summary) = summary else {
+            return report.phase() > Phase::Running;
+        };
+        self.say(progress.summary(elapsed, &summary));
+        summary.executors.registered > 0 || summary.executors.wanted == 0
+    }
+
+    /// After a while without anybody at work the first reason is told, and again when it is another one.
+    async fn tell_why_it_waits(&self, at_work: bool, known: &mut Known) {
+        if at_work {
+            known.waiting = None;
             return;
         }
-        match summary(report, self.user).await {
-            Ok(Some(summary)) => self.say(progress.summary(elapsed, &summary)),
-            Ok(None) => {}
-            Err(error) => tracing::debug!(%error, "the ApplicationMaster's summary cannot be had"),
+        let (since, told) = *known.waiting.get_or_insert((Instant::now(), None));
+        if since.elapsed() < PUZZLED {
+            return;
+        }
+        known.waiting = Some((Instant::now(), told));
+        let Ok(facts) = Box::pin(explain::collect(self.client, self.user, self.id)).await else {
+            return;
+        };
+        if let Some(reason) = explain::reasons(&facts).into_iter().next()
+            && told != Some(reason.code)
+        {
+            known.waiting = Some((Instant::now(), Some(reason.code)));
+            self.say([line(self.since.elapsed(), "waiting", &reason.why)]);
+            let help = Some(reason.help).filter(|help| !help.is_empty());
+            self.say(help.map(|help| line(self.since.elapsed(), "help", &help)));
         }
     }
 
@@ -149,7 +198,7 @@ impl Watch<'_> {
         {
             return Err(self.interrupted_and_ended(&ended?));
         }
-        if self.driver.is_none() && self.outlives_us && !self.wants_it_dead(interrupt, interrupts).await {
+        if self.driver.is_none() && !self.wants_it_dead(interrupt, interrupts).await {
             let what = format!("interrupted; {} goes on", self.id);
             return Err(CommandError::new(Exit::Interrupted, what).help(self.what_to_do()));
         }
@@ -184,9 +233,15 @@ impl Watch<'_> {
         }
     }
 
-    /// A second Ctrl-C kills; whoever ends this process otherwise only ends the wait.
+    /// A second Ctrl-C may kill; whoever ends this process otherwise only ends the wait.
     async fn wants_it_dead(&self, interrupt: Interrupt, interrupts: &mut Interrupts) -> bool {
-        interrupt == Interrupt::CtrlC && self.second_interrupt(interrupts).await
+        match self.on_interrupt {
+            OnInterrupt::Kills => true,
+            OnInterrupt::Detaches => false,
+            OnInterrupt::SecondKills => {
+                interrupt == Interrupt::CtrlC && self.second_interrupt(interrupts).await
+            }
+        }
     }
 
     async fn second_interrupt(&self, interrupts: &mut Interrupts) -> bool {
@@ -348,7 +403,7 @@ pub(crate) async fn answer<T: DeserializeOwned>(
         .deadline(Duration::from_secs(5))
         .rounds(1)
         .build()?;
-    let request = http::Request::get(format!("{path}{name}?user.name={user}"));
+    let request = http::Request::get(format!("{path}{name}?user.name={}", percent_encoded(user)));
     let body = proxy.send(request.body(bytes::Bytes::new())?).await?;
     Ok(Some(serde_json::from_slice(&body)?))
 }

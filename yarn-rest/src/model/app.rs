@@ -160,6 +160,9 @@ pub struct AppReport {
     /// How far the collection of its logs is, for example `SUCCEEDED` or `DISABLED`.
     #[serde(default, deserialize_with = "lenient::text")]
     pub log_aggregation_status: String,
+    /// The node label that its ApplicationMaster is asked on.
+    #[serde(default, deserialize_with = "lenient::some_text")]
+    pub am_node_label_expression: Option<String>,
     /// Asks that wait for containers. Absent while there are none.
     #[serde(default, deserialize_with = "lenient::list")]
     pub resource_requests: Vec<PendingAsk>,

@@ -65,6 +65,15 @@ impl Target {
     }
 }
 
+/// `value` as one segment of a path or one value of a query, percent-encoded: for requests that this crate has no
+/// builder for.
+#[must_use]
+pub fn percent_encoded(value: &str) -> String {
+    let mut text = String::new();
+    encode(value, &mut text);
+    text
+}
+
 /// Appends `value` with everything but RFC 3986 unreserved bytes and the comma percent-encoded.
 /// The comma separates list values and stands for itself in every place where YARN reads it.
 fn encode(value: &str, into: &mut String) {

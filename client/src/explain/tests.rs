@@ -81,6 +81,16 @@ fn no_active_nodes() -> Facts {
     facts
 }
 
+fn cluster_full() -> Facts {
+    let mut facts = facts(json!({}));
+    let counts = json!({ "activeNodes": 1, "totalMB": 4096, "allocatedMB": 4096, "appsRunning": 2 });
+    facts.metrics = Some(serde_json::from_value(counts).unwrap());
+    facts.nodes = Some(nodes(
+        json!([{ "id": "n1:1", "state": "RUNNING", "usedMemoryMB": 4096, "availMemoryMB": 0 }]),
+    ));
+    facts
+}
+
 fn user_limit() -> Facts {
     let mut facts = running(4, 2);
     facts.activities = vec!["User's resource limit is exceeded".to_owned()];
@@ -158,6 +168,7 @@ fn all() -> Vec<(&'static str, Facts)> {
         ("user-limit", user_limit()),
         ("queue-full", queue_full()),
         ("no-room", facts(ask(1024, ""))),
+        ("cluster-full", cluster_full()),
         ("executors-lost", crash_loop()),
         ("nodes-avoided", avoided),
         ("in-queue", facts(json!({}))),

@@ -23,6 +23,7 @@ pub(super) fn reasons(facts: &Facts) -> Vec<Reason> {
         master_failed_before,
         crash_loop,
         no_room_on_nodes,
+        cluster_full,
         excluded_nodes,
         launcher_says,
         scheduler_says,
@@ -316,12 +317,30 @@ fn no_room_on_nodes(facts: &Facts) -> Option<Reason> {
             show_mebibytes(memory),
             show_mebibytes(free)
         );
-        let help = format!(
-            "wait until others end, or lower {} to at most {}",
-            sized_by(facts),
-            show_mebibytes(free.max(1))
-        );
+        let help = match free {
+            0 => "wait until others end".to_owned(),
+            free => format!(
+                "wait until others end, or lower {} to at most {}",
+                sized_by(facts),
+                show_mebibytes(free)
+            ),
+        };
         Reason::new("no-room", why, help)
+    })
+}
+
+/// Before the ApplicationMaster asks for anything: nobody could get anything.
+fn cluster_full(facts: &Facts) -> Option<Reason> {
+    let metrics = facts.metrics.as_ref()?;
+    let full = metrics.active_nodes > 0 && running(facts).all(|node| node.available_memory_mb == 0);
+    (full && facts.nodes.is_some() && facts.report.phase() <= Phase::Accepted).then(|| {
+        let why = format!(
+            "the cluster is full: {} of {} are held by {} running applications",
+            show_mebibytes(metrics.allocated_mb),
+            show_mebibytes(metrics.total_mb),
+            metrics.apps_running
+        );
+        Reason::new("cluster-full", why, "wait until others end")
     })
 }
 

@@ -18,7 +18,7 @@ use crate::daemon::{ContainerService, Daemon, MasterService};
 use crate::door::Door;
 use crate::faults::Faults;
 use crate::http_server::{self, Site, WebServer};
-use crate::node_manager::{Directories, NodeManager, Report};
+use crate::node_manager::{Directories, NodeManager, ProcessHook, Report};
 use crate::options::{Options, Pacing};
 use crate::resource_manager::{Event, NodeFacts};
 use crate::rest::{ClusterSite, NodeSite};
@@ -136,8 +136,10 @@ impl<'a> Launcher<'a> {
             logs: own.join("logs"),
             conf: self.directory.join("conf"),
         };
-        let report = report_to(Arc::downgrade(&self.daemon), self.faults.clone());
-        NodeManager::new(facts, directories, self.keys.clone(), report).with_light(options.light.clone())
+        let report = report_to(Arc::downgrade(&self.daemon));
+        NodeManager::new(facts, directories, self.keys.clone(), report)
+            .with_light(options.light.clone())
+            .with_process_hook(count_starts(Arc::downgrade(&self.daemon), self.faults.clone()))
     }
 
     fn serve_rpc(
@@ -172,17 +174,19 @@ impl<'a> Launcher<'a> {
 
 /// The daemon knows its nodes, so they must not keep it alive. What nodes say while there is no ResourceManager is
 /// lost; they say it again when they register.
-fn report_to(daemon: Weak<Daemon>, faults: Arc<Faults>) -> Report {
+fn report_to(daemon: Weak<Daemon>) -> Report {
     Box::new(move |event| {
-        let Some(daemon) = daemon.upgrade().filter(|daemon| daemon.is_up()) else {
-            return;
-        };
-        let started = match &event {
-            Event::ContainerStarted { container, .. } => Some(*container),
-            _ => None,
-        };
-        daemon.drive(event);
-        if started.is_some_and(|id| !daemon.held(|held| held == id).is_empty()) {
+        if let Some(daemon) = daemon.upgrade().filter(|daemon| daemon.is_up()) {
+            daemon.drive(event);
+        }
+    })
+}
+
+/// Faults may wait for the n-th container that is not an ApplicationMaster's.
+fn count_starts(daemon: Weak<Daemon>, faults: Arc<Faults>) -> ProcessHook {
+    Box::new(move |container| {
+        let daemon = daemon.upgrade();
+        if daemon.is_some_and(|daemon| !daemon.held(|held| held == container).is_empty()) {
             faults.of_container_start();
         }
     })

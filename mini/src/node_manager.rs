@@ -42,6 +42,9 @@ use localize::Localizer;
 /// What NodeManagers tell their ResourceManager.
 pub type Report = Box<dyn Fn(Event) + Send + Sync>;
 
+/// Hears of containers that have a process, or run as a task.
+pub(crate) type ProcessHook = Box<dyn Fn(ContainerId) + Send + Sync>;
+
 /// Where a NodeManager keeps things.
 #[derive(Debug, Clone)]
 pub struct Directories {
@@ -66,6 +69,7 @@ struct Node {
     report: Report,
     localizer: Localizer,
     light: Option<LightContainers>,
+    on_process: Option<ProcessHook>,
     condition: condition::Shared,
     /// What ran when the NodeManager was started anew without knowing of it.
     orphans: Mutex<Vec<Record>>,
@@ -87,6 +91,7 @@ impl NodeManager {
             report,
             localizer,
             light: None,
+            on_process: None,
             condition: condition::Shared::default(),
             orphans: Mutex::default(),
             resource_manager: AtomicU64::new(0),
@@ -105,6 +110,18 @@ impl NodeManager {
         Arc::get_mut(&mut self.node)
             .expect("a new node has one owner")
             .light = light;
+        self
+    }
+
+    /// The same node, with somebody who hears of every container that has a process.
+    ///
+    /// # Panics
+    /// The node has been cloned already.
+    #[must_use]
+    pub(crate) fn with_process_hook(mut self, hook: ProcessHook) -> Self {
+        Arc::get_mut(&mut self.node)
+            .expect("a new node has one owner")
+            .on_process = Some(hook);
         self
     }
 
@@ -150,6 +167,11 @@ impl NodeManager {
             "container",
             async move { container::run(&node, launch, killed).await },
         );
+        // What is accepted counts as started; that its files may take long is nobody's concern.
+        self.node.tell(Event::ContainerStarted {
+            container: id,
+            node: self.node.facts.id.clone(),
+        });
         Ok(id)
     }
 

@@ -387,8 +387,9 @@ impl Node {
             record.stage = Stage::Running;
             record.group = group;
         }
-        let node = self.facts.id.clone();
-        self.tell(Event::ContainerStarted { container: id, node });
+        if let Some(hook) = &self.on_process {
+            hook(id);
+        }
     }
 }
 

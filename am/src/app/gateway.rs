@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use driver::event::Registration;
+use hadoop::ids::ContainerId;
 use tokio::sync::oneshot;
 use wire::id::{BootNonce, Epoch, ExecutorId, TaskAttemptId};
 use wire::launcher::LauncherReport;
@@ -153,8 +154,11 @@ impl App {
             .vitals
             .of(&hello.executor)
             .and_then(|vital| vital.process_began);
-        self.metrics.executor_registered(times, process);
-        self.name_skew(hello, times.granted, process);
+        // What was launched for an earlier attempt has no times of ours.
+        if is_of_attempt(&hello.executor, self.environment.epoch()) {
+            self.metrics.executor_registered(times, process);
+            self.name_skew(hello, times.granted, process);
+        }
     }
 
     /// A process cannot begin before its container was granted, nor after it registered: then clocks differ.
@@ -239,4 +243,10 @@ impl App {
             .get(stage as usize)
             .map_or("unknown", |stage| stage.name.as_str())
     }
+}
+
+/// Whether an executor's container was granted to this attempt.
+fn is_of_attempt(executor: &ExecutorId, epoch: Epoch) -> bool {
+    let container = executor.as_str().parse::<ContainerId>();
+    container.is_ok_and(|container| container.attempt.attempt == epoch.0)
 }

@@ -117,7 +117,8 @@ impl ResourceManager {
                 self.schedule_at_once(now, effects);
                 self.respond(now, id, following(expected))
             } else {
-                // It gave its own container back.
+                // It gave its own container back: the next one may have room already.
+                self.schedule_at_once(now, effects);
                 pb::AllocateResponseProto {
                     response_id: Some(following(expected)),
                     ..Default::default()

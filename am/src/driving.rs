@@ -18,10 +18,12 @@ use driver::plan::{AppPlan, OutputPlan, StagePlan};
 use wire::id::{ExecutorId, StageKey};
 use wire::launcher::{LauncherCommand, LauncherReport};
 use wire::message::{ExecutorMessage, GatewayMessage};
+use wire::task::TaskResult;
 
 use crate::gateway::orders::orders;
 use crate::inputs;
 use crate::outputs::Outputs;
+use crate::results::{Gathered, Results};
 use crate::staged;
 use crate::supervise::{Panicked, TaskGroup};
 
@@ -45,6 +47,9 @@ pub struct Driving {
     plan: AppPlan,
     systems: Arc<FileSystems>,
     outputs: Outputs,
+    results: Results,
+    /// What the function gave back whose report the core is handling.
+    in_hand: Option<TaskResult>,
     errands: TaskGroup<Errand>,
 }
 
@@ -55,6 +60,8 @@ impl Driving {
         Self {
             core: Driver::new(plan.clone()),
             outputs: Outputs::new(Arc::clone(&systems), application),
+            results: Results::new(plan.settings.results_max),
+            in_hand: None,
             plan,
             systems,
             errands: TaskGroup::new(),
@@ -150,8 +157,9 @@ impl Driving {
             ExecutorMessage::TaskStarted { id, .. } => Event::TaskStarted { executor, id },
             ExecutorMessage::Returned { ids } => Event::TasksReturned { executor, ids },
             ExecutorMessage::CommitRequest { id } => Event::CommitRequested { executor, id },
-            ExecutorMessage::TaskFinished(report) => {
+            ExecutorMessage::TaskFinished(mut report) => {
                 let sequences = vec![report.sequence];
+                self.in_hand = report.result.take();
                 let event = Event::TaskFinished {
                     executor: executor.clone(),
                     report,
@@ -228,6 +236,7 @@ impl Driving {
             Effect::Recall { executor, ids } => {
                 commands.push(tell(executor, GatewayMessage::Recall { ids }));
             }
+            Effect::KeepResult { stage, partition } => self.keep_result(stage, partition),
             Effect::Cancel { executor, id, reason } => {
                 let grace = self.plan.settings.kill_grace;
                 commands.push(tell(executor, GatewayMessage::Cancel { id, reason, grace }));
@@ -270,13 +279,43 @@ impl Driving {
         });
     }
 
+    /// Keeps what a function gave back. Results that cannot be kept end the job at once, and not when the rest of the
+    /// stage is done.
+    fn keep_result(&mut self, stage: StageKey, partition: u32) {
+        let Some(result) = self.in_hand.take() else {
+            return;
+        };
+        if let Err(cause) = self.results.put(stage.stage, partition, result) {
+            let failed = Event::StageFailed { stage, cause };
+            self.errands
+                .spawn("failing a stage", async move { Errand::Happened(failed) });
+        }
+    }
+
+    /// The results of a stage of functions; none of other stages.
+    fn gather(&mut self, stage: StageKey) -> Result<Option<Gathered>, String> {
+        let plan = self.plan.stages.get(stage.stage as usize);
+        if !plan.is_some_and(|plan| plan.body.is_function()) {
+            return Ok(None);
+        }
+        let tasks = self.core.tasks_of(stage.stage);
+        self.results.take(stage.stage, tasks).map(Some)
+    }
+
     fn commit_stage(&mut self, stage: StageKey) {
         let (output, outputs) = (self.output(stage), self.outputs.clone());
+        let (gathered, systems) = (self.gather(stage), Arc::clone(&self.systems));
         self.errands.spawn("committing a stage", async move {
-            let result = match &output {
-                Some(output) => outputs.commit(output).await,
-                None => Ok(()),
+            let commit = async {
+                let Some(output) = &output else {
+                    return Ok(());
+                };
+                if let Some(gathered) = gathered? {
+                    gathered.write(&systems, output).await?;
+                }
+                outputs.commit(output).await
             };
+            let result = commit.await;
             Errand::Happened(Event::StageCommitted { stage, result })
         });
     }

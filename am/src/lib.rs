@@ -8,7 +8,7 @@
 //! | [`web`] | status page, `/api/v1`, metrics; behind the ResourceManager's proxy |
 //! | `app` | the loop that owns both cores and carries out their effects |
 //! | [`driving`] | the driver core and its errands on file systems; in client mode it runs in the client |
-//! | [`inputs`], [`outputs`], [`staged`] | what is read and written on file systems on behalf of the job |
+//! | [`inputs`], [`outputs`], [`results`], [`staged`] | what is read and written on file systems on behalf of the job |
 //! | [`containers`], [`environment`] | how executors are started, how we were |
 //! | [`launch`], [`summary`], [`dossier`] | files and answers shared with the client |
 //!
@@ -31,6 +31,7 @@ pub mod outputs;
 mod process;
 pub mod relay;
 pub mod restart;
+pub mod results;
 pub mod roster;
 pub mod staged;
 pub mod summary;

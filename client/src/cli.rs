@@ -72,7 +72,7 @@ pub enum Master {
 }
 
 /// Options that submit and run share.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct SubmitOptions {
     /// Where to run: a YARN cluster, or an embedded one on this machine; mini when no Hadoop configuration is found
     #[arg(long, value_enum)]

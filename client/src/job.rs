@@ -86,6 +86,8 @@ pub struct StageFile {
     pub command: Option<Vec<Placed<String>>>,
     /// A script.
     pub shell: Option<Placed<String>>,
+    /// A function that the submitting program has registered; only such a program can ask for one.
+    pub function: Option<Placed<String>>,
     /// The output directory.
     pub output: Option<Placed<String>>,
     /// Whether an existing output is replaced.
@@ -104,6 +106,36 @@ pub struct StageFile {
     pub retries: Option<Placed<u32>>,
     /// Variables for its tasks.
     pub env: BTreeMap<String, Placed<String>>,
+}
+
+impl StageFile {
+    /// A stage that says nothing but its name.
+    pub(crate) fn empty(name: Placed<String>) -> Self {
+        Self {
+            place: name.place,
+            name,
+            after: Vec::new(),
+            with: Vec::new(),
+            pool: None,
+            barrier: None,
+            inputs: Vec::new(),
+            tasks: None,
+            items: None,
+            split: None,
+            command: None,
+            shell: None,
+            function: None,
+            output: None,
+            overwrite: None,
+            capture_directory: None,
+            feed: None,
+            cores: None,
+            memory_mib: None,
+            timeout: None,
+            retries: None,
+            env: BTreeMap::new(),
+        }
+    }
 }
 
 /// Everything that is wrong with a job file.
@@ -341,6 +373,7 @@ fn read_stage(node: Node, problems: &mut Vec<Problem>) -> StageFile {
         split: fields.parsed("split", problems, split),
         command: fields.texts("command", problems),
         shell: fields.text("shell", problems),
+        function: None,
         output: fields.text("output", problems),
         overwrite: fields.parsed("overwrite", problems, value::boolean),
         capture_directory: fields.parsed("capture", problems, capture),

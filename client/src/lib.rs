@@ -7,6 +7,8 @@
 //! - `driving`: the driver, when it runs in this process.
 //! - `explain`: why an application waits or failed, from what everybody says of it.
 //! - [`cli`] and `command`: what a person types.
+//! - [`functions`]: jobs of Rust functions, built and submitted by a program of one's own.
+//! - [`roles`]: what a process is when YARN starts it.
 
 pub mod cli;
 pub mod cluster;
@@ -15,8 +17,10 @@ mod driving;
 mod embedded;
 pub mod error;
 mod explain;
+pub mod functions;
 pub mod job;
 pub mod plan;
+pub mod roles;
 pub mod settings;
 pub mod submit;
 

@@ -140,6 +140,9 @@ fn value<T: Clone>(field: &Option<Placed<T>>) -> Option<T> {
 }
 
 fn body(stage: &StageFile) -> BodyPlan {
+    if let Some(function) = &stage.function {
+        return BodyPlan::Function(function.value.clone());
+    }
     match (&stage.command, &stage.shell) {
         (Some(words), _) => BodyPlan::Command(words.iter().map(|word| word.value.clone()).collect()),
         (None, Some(script)) => BodyPlan::Shell(script.value.clone()),
@@ -312,6 +315,7 @@ fn driver_settings(settings: &Resolved) -> Settings {
         min_registered_ratio: settings.ratio("scheduler.min-registered-ratio"),
         max_registered_wait: duration("scheduler.max-registered-wait"),
         client_reconnect: duration("client.reconnect"),
+        results_max: settings.mebibytes("results.max-size") << 20,
         kill_grace: duration("task.kill.grace"),
         memory_enforced: settings.flag("executor.memory.enforced"),
         recovery: settings.text("am.recovery") == "on",

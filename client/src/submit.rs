@@ -13,6 +13,7 @@ mod progress;
 mod stage;
 pub(crate) mod watch;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -84,7 +85,7 @@ type Driver = (Box<Remote>, Handle);
 /// A job on its way to the cluster.
 struct Submission<'a> {
     since: Instant,
-    options: &'a SubmitOptions,
+    options: Cow<'a, SubmitOptions>,
     settings: Resolved,
     cluster: Cluster,
     client: Client,
@@ -94,22 +95,74 @@ struct Submission<'a> {
     staging: Option<String>,
 }
 
+/// An application that YARN has accepted, and who waits for it.
+struct Accepted {
+    checked: Checked,
+    staging: Staging,
+    interrupts: Interrupts,
+    driver: Option<Driver>,
+}
+
+/// A job that was submitted by a program and is waited for.
+pub(crate) struct Submitted {
+    submission: Submission<'static>,
+    accepted: Accepted,
+}
+
+impl Submitted {
+    /// Submits a job on a configured cluster, or on the embedded one whose staging directory is named.
+    pub(crate) async fn new(
+        conf_dir: Option<&Path>,
+        job: JobFile,
+        options: SubmitOptions,
+        staging: Option<String>,
+    ) -> Result<Self, CommandError> {
+        let submission = Submission::prepare(conf_dir, job, Cow::Owned(options), staging)?;
+        match Box::pin(submission.accept()).await? {
+            Some(accepted) => Ok(Self { submission, accepted }),
+            None => Err(CommandError::usage("a job that is waited for cannot be detached")),
+        }
+    }
+
+    /// Its id, as YARN writes it.
+    pub(crate) fn application(&self) -> String {
+        self.accepted.checked.application.application_id.to_string()
+    }
+
+    /// Waits for its end; gives the file systems that hold its results.
+    pub(crate) async fn wait(self) -> Result<Arc<FileSystems>, CommandError> {
+        Box::pin(self.submission.wait(self.accepted)).await?;
+        Ok(self.submission.file_systems)
+    }
+}
+
 impl<'a> Submission<'a> {
     async fn run(
         conf_dir: Option<&Path>,
-        mut job: JobFile,
+        job: JobFile,
         options: &'a SubmitOptions,
         staging: Option<String>,
     ) -> Result<(), CommandError> {
+        Self::prepare(conf_dir, job, Cow::Borrowed(options), staging)?
+            .go()
+            .await
+    }
+
+    fn prepare(
+        conf_dir: Option<&Path>,
+        mut job: JobFile,
+        options: Cow<'a, SubmitOptions>,
+        staging: Option<String>,
+    ) -> Result<Self, CommandError> {
         let since = Instant::now();
-        prepare::add_files(&mut job, options)?;
+        prepare::add_files(&mut job, &options)?;
         let settings = prepare::settings(options.layer(), Some(&job), options.properties_file.as_deref())?;
         let cluster = Cluster::find(conf_dir)?;
         let file_systems = cluster.file_systems()?;
         let home = file_systems.resolve(".").map_err(unusable)?;
         let planned = prepare::resolve(&job, &settings, &home)?;
         let client = cluster.rest()?;
-        let submission = Submission {
+        Ok(Submission {
             since,
             options,
             settings,
@@ -118,11 +171,18 @@ impl<'a> Submission<'a> {
             file_systems,
             planned,
             staging,
-        };
-        submission.go().await
+        })
     }
 
     async fn go(&self) -> Result<(), CommandError> {
+        let Some(accepted) = Box::pin(self.accept()).await? else {
+            return Ok(());
+        };
+        Box::pin(self.wait(accepted)).await
+    }
+
+    /// Up to an application that YARN has accepted; none when nobody waits for it or it was not to be submitted.
+    async fn accept(&self) -> Result<Option<Accepted>, CommandError> {
         let cluster = preflight::cluster(&self.client, &self.planned.plan, &self.settings);
         let paths = preflight::paths(&self.file_systems, &self.planned);
         let (checked, paths) = tokio::join!(cluster, paths);
@@ -135,7 +195,8 @@ impl<'a> Submission<'a> {
             .help("leave out --detach, or use --deploy-mode cluster"));
         }
         if self.options.dry_run {
-            return dry_run::print(&self.cluster, &self.settings, &self.planned, &checked);
+            dry_run::print(&self.cluster, &self.settings, &self.planned, &checked)?;
+            return Ok(None);
         }
         let staging = self.staging()?;
         let mut interrupts = Interrupts::listen()?;
@@ -152,10 +213,12 @@ impl<'a> Submission<'a> {
             () = leftovers::sweep(&self.client, &self.file_systems, &staging, id) => {}
             _ = interrupts.next(), if self.options.detach => {}
         }
-        if self.options.detach {
-            return Ok(());
-        }
-        self.wait(&checked, &staging, &mut interrupts, driver).await
+        Ok((!self.options.detach).then_some(Accepted {
+            checked,
+            staging,
+            interrupts,
+            driver,
+        }))
     }
 
     fn is_client_mode(&self) -> bool {
@@ -282,13 +345,14 @@ impl<'a> Submission<'a> {
         )
     }
 
-    async fn wait(
-        &self,
-        checked: &Checked,
-        staging: &Staging,
-        interrupts: &mut Interrupts,
-        driver: Option<Driver>,
-    ) -> Result<(), CommandError> {
+    async fn wait(&self, accepted: Accepted) -> Result<(), CommandError> {
+        let Accepted {
+            checked,
+            staging,
+            mut interrupts,
+            driver,
+        } = accepted;
+        let (checked, staging, interrupts) = (&checked, &staging, &mut interrupts);
         let (remote, handle) = driver.unzip();
         let watch = Watch {
             client: &self.client,

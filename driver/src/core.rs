@@ -180,6 +180,7 @@ impl Driver {
                 self.on_output_unreadable(&executor, id, &source, effects);
             }
             Event::StagePlanned { stage, tasks } => self.on_stage_planned(stage, tasks, effects),
+            Event::StageFailed { stage, cause } => self.on_stage_failed(stage, &cause, effects),
             Event::StageCommitted { stage, result } => self.on_stage_committed(stage, result, effects),
             Event::RackLearned { host, rack } => self.executors.hosts.set_rack(&host, &rack),
             Event::ResourceManagerHeard => self.on_resource_manager_heard(effects),

@@ -98,6 +98,13 @@ pub enum Event {
         /// Its tasks.
         tasks: Result<Vec<TaskInput>, String>,
     },
+    /// A stage cannot go on for a reason of its shell's; its job fails.
+    StageFailed {
+        /// Which.
+        stage: StageKey,
+        /// Why, for people.
+        cause: String,
+    },
     /// The answer to [`Effect::CommitStage`].
     StageCommitted {
         /// Which.
@@ -173,6 +180,13 @@ pub enum Effect {
         executor: ExecutorId,
         /// Which.
         ids: Vec<TaskAttemptId>,
+    },
+    /// Keep what the function gave back whose report is being handled: it is the result of the partition.
+    KeepResult {
+        /// Which stage.
+        stage: StageKey,
+        /// Which partition.
+        partition: u32,
     },
     /// End a task attempt.
     Cancel {

@@ -100,6 +100,7 @@ impl Driver {
 
 fn stage_spec(plan: &AppPlan, key: StageKey, tasks: u32) -> StageSpec {
     let stage = &plan.stages[key.stage as usize];
+    let output = stage.output.as_ref().map(|output| output.uri.clone());
     StageSpec {
         key,
         name: stage.name.clone(),
@@ -108,12 +109,12 @@ fn stage_spec(plan: &AppPlan, key: StageKey, tasks: u32) -> StageSpec {
         environment: environment(plan, stage),
         feed: feed(stage.feed),
         capture: capture(stage),
-        output: stage.output.as_ref().map(|output| output.uri.clone()),
+        output: output.clone().filter(|_| !stage.body.is_function()),
         files: plan.files.clone(),
         timeout: stage.timeout,
         memory_limit: stage.memory_mib.map(|mib| mib << 20),
         cores: stage.cores.max(1),
-        results: None,
+        results: output.filter(|_| stage.body.is_function()),
     }
 }
 
@@ -142,6 +143,8 @@ fn feed(plan: FeedPlan) -> Feed {
 
 fn capture(stage: &StagePlan) -> Capture {
     match &stage.output {
+        // What a function gives back travels with the report.
+        _ if stage.body.is_function() => Capture::Log,
         None => Capture::Log,
         Some(output) if output.directory => Capture::Directory,
         Some(_) => Capture::Stdout,

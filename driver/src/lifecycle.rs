@@ -203,7 +203,8 @@ impl Driver {
         self.strike_executors(index);
         let stage = &mut self.stages[index];
         stage.failed_attempts = 0;
-        if let Some(tasks) = stage.tasks.as_mut().filter(|_| !stage.keeps_output) {
+        let again = stage.keeps_output || self.plan.stages[index.number() as usize].body.is_function();
+        if let Some(tasks) = stage.tasks.as_mut().filter(|_| !again) {
             tasks.shed();
         }
         self.demand.note_wishes();
@@ -252,6 +253,13 @@ impl Driver {
                 );
                 self.fail_job(key.job, cause, effects);
             }
+        }
+    }
+
+    pub(crate) fn on_stage_failed(&mut self, key: StageKey, cause: &str, effects: &mut Vec<Effect>) {
+        if let Some(index) = self.stage_in(key, Phase::Running) {
+            let cause = format!("stage {} failed: {cause}", self.stage_name(index));
+            self.fail_job(key.job, cause, effects);
         }
     }
 

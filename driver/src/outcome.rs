@@ -137,6 +137,10 @@ impl Driver {
         let (complete, exhausted) = (tasks.is_complete(), !tasks.wants_slots());
         let others = tasks.get(partition).and_then(|task| task.live);
         stage.add_metrics(metrics);
+        if self.plan.stages[index.number() as usize].body.is_function() {
+            let stage = self.stages[index].key;
+            effects.push(Effect::KeepResult { stage, partition });
+        }
         if exhausted {
             self.queue.set_pending(index, false);
         }

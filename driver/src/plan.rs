@@ -107,6 +107,14 @@ pub enum BodyPlan {
     Function(String),
 }
 
+impl BodyPlan {
+    /// Whether it is a function, whose results the driver gathers.
+    #[must_use]
+    pub fn is_function(&self) -> bool {
+        matches!(self, Self::Function(_))
+    }
+}
+
 /// How input reaches a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -163,6 +171,8 @@ pub struct Settings {
     pub max_registered_wait: Duration,
     /// `client.reconnect`: how long the application waits for a driver in the client that is gone.
     pub client_reconnect: Duration,
+    /// `results.max-size`: bytes that the results of the functions of one stage may have together.
+    pub results_max: u64,
     /// `task.kill.grace`: between SIGTERM and SIGKILL of a task.
     pub kill_grace: Duration,
     /// `executor.memory.enforced`: whether a task is ended when its container is full.
@@ -197,6 +207,7 @@ impl Default for Settings {
             min_registered_ratio: 0.8,
             max_registered_wait: seconds(30),
             client_reconnect: seconds(60),
+            results_max: 1 << 30,
             kill_grace: seconds(10),
             memory_enforced: true,
             recovery: true,

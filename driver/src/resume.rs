@@ -34,6 +34,7 @@ impl Driver {
         self.note_fact(|_| Fact::Resumed);
         self.resumed = true;
         self.reopen_commits();
+        self.redo_functions();
         self.forget_plans_of_the_moment();
         self.part_from_absent(present, effects);
         self.await_known(patience);
@@ -50,6 +51,22 @@ impl Driver {
             let stage = &mut self.stages[index];
             if stage.phase == Phase::Committing {
                 stage.phase = Phase::Complete;
+            }
+        }
+    }
+
+    /// What functions gave back was in the memory of the process that is gone: those of stages whose results are not
+    /// in place are called again.
+    pub(crate) fn redo_functions(&mut self) {
+        for index in self.stages.indexes() {
+            let function = self.plan.stages[index.number() as usize].body.is_function();
+            let stage = &mut self.stages[index];
+            let Some(tasks) = stage.tasks.as_mut().filter(|_| function) else {
+                continue;
+            };
+            if matches!(stage.phase, Phase::Running | Phase::Complete) && tasks.done() > 0 {
+                stage.phase = Phase::Running;
+                (0..tasks.total()).for_each(|partition| tasks.reopen(partition, &self.executors));
             }
         }
     }

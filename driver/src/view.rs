@@ -283,6 +283,14 @@ impl Driver {
         }
     }
 
+    /// The number of tasks of a stage; 0 before it is planned.
+    #[must_use]
+    pub fn tasks_of(&self, stage: u32) -> usize {
+        let stage = self.stages.get(StageIx::from_number(stage));
+        let tasks = stage.and_then(|stage| stage.tasks.as_ref());
+        tasks.map_or(0, |tasks| tasks.tasks().len())
+    }
+
     /// Tasks of a stage, from partition `from` on, at most `limit`; empty before the stage is planned.
     #[must_use]
     pub fn tasks(&self, stage: u32, from: u32, limit: usize) -> Vec<TaskView> {

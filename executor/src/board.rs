@@ -6,13 +6,45 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use wire::id::TaskAttemptId;
+use wire::task::LONGEST_NAME;
 
 use crate::process_table::{Process, own_pid, proc_file};
 use crate::session::Standing;
+
+/// What a task says about itself.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    /// The bits of a number from 0 to 1.
+    progress: AtomicU32,
+    status: Mutex<String>,
+}
+
+impl Gauge {
+    /// Anything that is no number from 0 to 1 becomes the nearest.
+    pub(crate) fn set_progress(&self, done: f32) {
+        let done = if done.is_nan() { 0.0 } else { done.clamp(0.0, 1.0) };
+        self.progress.store(done.to_bits(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn progress(&self) -> f32 {
+        f32::from_bits(self.progress.load(Ordering::Relaxed))
+    }
+
+    /// Keeps the beginning of the text.
+    pub(crate) fn set_status(&self, text: &str) {
+        let short = text[..text.floor_char_boundary(LONGEST_NAME)].to_owned();
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = short;
+    }
+
+    pub(crate) fn status(&self) -> String {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 /// What an attempt is doing.
 #[derive(Debug, Clone)]
@@ -22,6 +54,7 @@ pub(crate) struct AttemptView {
     pub(crate) pid: Option<i32>,
     /// Memory of all its processes, in bytes, as last seen.
     pub(crate) resident: u64,
+    pub(crate) gauge: Arc<Gauge>,
 }
 
 #[derive(Debug, Default)]
@@ -75,8 +108,24 @@ impl Board {
             since,
             pid: None,
             resident: 0,
+            gauge: Arc::default(),
         });
         (view.phase, view.since) = (phase, since);
+    }
+
+    /// Where the attempt says what it says about itself.
+    pub(crate) fn set_gauge(&self, id: TaskAttemptId, gauge: Arc<Gauge>) {
+        if let Some(view) = self.contents().attempts.get_mut(&id) {
+            view.gauge = gauge;
+        }
+    }
+
+    /// Memory of an attempt's processes in bytes, how far it says it is, and what it says it does.
+    pub(crate) fn vital(&self, id: TaskAttemptId) -> (u64, f32, String) {
+        match self.contents().attempts.get(&id) {
+            Some(view) => (view.resident, view.gauge.progress(), view.gauge.status()),
+            None => (0, 0.0, String::new()),
+        }
     }
 
     pub(crate) fn set_pid(&self, id: TaskAttemptId, pid: i32) {
@@ -105,11 +154,6 @@ impl Board {
 
     pub(crate) fn remove(&self, id: TaskAttemptId) {
         self.contents().attempts.remove(&id);
-    }
-
-    /// Memory of an attempt's processes, in bytes.
-    pub(crate) fn resident(&self, id: TaskAttemptId) -> u64 {
-        self.contents().attempts.get(&id).map_or(0, |view| view.resident)
     }
 
     /// The state of the executor as text: session, attempts, threads.

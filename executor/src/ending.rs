@@ -24,6 +24,8 @@ impl Ending {
     pub const UNREACHABLE: Self = Self::Code(69);
     /// An executor process that ended in a way that should not happen (`EX_SOFTWARE`).
     pub const INTERNAL: Self = Self::Code(70);
+    /// A function did not return after its time was up, and only its process can be ended (`EX_TEMPFAIL`).
+    pub const STUCK: Self = Self::Code(75);
     /// The ApplicationMaster refused us: other build, other protocol, other application (`EX_PROTOCOL`).
     pub const REFUSED: Self = Self::Code(76);
 

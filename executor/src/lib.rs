@@ -11,6 +11,7 @@
 //! | `session` | the conversation with the ApplicationMaster, a pure machine |
 //! | `link`, `gateway` | the loop and the TLS connection around it |
 //! | `discovery` | where to dial, also when another ApplicationMaster has taken over |
+//! | [`functions`] | Rust functions that a program registers as tasks |
 //! | `task` | running attempts: directory, command, input, result, logs, process tree |
 //! | `oom` | whether the kernel ended processes for want of memory |
 //! | `children`, `process_table` | waiting for child processes; who descends from whom |
@@ -18,7 +19,7 @@
 //!
 //! # Exit codes
 //! What YARN shows for the container; see [`Ending`]: 0 told to leave, 64 wrong environment, 69 no
-//! ApplicationMaster, 76 refused by it; after SIGTERM the process dies of it (143), so that YARN keeps its own
+//! ApplicationMaster, 75 a function did not return in time, 76 refused by it; after SIGTERM the process dies of it (143), so that YARN keeps its own
 //! reason for stopping the container.
 
 mod backoff;
@@ -26,6 +27,7 @@ mod board;
 mod children;
 mod discovery;
 mod ending;
+pub mod functions;
 pub mod gateway;
 mod guard;
 mod link;
@@ -45,14 +47,28 @@ pub use task::directory::log_name;
 /// arguments again, then in that child as the executor proper. Returns how the process has to end; the caller
 /// applies it: `executor::run_from_env().apply()`. What kept it from beginning is printed to standard error, which
 /// YARN collects. To be called on the main thread before any other thread is started.
+/// `functions` are those that tasks may call.
 #[must_use]
-pub fn run_from_env() -> Ending {
-    let role = if std::env::var_os(guard::SESSION_VARIABLE).is_some() {
-        process::run
+pub fn run_from_env(functions: functions::Functions) -> Ending {
+    let ended = if std::env::var_os(guard::SESSION_VARIABLE).is_some() {
+        process::run(functions)
     } else {
-        guard::run
+        guard::run()
     };
-    role().unwrap_or_else(|error| explain(&error))
+    ended.unwrap_or_else(|error| explain(&error))
+}
+
+/// Whether an executor has started this process to call a function.
+#[must_use]
+pub fn is_asked_for_function() -> bool {
+    std::env::var_os(task::isolated::DIRECTORY_VARIABLE).is_some()
+}
+
+/// Runs the role `function` of the binary: one call of a function in a process of its own, whose memory can be
+/// limited. Started by an executor only.
+#[must_use]
+pub fn run_function(functions: &functions::Functions) -> Ending {
+    task::isolated::run(functions)
 }
 
 fn explain(error: &anyhow::Error) -> Ending {

@@ -243,12 +243,16 @@ impl<D: Discovery> Link<D> {
         running: Vec<TaskAttemptId>,
         waiting: Vec<TaskAttemptId>,
     ) {
-        let task = |id, waiting| RunningTask {
-            id,
-            resident: if waiting { 0 } else { self.board.resident(id) },
-            progress: 0.0,
-            waiting,
-            status: String::new(),
+        let task = |id, waiting: bool| {
+            let vital = (!waiting).then(|| self.board.vital(id));
+            let (resident, progress, status) = vital.unwrap_or_default();
+            RunningTask {
+                id,
+                resident,
+                progress,
+                waiting,
+                status,
+            }
         };
         let begun = running.into_iter().map(|id| task(id, false));
         let running = begun

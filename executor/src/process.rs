@@ -31,6 +31,7 @@ use crate::board::Board;
 use crate::children::Children;
 use crate::discovery::Finder;
 use crate::ending::Ending;
+use crate::functions::Functions;
 use crate::guard::restore_for_tasks;
 use crate::link::Link;
 use crate::process_table::own_pid;
@@ -53,7 +54,7 @@ const EXTINCTION_LIMIT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When it cannot begin: wrong environment, unusable keys, no threads.
-pub(crate) fn run() -> anyhow::Result<Ending> {
+pub(crate) fn run(functions: Functions) -> anyhow::Result<Ending> {
     become_reaper()?;
     begin_logging();
     let settings = Arc::new(read_settings()?);
@@ -72,6 +73,7 @@ pub(crate) fn run() -> anyhow::Result<Ending> {
         settings,
         children: Arc::clone(&children),
         board: Arc::clone(&board),
+        functions,
     };
     let pool = Pool::new(Arc::new(context), events);
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -208,6 +208,7 @@ impl Session {
             Event::TaskStarted { id, pid } => self.task_started(id, pid, effects),
             Event::CommitWanted { id } => self.commit_wanted(id, effects),
             Event::TaskEnded { id, end } => self.task_ended(id, end, effects),
+            Event::TaskStuck { id, cause } => self.task_stuck(now, id, cause, effects),
             Event::Stopped { signal } => self.stopped(now, signal, effects),
             Event::Tick => self.tick(now, effects),
         }

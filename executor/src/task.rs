@@ -8,6 +8,7 @@
 //! | [`pool`] | owns all attempts; starts, cancels and watches over them |
 //! | [`directory`] | the attempt's private directory and its names |
 //! | [`command`] | program, arguments and environment |
+//! | [`function`], [`isolated`] | Rust functions on threads of this process, or each in one of its own |
 //! | [`feed`] | input from the file system to standard input or into a file |
 //! | [`capture`] | standard output or a directory to the file system, and its commit |
 //! | [`log`] | what a task writes for people, within a limit |
@@ -19,6 +20,8 @@ pub(crate) mod capture;
 pub(crate) mod command;
 pub(crate) mod directory;
 pub(crate) mod feed;
+pub(crate) mod function;
+pub(crate) mod isolated;
 pub(crate) mod log;
 pub(crate) mod pool;
 pub(crate) mod running;

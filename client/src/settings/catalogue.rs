@@ -346,6 +346,12 @@ pub(crate) const KEYS: &[Key] = &[
         "which of equally good executors gets a task",
     ),
     key(
+        "results.max-size",
+        "1GiB",
+        Kind::Size,
+        "bytes that the results of the functions of one stage may have together",
+    ),
+    key(
         "scheduler.prefetch",
         "250ms",
         Kind::Duration,

@@ -33,27 +33,11 @@ pub(crate) fn read_job(path: &Path) -> Result<JobFile, CommandError> {
 pub(crate) fn job_of_run(run: &Run) -> JobFile {
     let words = run.command.iter().cloned().map(placed).collect();
     let stage = StageFile {
-        place: COMMAND_LINE,
-        name: placed("run".to_owned()),
-        after: Vec::new(),
-        with: Vec::new(),
-        pool: None,
-        barrier: None,
         inputs: run.input.iter().cloned().map(placed).collect(),
         tasks: run.tasks.or(run.input.is_empty().then_some(1)).map(placed),
-        items: None,
-        split: None,
         command: Some(words),
-        shell: None,
         output: run.output.clone().map(placed),
-        overwrite: None,
-        capture_directory: None,
-        feed: None,
-        cores: None,
-        memory_mib: None,
-        timeout: None,
-        retries: None,
-        env: Default::default(),
+        ..StageFile::empty(placed("run".to_owned()))
     };
     let name = run
         .command

@@ -95,7 +95,10 @@ impl Driver {
     fn apply(&mut self, fact: Fact, effects: &mut Vec<Effect>) -> Result<(), Damaged> {
         match fact {
             Fact::Started => self.on_started(effects),
-            Fact::Resumed => self.reopen_commits(),
+            Fact::Resumed => {
+                self.reopen_commits();
+                self.redo_functions();
+            }
             Fact::Admitted {
                 executor,
                 boot,

@@ -488,7 +488,10 @@ impl World {
                 stage,
                 result: Ok(()),
             }),
-            Effect::AbandonStage { .. } | Effect::Finish(_) | Effect::Record(_) => {}
+            Effect::AbandonStage { .. }
+            | Effect::KeepResult { .. }
+            | Effect::Finish(_)
+            | Effect::Record(_) => {}
         }
     }
 

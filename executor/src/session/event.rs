@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wire::failure::{KillReason, TaskFailure};
+use wire::failure::{FailureCause, KillReason, TaskFailure};
 use wire::id::{Epoch, TaskAttemptId};
 use wire::message::{Envelope, ExecutorMessage, GatewayMessage};
 use wire::task::{Counter, StageSpec, TaskMetrics, TaskResult, TaskSpec};
@@ -54,6 +54,8 @@ pub(crate) enum Event {
     CommitWanted { id: TaskAttemptId },
     /// An attempt is over, its processes are gone.
     TaskEnded { id: TaskAttemptId, end: TaskEnd },
+    /// A function goes on although it was to return; only the process can be ended.
+    TaskStuck { id: TaskAttemptId, cause: FailureCause },
     /// The process was told to end by this signal.
     Stopped { signal: i32 },
     /// A deadline passed.

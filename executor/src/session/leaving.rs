@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use wire::failure::KillReason;
+use wire::failure::{FailureCause, KillReason, TaskFailure};
+use wire::id::TaskAttemptId;
 use wire::message::ExecutorMessage;
 
-use super::{Effect, Session, State};
+use super::{Effect, Session, State, TaskEnd};
 use crate::ending::Ending;
 
 /// SIGTERM is followed by SIGKILL after 250 ms: by then everything must be over.
@@ -68,6 +69,38 @@ impl Session {
             grace,
         }));
         self.leave_when_empty(effects);
+    }
+
+    /// A function cannot be ended without the process: its failure is reported, and everything else here runs again
+    /// elsewhere without being blamed.
+    pub(super) fn task_stuck(
+        &mut self,
+        now: Instant,
+        id: TaskAttemptId,
+        cause: FailureCause,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !self.running.contains_key(&id) {
+            return;
+        }
+        tracing::error!(%id, %cause, "a function does not return: this executor ends");
+        let connected = self.is_heard();
+        if connected {
+            let reason = format!("the function of {id} does not return");
+            self.send(ExecutorMessage::Goodbye { reason }, effects);
+        }
+        self.leave(now, Ending::STUCK, Duration::ZERO, connected, effects);
+        let others: Vec<_> = self
+            .running
+            .keys()
+            .copied()
+            .filter(|other| *other != id)
+            .collect();
+        self.task_ended(id, TaskEnd::unbegun(TaskFailure::new(cause)), effects);
+        for other in others {
+            let killed = FailureCause::Killed(KillReason::ExecutorStopping);
+            self.task_ended(other, TaskEnd::unbegun(TaskFailure::new(killed)), effects);
+        }
     }
 
     pub(super) fn leave_when_empty(&mut self, effects: &mut Vec<Effect>) {

@@ -17,12 +17,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use wire::failure::{FailureCause, KillReason, TaskFailure};
 use wire::id::{Epoch, TaskAttemptId};
-use wire::task::{Capture, Feed, StageSpec, TaskMetrics, TaskSpec};
+use wire::task::{Body, Capture, Feed, StageSpec, TaskMetrics, TaskResult, TaskSpec};
 
 use crate::board::Board;
 use crate::children::Children;
+use crate::functions::Functions;
 use crate::oom;
-use crate::session::Event;
+use crate::session::{Event, TaskEnd};
 use crate::settings::Settings;
 use crate::storage::Storage;
 use crate::task::capture::Place;
@@ -31,9 +32,10 @@ use crate::task::directory::{Directory, log_name};
 use crate::task::feed;
 use crate::task::log::{BoundedLog, LOG_LIMIT};
 use crate::task::running::Running;
+use crate::task::{function, isolated};
 
 /// How long processes get after SIGTERM when the timeout has passed.
-const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
+pub(crate) const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
 
 /// What all attempts of an executor share.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub(crate) struct Context {
     pub(crate) storage: Arc<Storage>,
     pub(crate) children: Arc<Children>,
     pub(crate) board: Arc<Board>,
+    /// What tasks may call.
+    pub(crate) functions: Functions,
 }
 
 /// An order to end.
@@ -149,16 +153,25 @@ impl Attempt {
     }
 
     /// Runs the attempt to its end.
-    pub(crate) async fn run(self) -> (TaskMetrics, Result<(), TaskFailure>) {
+    pub(crate) async fn run(self) -> TaskEnd {
         self.enter("preparing");
-        let result = self.execute().await;
+        let ended = self.execute().await;
         lock(&self.stdout).finish();
         lock(&self.stderr).finish();
         let failed = |cause| TaskFailure {
             cause,
             stderr_tail: lock(&self.stderr).tail(),
         };
-        (self.metrics(), result.map_err(failed))
+        let (outcome, result) = match ended {
+            Ok(result) => (Ok(()), result),
+            Err(cause) => (Err(failed(cause)), None),
+        };
+        TaskEnd {
+            metrics: self.metrics(),
+            outcome,
+            result,
+            counters: Vec::new(),
+        }
     }
 
     fn metrics(&self) -> TaskMetrics {
@@ -175,12 +188,13 @@ impl Attempt {
         }
     }
 
-    async fn execute(&self) -> Result<(), FailureCause> {
+    async fn execute(&self) -> Result<Option<TaskResult>, FailureCause> {
         let Order { stage, task, .. } = &self.order;
         let container = &self.context.settings.directory;
         let directory = Directory::create(container, task.id, stage).map_err(FailureCause::StartFailed)?;
         let Some(place) = self.place()? else {
-            return Box::pin(self.produce(&directory, None)).await;
+            let produced = Box::pin(self.produce(&directory, None)).await;
+            return self.take_result(&directory, produced).await;
         };
         let produced = Box::pin(self.produce(&directory, Some(&place))).await;
         let done = match produced {
@@ -191,7 +205,26 @@ impl Attempt {
             self.enter("cleaning up");
             place.discard().await;
         }
-        done
+        done.map(|()| None)
+    }
+
+    /// What the function of a stage gave back, if it has one.
+    async fn take_result(
+        &self,
+        directory: &Directory,
+        produced: Result<(), FailureCause>,
+    ) -> Result<Option<TaskResult>, FailureCause> {
+        if !matches!(self.order.stage.body, Body::Function(_)) {
+            return produced.map(|()| None);
+        }
+        let by_itself = |cause: &FailureCause| matches!(cause, FailureCause::ExitCode(_));
+        if let Err(cause) = produced {
+            let said = isolated::failure(&directory.temporary()).filter(|_| by_itself(&cause));
+            return Err(said.unwrap_or(cause));
+        }
+        let bytes = isolated::result(&directory.temporary())?;
+        let placed = function::place(&self.context, &self.order.stage, self.id(), bytes);
+        self.unless_interrupted(placed).await.map(Some)
     }
 
     fn place(&self) -> Result<Option<Place>, FailureCause> {
@@ -256,6 +289,10 @@ impl Attempt {
         if stage.feed == Feed::File && !task.inputs.is_empty() {
             let copy = self.unless_interrupted(self.copy_input(directory)).await?;
             environment.insert("DRAWLOOM_INPUT_FILE".into(), copy.into());
+        }
+        if matches!(stage.body, Body::Function(_)) {
+            isolated::prepare(&directory.temporary(), task)?;
+            environment.insert(isolated::DIRECTORY_VARIABLE.into(), directory.temporary().into());
         }
         let feeds = self.feeds_stdin();
         let mut command =

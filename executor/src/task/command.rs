@@ -13,9 +13,13 @@ use wire::task::{Body, Capture, StageSpec, TaskSpec};
 
 use crate::settings::{Environment, Settings};
 use crate::task::directory::Directory;
+use crate::task::isolated;
 
 /// Carries the whole id of the attempt. Set for every process of a task, it also tells strays apart.
 pub(crate) const ID_VARIABLE: &str = "DRAWLOOM_TASK_ID";
+
+/// This program, which runs a function in a process of its own.
+const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// What PATH is unless the job sets it. The NodeManager's own never arrives: its script leaves the built-in
 /// default of bash, which differs between systems and may hold the working directory.
@@ -24,7 +28,7 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /// The program and arguments of a stage.
 fn arguments(body: &Body) -> Vec<&str> {
     match body {
-        Body::Function(name) => vec![name],
+        Body::Function(name) => vec![THIS_PROGRAM, isolated::ROLE, name],
         Body::Argv(argv) => argv.iter().map(String::as_str).collect(),
         Body::Shell(script) => vec!["bash", "-c", script],
     }

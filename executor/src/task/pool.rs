@@ -8,17 +8,20 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
 use wire::failure::{FailureCause, KillReason, TaskFailure};
 use wire::id::TaskAttemptId;
-use wire::task::TaskMetrics;
+use wire::task::Body;
 
+use crate::functions::{TaskContext, panic_text};
 use crate::session::{Event, TaskEnd};
-use crate::task::attempt::{Attempt, Cancellation, Context, Lines, Order};
+use crate::task::attempt::{Attempt, Cancellation, Context, Lines, Order, TIMEOUT_GRACE};
+use crate::task::function::{Call, FunctionThreads};
 
 /// Threads for calls that block (local files); idle ones go away.
 const BLOCKING_THREADS: usize = 16;
@@ -36,7 +39,25 @@ pub(crate) struct Pool {
     context: Arc<Context>,
     events: mpsc::Sender<Event>,
     runtime: Option<Runtime>,
+    threads: Option<FunctionThreads>,
     attempts: BTreeMap<TaskAttemptId, Handle>,
+    calls: BTreeMap<TaskAttemptId, Calling>,
+}
+
+/// A function that is called on a thread of this process.
+#[derive(Debug)]
+struct Calling {
+    context: Arc<TaskContext>,
+    /// Gives up on it when it has been told to return and does not.
+    reaper: Option<AbortHandle>,
+}
+
+impl Drop for Calling {
+    fn drop(&mut self) {
+        if let Some(reaper) = &self.reaper {
+            reaper.abort();
+        }
+    }
 }
 
 impl Pool {
@@ -46,7 +67,9 @@ impl Pool {
             context,
             events,
             runtime: None,
+            threads: None,
             attempts: BTreeMap::new(),
+            calls: BTreeMap::new(),
         }
     }
 
@@ -55,6 +78,10 @@ impl Pool {
     /// # Errors
     /// When the system gives no threads; there is then no attempt and no event.
     pub(crate) fn launch(&mut self, order: Order) -> Result<(), FailureCause> {
+        let function = matches!(order.stage.body, Body::Function(_));
+        if function && order.stage.memory_limit.is_none() {
+            return self.call(order);
+        }
         let id = order.task.id;
         let (cancel, cancel_seen) = watch::channel(None);
         let (decision, decision_seen) = watch::channel(None);
@@ -67,14 +94,61 @@ impl Pool {
         let (context, events) = (Arc::clone(&self.context), self.events.clone());
         self.runtime()?.spawn(async move {
             let run = AssertUnwindSafe(attempt.run()).catch_unwind();
-            let (metrics, outcome) = Box::pin(run).await.unwrap_or_else(|panic| broken(panic.as_ref()));
+            let end = Box::pin(run).await.unwrap_or_else(|panic| broken(panic.as_ref()));
             context.board.remove(id);
             // Nobody listens when the executor is ending.
-            let end = TaskEnd::new(metrics, outcome);
             drop(events.send(Event::TaskEnded { id, end }).await);
         });
         self.attempts.insert(id, Handle { cancel, decision });
         Ok(())
+    }
+
+    /// Has a function called on a thread of this process.
+    fn call(&mut self, order: Order) -> Result<(), FailureCause> {
+        let Order { stage, task, .. } = order;
+        let context = Arc::new(TaskContext::new(&stage, &task, Instant::now()));
+        let (id, timeout) = (task.id, stage.timeout);
+        let runtime = self.runtime()?.handle().clone();
+        let (shared, events) = (Arc::clone(&self.context), self.events.clone());
+        let threads = self
+            .threads
+            .get_or_insert_with(|| FunctionThreads::new(shared, events, runtime.clone()));
+        threads.call(Call {
+            stage,
+            task,
+            context: Arc::clone(&context),
+        })?;
+        let reaper = timeout.map(|limit| {
+            let cause = FailureCause::Timeout(limit);
+            let reap = reap(
+                Arc::clone(&context),
+                self.events.clone(),
+                limit,
+                TIMEOUT_GRACE,
+                cause,
+            );
+            runtime.spawn(reap).abort_handle()
+        });
+        self.calls.insert(id, Calling { context, reaper });
+        Ok(())
+    }
+
+    fn cancel_call(&mut self, id: TaskAttemptId, reason: KillReason, grace: Duration) {
+        let (Some(call), Some(runtime)) = (self.calls.get_mut(&id), &self.runtime) else {
+            return;
+        };
+        if call.context.stopped().is_some() {
+            return;
+        }
+        let (context, events) = (Arc::clone(&call.context), self.events.clone());
+        let cause = FailureCause::Killed(reason);
+        context.stop(cause.clone());
+        let reaper = runtime
+            .spawn(reap(context, events, Duration::ZERO, grace, cause))
+            .abort_handle();
+        if let Some(earlier) = call.reaper.replace(reaper) {
+            earlier.abort();
+        }
     }
 
     fn runtime(&mut self) -> Result<&Runtime, FailureCause> {
@@ -89,7 +163,8 @@ impl Pool {
     }
 
     /// Orders an attempt to end; only the first order counts.
-    pub(crate) fn cancel(&self, id: TaskAttemptId, reason: KillReason, grace: Duration) {
+    pub(crate) fn cancel(&mut self, id: TaskAttemptId, reason: KillReason, grace: Duration) {
+        self.cancel_call(id, reason, grace);
         if let Some(handle) = self.attempts.get(&id) {
             handle.cancel.send_if_modified(|order| {
                 let first = order.is_none();
@@ -109,6 +184,7 @@ impl Pool {
     /// The attempt has reported its end.
     pub(crate) fn forget(&mut self, id: TaskAttemptId) {
         self.attempts.remove(&id);
+        self.calls.remove(&id);
     }
 
     /// Drops everything without waiting. The processes have to be ended apart from this.
@@ -130,11 +206,24 @@ fn task_runtime(slots: u32) -> std::io::Result<Runtime> {
         .build()
 }
 
-fn broken(panic: &(dyn Any + Send)) -> (TaskMetrics, Result<(), TaskFailure>) {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
+/// Tells a function to return after `limit`, and that it has not once `grace` is over, too.
+async fn reap(
+    context: Arc<TaskContext>,
+    events: mpsc::Sender<Event>,
+    limit: Duration,
+    grace: Duration,
+    cause: FailureCause,
+) {
+    tokio::time::sleep(limit).await;
+    context.stop(cause.clone());
+    tokio::time::sleep(grace).await;
+    let id = context.id();
+    // Nobody listens when the executor is ending.
+    drop(events.send(Event::TaskStuck { id, cause }).await);
+}
+
+fn broken(panic: &(dyn Any + Send)) -> TaskEnd {
+    let text = panic_text(panic);
     let cause = FailureCause::Unclassified(format!("a defect of drawloom: the executor panicked: {text}"));
-    (TaskMetrics::default(), Err(TaskFailure::new(cause)))
+    TaskEnd::unbegun(TaskFailure::new(cause))
 }

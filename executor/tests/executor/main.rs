@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+mod functions;
 mod harness;
 mod process;
 mod tasks;
@@ -10,6 +11,6 @@ mod tasks;
 #[test]
 fn executor_role() {
     if std::env::var_os("DRAWLOOM_GATEWAY").is_some() {
-        executor::run_from_env().apply();
+        executor::run_from_env(functions::functions()).apply();
     }
 }

@@ -1,0 +1,220 @@
+//! Functions that run as tasks, on threads of this process: as many as there are slots, made when they are needed.
+//!
+//! Nothing can end a thread from outside. A function that was cancelled or has used up its time is told so, and one
+//! that has not returned after the grace is [`Event::TaskStuck`]: its failure is reported and the executor ends, so
+//! that the slot does not stay lost (Spark's task reaper does the same). A function whose stage limits its memory runs
+//! in a process of its own instead, as a command does (see the module `attempt`), because threads share theirs.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::mpsc;
+use wire::failure::{FailureCause, TaskFailure};
+use wire::id::TaskAttemptId;
+use wire::task::{Body, MOST_INLINE, StageSpec, TaskMetrics, TaskResult, TaskSpec};
+
+use crate::functions::TaskContext;
+use crate::session::{Event, TaskEnd};
+use crate::task::attempt::Context;
+use crate::task::directory::file_safe;
+
+/// How much stack a function has, in bytes: that of a program's first thread.
+const STACK: usize = 8 << 20;
+
+/// A function to be called.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) stage: Arc<StageSpec>,
+    pub(crate) task: TaskSpec,
+    pub(crate) context: Arc<TaskContext>,
+}
+
+/// Calls that nobody has begun, and how many threads there are for them.
+#[derive(Debug, Default)]
+struct Queue {
+    calls: VecDeque<Call>,
+    idle: usize,
+    threads: usize,
+}
+
+/// What the threads share.
+#[derive(Debug)]
+struct Shared {
+    context: Arc<Context>,
+    events: mpsc::Sender<Event>,
+    /// For results that are stored.
+    runtime: tokio::runtime::Handle,
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+}
+
+/// The threads that call functions.
+#[derive(Debug)]
+pub(crate) struct FunctionThreads {
+    shared: Arc<Shared>,
+}
+
+impl FunctionThreads {
+    /// No threads yet; `runtime` is for what is to be stored.
+    pub(crate) fn new(
+        context: Arc<Context>,
+        events: mpsc::Sender<Event>,
+        runtime: tokio::runtime::Handle,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                context,
+                events,
+                runtime,
+                queue: Mutex::default(),
+                arrived: Condvar::new(),
+            }),
+        }
+    }
+
+    /// Has a function called, on a thread of its own if none is idle. Whoever orders keeps to the slots, so there
+    /// are never more threads than those.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn call(&self, call: Call) -> Result<(), FailureCause> {
+        let mut queue = self.shared.queue();
+        queue.calls.push_back(call);
+        if queue.idle >= queue.calls.len() {
+            self.shared.arrived.notify_one();
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        let thread = thread::Builder::new()
+            .name(format!("function-{}", queue.threads))
+            .stack_size(STACK);
+        match thread.spawn(move || shared.work()) {
+            // It ends with the process.
+            Ok(_) => queue.threads += 1,
+            Err(error) if queue.threads == 0 => {
+                queue.calls.pop_back();
+                let text = format!("no thread to run functions with: {error}");
+                return Err(FailureCause::StartFailed(text));
+            }
+            Err(error) => tracing::warn!(%error, "functions have fewer threads than slots"),
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        loop {
+            let call = self.next();
+            let id = call.context.id();
+            let end = self.run(&call);
+            self.context.board.remove(id);
+            // Nobody listens when the executor is ending.
+            if self.events.blocking_send(Event::TaskEnded { id, end }).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn next(&self) -> Call {
+        let mut queue = self.queue();
+        loop {
+            if let Some(call) = queue.calls.pop_front() {
+                return call;
+            }
+            queue.idle += 1;
+            queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
+        }
+    }
+
+    fn run(&self, call: &Call) -> TaskEnd {
+        let (began, spent) = (Instant::now(), thread_time());
+        let id = call.context.id();
+        self.context.board.enter(id, "calling a function");
+        self.context.board.set_gauge(id, Arc::clone(call.context.gauge()));
+        let pid = crate::process_table::own_pid().unsigned_abs();
+        drop(self.events.blocking_send(Event::TaskStarted { id, pid }));
+        let argument = call.task.item.as_deref().unwrap_or("null");
+        let returned = self
+            .context
+            .functions
+            .call(name(&call.stage), argument, &call.context);
+        let result = match call.context.stopped() {
+            Some(stop) => Err(stop.0),
+            None => returned.and_then(|bytes| {
+                let placed = place(&self.context, &call.stage, id, bytes.into());
+                self.runtime.block_on(placed)
+            }),
+        };
+        let metrics = TaskMetrics {
+            wall: began.elapsed(),
+            cpu_user: thread_time().saturating_sub(spent),
+            output_bytes: result.as_ref().map_or(0, TaskResult::length),
+            ..TaskMetrics::default()
+        };
+        let (outcome, result) = match result {
+            Ok(result) => (Ok(()), Some(result)),
+            Err(cause) => (Err(TaskFailure::new(cause)), None),
+        };
+        TaskEnd {
+            metrics,
+            outcome,
+            result,
+            counters: call.context.counters(),
+        }
+    }
+}
+
+/// Puts a result into the report, or where the stage keeps those that are too large for one.
+pub(crate) async fn place(
+    context: &Context,
+    stage: &StageSpec,
+    id: TaskAttemptId,
+    bytes: Bytes,
+) -> Result<TaskResult, FailureCause> {
+    let Some(results) = stage.results.as_deref().filter(|_| bytes.len() > MOST_INLINE) else {
+        return Ok(TaskResult::Inline(bytes));
+    };
+    let length = bytes.len() as u64;
+    let uri = format!(
+        "{results}/_temporary/{}-{}.json",
+        file_safe(id),
+        context.settings.executor
+    );
+    let failed = |message: String| FailureCause::OutputFailed {
+        path: uri.clone(),
+        message,
+    };
+    let (fs, path) = context.storage.locate(&uri).map_err(failed)?;
+    let options = dfs::CreateOptions::overwriting();
+    dfs::write_all(fs.as_ref(), &path, bytes, &options)
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    Ok(TaskResult::Stored { uri, length })
+}
+
+/// The name of the function that a stage calls.
+pub(crate) fn name(stage: &StageSpec) -> &str {
+    match &stage.body {
+        Body::Function(name) => name,
+        Body::Argv(_) | Body::Shell(_) => "",
+    }
+}
+
+/// The processor time of this thread so far.
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or_default(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
+}

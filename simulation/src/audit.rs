@@ -213,7 +213,8 @@ impl Audit {
                 self.abandoned.insert(stage.stage);
             }
             Effect::Finish(verdict) => self.verdict = Some(verdict.clone()),
-            Effect::Cancel { .. }
+            Effect::KeepResult { .. }
+            | Effect::Cancel { .. }
             | Effect::Recall { .. }
             | Effect::DecideCommit { .. }
             | Effect::SetTarget(_)

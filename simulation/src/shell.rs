@@ -165,7 +165,7 @@ impl World {
             Effect::PlanStage { stage } => self.plan_stage(stage),
             Effect::CommitStage { stage } => self.commit_stage(stage),
             // No journal is kept: there is one attempt of the ApplicationMaster.
-            Effect::AbandonStage { .. } | Effect::Record(_) => {}
+            Effect::AbandonStage { .. } | Effect::KeepResult { .. } | Effect::Record(_) => {}
             Effect::Launch {
                 executor,
                 stages,

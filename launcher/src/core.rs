@@ -11,7 +11,7 @@ use super::asks::AskTable;
 use super::budget::{self, Budget};
 use super::classify::{self, Context};
 use super::containers::Containers;
-use super::nodes::{NodeName, Nodes};
+use super::nodes::{NodeName, Nodes, Strike};
 use super::record::{Phase, Record};
 use super::{Completion, Effect, Event, Grant, Rules, StartFailure};
 
@@ -377,14 +377,14 @@ impl Launcher {
         let Some(node) = node.filter(|_| !self.ending && is_nodes_doing(loss)) else {
             return;
         };
-        self.strike(now, &node, loss.counts_for_budget(), effects);
+        self.strike(now, &node, strike_of(loss), effects);
         if loss.counts_for_budget() {
             self.count(now, &node, loss, detail, effects);
         }
     }
 
-    fn strike(&mut self, now: Duration, node: &NodeName, counted: bool, effects: &mut Vec<Effect>) {
-        let consequence = self.nodes.lost(now, node, counted);
+    fn strike(&mut self, now: Duration, node: &NodeName, strike: Strike, effects: &mut Vec<Effect>) {
+        let consequence = self.nodes.lost(now, node, strike);
         if consequence.delay > Duration::ZERO {
             self.deferred.push(now + consequence.delay);
         }
@@ -465,6 +465,14 @@ impl Launcher {
     pub(super) fn is_live(&self, executor: &ExecutorId) -> bool {
         let record = self.records.get(executor);
         record.is_some_and(|record| record.phase.is_live())
+    }
+}
+
+fn strike_of(loss: ExecutorLoss) -> Strike {
+    match loss {
+        ExecutorLoss::Silent => Strike::Out,
+        loss if loss.counts_for_budget() => Strike::One,
+        _ => Strike::None,
     }
 }
 

@@ -11,6 +11,18 @@ use std::time::Duration;
 
 /// Strikes within [`EXCLUSION`] that have a node avoided.
 const STRIKES: usize = 2;
+
+/// What a loss says against its node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strike {
+    /// Nothing.
+    None,
+    /// It may be the node's fault.
+    One,
+    /// The node itself has probably gone silent, which the ResourceManager notices only after minutes: no replacement
+    /// should go there.
+    Out,
+}
 /// How long strikes and exclusions last.
 const EXCLUSION: Duration = Duration::from_secs(600);
 /// The longest chain of doublings of the back-off.
@@ -174,12 +186,12 @@ impl Nodes {
             .is_some_and(|node| node.state == NodeState::Leaving)
     }
 
-    /// Books the loss of an executor; `counted` losses are strikes.
-    pub fn lost(&mut self, now: Duration, name: &NodeName, counted: bool) -> Consequence {
+    /// Books the loss of an executor.
+    pub fn lost(&mut self, now: Duration, name: &NodeName, strike: Strike) -> Consequence {
         let spare = self.may_exclude(name);
         let backoff = self.backoff;
         let node = self.nodes.entry(name.clone()).or_default();
-        node.book(now, counted);
+        node.book(now, strike);
         let excluded = spare && node.strikes.len() >= STRIKES;
         if excluded {
             node.excluded_until = Some(now + EXCLUSION);
@@ -257,14 +269,17 @@ impl Nodes {
 }
 
 impl Node {
-    fn book(&mut self, now: Duration, counted: bool) {
+    fn book(&mut self, now: Duration, strike: Strike) {
         let horizon = now.saturating_sub(EXCLUSION);
         self.losses.retain(|at| *at >= horizon);
         self.strikes.retain(|at| *at >= horizon);
         self.losses.push(now);
-        if counted {
-            self.strikes.push(now);
-        }
+        let strikes = match strike {
+            Strike::None => 0,
+            Strike::One => 1,
+            Strike::Out => STRIKES,
+        };
+        self.strikes.extend(std::iter::repeat_n(now, strikes));
     }
 
     /// Nothing for the first loss, then the first value, doubled for each further one; nothing where no replacement
@@ -319,18 +334,21 @@ mod tests {
     fn the_first_loss_waits_for_nothing_and_the_wait_then_doubles() {
         let mut nodes = nodes(&["a", "b"]);
         let delays: Vec<_> = (0..12)
-            .map(|i| nodes.lost(MS(i), &NodeName::new("a"), false).delay)
+            .map(|i| nodes.lost(MS(i), &NodeName::new("a"), Strike::None).delay)
             .collect();
         assert_eq!(delays[..4], [MS(0), MS(200), MS(400), MS(800)]);
         assert_eq!(delays[11], MS(30_000));
-        assert_eq!(nodes.lost(MS(700_000), &NodeName::new("a"), false).delay, MS(0));
+        assert_eq!(
+            nodes.lost(MS(700_000), &NodeName::new("a"), Strike::None).delay,
+            MS(0)
+        );
     }
 
     #[test]
     fn two_strikes_exclude_a_node_for_ten_minutes() {
         let (mut nodes, a) = (nodes(&["a", "b"]), NodeName::new("a"));
-        assert!(!nodes.lost(MS(0), &a, true).excluded);
-        assert!(nodes.lost(MS(1), &a, true).excluded);
+        assert!(!nodes.lost(MS(0), &a, Strike::One).excluded);
+        assert!(nodes.lost(MS(1), &a, Strike::One).excluded);
         assert_eq!(nodes.candidates().len(), 1);
         assert!(nodes.expire(MS(600_000)).is_empty());
         assert_eq!(nodes.next_deadline(), Some(MS(600_001)));
@@ -339,16 +357,23 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_has_gone_silent_is_avoided_at_once() {
+        let (mut nodes, a) = (nodes(&["a", "b"]), NodeName::new("a"));
+        assert!(nodes.lost(MS(0), &a, Strike::Out).excluded);
+        assert_eq!(nodes.candidates().len(), 1);
+    }
+
+    #[test]
     fn neutral_losses_are_no_strikes() {
         let (mut nodes, a) = (nodes(&["a", "b"]), NodeName::new("a"));
-        assert!((0..9).all(|i| !nodes.lost(MS(i), &a, false).excluded));
+        assert!((0..9).all(|i| !nodes.lost(MS(i), &a, Strike::None).excluded));
     }
 
     #[test]
     fn the_last_usable_node_is_never_excluded() {
         let mut nodes = nodes(&["a", "b"]);
         for name in ["a", "a", "b", "b", "b"] {
-            nodes.lost(MS(0), &NodeName::new(name), true);
+            nodes.lost(MS(0), &NodeName::new(name), Strike::One);
         }
         assert_eq!(nodes.excluded().count(), 1);
     }

@@ -7,6 +7,7 @@ mod codegen;
 mod deny;
 mod dist;
 mod simulate;
+mod soak;
 mod steps;
 mod suites;
 
@@ -21,6 +22,8 @@ enum Task {
     Ci,
     /// Tests: crates without a cluster, then the suites on a real Hadoop
     Test(suites::Args),
+    /// Jobs with checked outputs under faults of a seeded order
+    Soak(soak::Args),
     /// A real Hadoop on this machine, to try things on
     Hadoop(cluster::Cluster),
     /// Measures start-up, memory, size and the scheduler core
@@ -54,6 +57,7 @@ fn run(task: Task) -> anyhow::Result<()> {
     match task {
         Task::Ci => ci::run(),
         Task::Test(args) => suites::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Hadoop(cluster) => cluster.run(),
         Task::Bench(bench) => bench.run(),
         Task::Simulate(args) => simulate::run(&args),

@@ -1,11 +1,12 @@
 //! `cargo xtask test`: crates without a cluster first, then the suites over real processes.
 //!
-//! The suites run one test at a time: each drives a cluster of several JVMs, and two cores are what CI has.
+//! Suites on a real Hadoop run one test at a time: each drives a cluster of several JVMs, and two cores are what CI has.
 
 use crate::steps;
 use anyhow::Context;
 use harness::hadoop::{Hadoop, Version};
-use std::env;
+use harness::workspace;
+use std::{env, fs};
 
 /// What to test; nothing given means everything.
 #[derive(Debug, Default, clap::Args)]
@@ -31,10 +32,47 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         steps::run("tests of the crates", &mut steps::cargo(CRATES))?;
         steps::run("tests of the harness", &mut steps::cargo(HARNESS))?;
     }
-    if args.pure || !hadoop_is_possible()? {
+    if args.pure {
         return Ok(());
     }
-    real_hadoop(args)
+    let (embedded, real) = split(args)?;
+    if !embedded.is_empty() {
+        let title = "suites on the embedded cluster";
+        suites(title, &embedded, EMBEDDED_THREADS, args.filter.as_deref())?;
+    }
+    if real.is_empty() || !hadoop_is_possible()? {
+        return Ok(());
+    }
+    suites("suites on a real Hadoop", &real, "1", args.filter.as_deref())
+}
+
+/// Suites that need the binary, but no Hadoop.
+const EMBEDDED: [&str; 2] = ["scenarios", "soak"];
+/// Their tests mostly wait.
+const EMBEDDED_THREADS: &str = "3";
+
+/// The wanted suites, all when none is named: those on the embedded cluster, and those on a real Hadoop.
+fn split(args: &Args) -> anyhow::Result<(Vec<String>, Vec<String>)> {
+    let wanted = if args.suite.is_empty() {
+        all_suites()?
+    } else {
+        args.suite.clone()
+    };
+    let embedded = |suite: &String| EMBEDDED.contains(&suite.as_str());
+    Ok(wanted.into_iter().partition(embedded))
+}
+
+/// Names of the tests of the package: files, and folders with a `main.rs`.
+fn all_suites() -> anyhow::Result<Vec<String>> {
+    let mut suites = Vec::new();
+    for entry in fs::read_dir(workspace::root().join("tests/tests"))? {
+        let path = entry?.path();
+        let is_suite = path.extension().is_some_and(|end| end == "rs") || path.join("main.rs").is_file();
+        let name = path.file_stem().filter(|_| is_suite);
+        suites.extend(name.map(|name| name.to_string_lossy().into_owned()));
+    }
+    suites.sort();
+    Ok(suites)
 }
 
 const CRATES: [&str; 6] = [
@@ -55,19 +93,16 @@ const SUITES: [&str; 5] = [
     "--no-fail-fast",
 ];
 
-fn real_hadoop(args: &Args) -> anyhow::Result<()> {
+fn suites(title: &str, names: &[String], threads: &str, filter: Option<&str>) -> anyhow::Result<()> {
     let mut command = steps::cargo(SUITES);
-    if args.suite.is_empty() {
-        command.args(["--test", "*"]);
-    }
-    for suite in &args.suite {
+    for suite in names {
         command.args(["--test", suite]);
     }
-    command.args(["--", "--test-threads=1"]).args(&args.filter);
+    command.args(["--", "--test-threads", threads]).args(filter);
     // No closing line of ours: the output ends with what the test runner says.
-    eprintln!("== suites on a real Hadoop");
+    eprintln!("== {title}");
     let status = command.status().context("cannot start cargo")?;
-    anyhow::ensure!(status.success(), "suites on a real Hadoop failed ({status})");
+    anyhow::ensure!(status.success(), "{title} failed ({status})");
     Ok(())
 }
 

@@ -24,17 +24,22 @@ pub(super) struct Process {
     resident_pages: u64,
 }
 
-/// The processes of a session; those that end meanwhile are left out.
-pub(super) fn session(leader: i32) -> Vec<Process> {
+/// A process and all that descend from it, whatever session they are in, as `ProcfsBasedProcessTree` has them; those
+/// that end meanwhile are left out.
+pub(super) fn tree(root: i32) -> Vec<Process> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
     let stats = pids.filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
-    stats
-        .filter_map(|stat| parsed(&stat))
-        .filter(|process| process.session == leader)
-        .collect()
+    let all: Vec<Process> = stats.filter_map(|stat| parsed(&stat)).collect();
+    let mut found: Vec<Process> = all.iter().filter(|one| one.pid == root).cloned().collect();
+    let mut seen = 0;
+    while let Some(parent) = found.get(seen).map(|one| one.pid) {
+        found.extend(all.iter().filter(|one| one.parent == parent).cloned());
+        seen += 1;
+    }
+    found
 }
 
 /// Reads `/proc/<pid>/stat`; the name is in brackets and may hold anything.
@@ -59,7 +64,7 @@ fn parsed(stat: &str) -> Option<Process> {
 
 /// What is said of a container that uses more than it was given; nothing if it does not.
 pub(super) fn excess(id: ContainerId, leader: i32, limit_mb: u64) -> Option<String> {
-    let processes = session(leader);
+    let processes = tree(leader);
     let resident: u64 = processes.iter().map(|one| one.resident_pages * PAGE).sum();
     let limit = limit_mb * MIB;
     (resident > limit).then(|| text(id, leader, &processes, (resident, limit)))
@@ -143,9 +148,10 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_found_in_its_session() {
+    fn this_process_is_found_below_its_parent() {
         let own = std::fs::read_to_string("/proc/self/stat").unwrap();
         let own = parsed(&own).unwrap();
-        assert!(session(own.session).iter().any(|one| one.pid == own.pid));
+        assert!(tree(own.parent).iter().any(|one| one.pid == own.pid));
+        assert_eq!(tree(own.pid)[0].pid, own.pid);
     }
 }

@@ -27,11 +27,11 @@ impl Group {
         self.leader.as_raw_nonzero().get()
     }
 
-    /// Stops all processes of the session where they stand, or lets them go on.
+    /// Stops all processes of the container where they stand, or lets them go on.
     pub(super) fn set_frozen(self, frozen: bool) {
         let signal = if frozen { Signal::STOP } else { Signal::CONT };
         self.send(signal);
-        for process in memory::session(self.leader()) {
+        for process in memory::tree(self.leader()) {
             let Some(pid) = Pid::from_raw(process.pid) else {
                 continue;
             };

@@ -204,6 +204,7 @@ fn plan(case: &Case) -> AppPlan {
     let job = |number| JobPlan {
         name: format!("job-{number}"),
         pool: Some(format!("pool-{}", number % 10)),
+        after: Vec::new(),
     };
     let pool = |number: u32| PoolPlan {
         name: format!("pool-{number}"),

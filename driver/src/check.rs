@@ -75,6 +75,22 @@ pub enum PlanProblem {
         /// What it waits for.
         before: String,
     },
+    /// A job that comes after one that there is not.
+    #[error("job {job} comes after job number {number}, the plan has {jobs}")]
+    UnknownJobBefore {
+        /// The job that waits.
+        job: String,
+        /// The number it names.
+        number: u32,
+        /// How many there are.
+        jobs: usize,
+    },
+    /// Jobs that wait for each other.
+    #[error("these jobs wait for each other: {}", .jobs.join(", "))]
+    JobCycle {
+        /// Their names.
+        jobs: Vec<String>,
+    },
     /// A pool that there is not.
     #[error("{of} uses pool {pool}, which is not among `pools`")]
     UnknownPool {
@@ -148,6 +164,8 @@ impl PlanProblem {
             Self::Cycle { stages } => stages.first().map(String::as_str),
             Self::Version { .. }
             | Self::NoExecutors
+            | Self::UnknownJobBefore { .. }
+            | Self::JobCycle { .. }
             | Self::UnknownPool { .. }
             | Self::PoolTwice { .. }
             | Self::PoolCycle { .. }
@@ -172,6 +190,7 @@ impl AppPlan {
             check_job(self, stage, &mut problems);
         }
         check_pools(self, &mut problems);
+        check_job_order(self, &mut problems);
         problems.extend(find_cycle(self));
         problems
     }
@@ -337,12 +356,48 @@ fn check_pool(
 /// The stages that can never begin because they wait for each other, or for those that do.
 fn find_cycle(plan: &AppPlan) -> Option<PlanProblem> {
     let count = plan.stages.len();
-    let known = |stage: &StagePlan| stage.edges().filter(|&&edge| (edge as usize) < count).count();
-    let mut waits: Vec<_> = plan.stages.iter().map(known).collect();
+    let known = |stage: &StagePlan| -> Vec<usize> {
+        let edges = stage.edges().map(|&edge| edge as usize);
+        edges.filter(|&edge| edge < count).collect()
+    };
+    let waits: Vec<_> = plan.stages.iter().map(known).collect();
+    let stages = named(stuck(&waits), |index| plan.stages[index].name.clone());
+    (!stages.is_empty()).then_some(PlanProblem::Cycle { stages })
+}
+
+fn check_job_order(plan: &AppPlan, problems: &mut Vec<PlanProblem>) {
+    let jobs = &plan.scheduling.jobs;
+    for job in jobs {
+        let unknown = job.after.iter().filter(|&&number| number as usize >= jobs.len());
+        problems.extend(unknown.map(|&number| PlanProblem::UnknownJobBefore {
+            job: job.name.clone(),
+            number,
+            jobs: jobs.len(),
+        }));
+    }
+    let known = |after: &[u32]| -> Vec<usize> {
+        let all = after.iter().map(|&number| number as usize);
+        all.filter(|&number| number < jobs.len()).collect()
+    };
+    let waits: Vec<_> = jobs.iter().map(|job| known(&job.after)).collect();
+    let names = named(stuck(&waits), |index| jobs[index].name.clone());
+    if !names.is_empty() {
+        problems.push(PlanProblem::JobCycle { jobs: names });
+    }
+}
+
+fn named(indexes: Vec<usize>, name: impl Fn(usize) -> String) -> Vec<String> {
+    indexes.into_iter().map(name).collect()
+}
+
+/// Those that can never begin when each waits for the others in its list.
+fn stuck(waits_for: &[Vec<usize>]) -> Vec<usize> {
+    let count = waits_for.len();
+    let mut waits: Vec<_> = waits_for.iter().map(Vec::len).collect();
     let mut followers = vec![Vec::new(); count];
-    for (index, stage) in plan.stages.iter().enumerate() {
-        for &before in stage.edges().filter(|&&edge| (edge as usize) < count) {
-            followers[before as usize].push(index);
+    for (index, befores) in waits_for.iter().enumerate() {
+        for &before in befores {
+            followers[before].push(index);
         }
     }
     let mut ready: Vec<_> = (0..count).filter(|&index| waits[index] == 0).collect();
@@ -352,9 +407,7 @@ fn find_cycle(plan: &AppPlan) -> Option<PlanProblem> {
             ready.extend((waits[follower] == 0).then_some(follower));
         }
     }
-    let stuck = (0..count).filter(|&index| waits[index] > 0);
-    let stages: Vec<_> = stuck.map(|index| plan.stages[index].name.clone()).collect();
-    (!stages.is_empty()).then_some(PlanProblem::Cycle { stages })
+    (0..count).filter(|&index| waits[index] > 0).collect()
 }
 
 impl StagePlan {

@@ -1,4 +1,5 @@
-//! A job: stages that succeed or fail together.
+//! A job: stages that succeed or fail together. It may come after other jobs, and then begins when all of them have
+//! succeeded, or fails without beginning when one of them has not.
 
 use crate::plan::AppPlan;
 
@@ -20,6 +21,10 @@ pub(crate) struct Job {
     pub(crate) state: JobState,
     /// Stages that are not done.
     pub(crate) open_stages: u32,
+    /// Jobs that it comes after and that have not succeeded yet.
+    pub(crate) waits_for: u32,
+    /// Jobs that come after it.
+    pub(crate) followers: Vec<u32>,
 }
 
 impl Job {
@@ -37,6 +42,12 @@ pub(crate) fn of_plan(plan: &AppPlan) -> Vec<Job> {
     for stage in &plan.stages {
         jobs[stage.scheduling.job as usize].open_stages += 1;
     }
+    for (number, job) in (0..).zip(&plan.scheduling.jobs) {
+        for &before in &job.after {
+            jobs[before as usize].followers.push(number);
+            jobs[number as usize].waits_for += 1;
+        }
+    }
     jobs
 }
 
@@ -46,5 +57,7 @@ fn new_job(plan: &AppPlan, number: usize) -> Job {
         name: name.unwrap_or_else(|| plan.name.clone()),
         state: JobState::Running,
         open_stages: 0,
+        waits_for: 0,
+        followers: Vec::new(),
     }
 }

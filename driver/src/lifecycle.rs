@@ -33,8 +33,24 @@ impl Driver {
     }
 
     fn finish_empty_jobs(&mut self) {
-        let empty = self.jobs.iter_mut().filter(|job| job.open_stages == 0);
-        empty.for_each(|job| job.state = JobState::Succeeded);
+        for job in 0..self.jobs.len() {
+            self.succeed_if_done(job);
+        }
+    }
+
+    /// Ends a job well when nothing is left to do, and lets those begin that come after it.
+    fn succeed_if_done(&mut self, number: usize) {
+        let job = &mut self.jobs[number];
+        if !job.is_running() || job.open_stages > 0 || job.waits_for > 0 {
+            return;
+        }
+        job.state = JobState::Succeeded;
+        for follower in job.followers.clone() {
+            self.jobs[follower as usize].waits_for -= 1;
+            let of_job = |&index: &StageIx| self.stages[index].key.job == follower;
+            self.ready.extend(self.stages.indexes().filter(of_job));
+            self.succeed_if_done(follower as usize);
+        }
     }
 
     /// Begins those of the stages in `ready` that wait for nothing.
@@ -59,7 +75,8 @@ impl Driver {
     fn is_ready(&self, index: StageIx) -> bool {
         let stage = &self.stages[index];
         let planned = |&before: &StageIx| self.stages[before].tasks.is_some();
-        stage.phase == Phase::Waiting && stage.waits_for == 0 && stage.with.iter().all(planned)
+        let begun = self.jobs[stage.key.job as usize].waits_for == 0;
+        begun && stage.phase == Phase::Waiting && stage.waits_for == 0 && stage.with.iter().all(planned)
     }
 
     /// The stage of a key, if the key is that of its present attempt and it is in this phase.
@@ -267,11 +284,9 @@ impl Driver {
         let stage = &mut self.stages[index];
         stage.phase = Phase::Done;
         stage.times.completed = Some(self.now);
-        let job = &mut self.jobs[stage.key.job as usize];
-        job.open_stages -= 1;
-        if job.open_stages == 0 {
-            job.state = JobState::Succeeded;
-        }
+        let job = stage.key.job as usize;
+        self.jobs[job].open_stages -= 1;
+        self.succeed_if_done(job);
         for follower in self.stages[index].followers.clone() {
             self.stages[follower].waits_for -= 1;
             self.ready.push(follower);

@@ -54,6 +54,8 @@ pub struct JobPlan {
     pub name: String,
     /// The pool of its stages, by name; none: the root.
     pub pool: Option<String>,
+    /// Jobs that must have succeeded before it begins, as indexes in [`Scheduling::jobs`].
+    pub after: Vec<u32>,
 }
 
 /// The order of what is inside a pool.

@@ -55,6 +55,28 @@ impl Driver {
                 self.abandon_stage(index, effects);
             }
         }
+        for follower in self.jobs[job].followers.clone() {
+            self.give_up_follower(job, follower as usize, effects);
+        }
+    }
+
+    /// A job that comes after one that has not succeeded never begins.
+    fn give_up_follower(&mut self, before: usize, job: usize, effects: &mut Vec<Effect>) {
+        let (name, other) = (&self.jobs[job].name, &self.jobs[before]);
+        let text = |what: &str| {
+            format!(
+                "job {name} did not begin: it comes after job {}, {what}",
+                other.name
+            )
+        };
+        let state = match &other.state {
+            JobState::Failed(cause) => JobState::Failed(text(&format!("which failed: {cause}"))),
+            JobState::Killed(by) => JobState::Killed(by.clone()),
+            JobState::Running | JobState::Succeeded => return,
+        };
+        if self.jobs[job].is_running() {
+            self.end_job(job, state, effects);
+        }
     }
 
     fn cancel_job(&mut self, job: usize, effects: &mut Vec<Effect>) {

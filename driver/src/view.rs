@@ -68,6 +68,8 @@ impl Snapshot {
 /// What became of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum JobStatus {
+    /// It comes after others that are not done.
+    Waiting,
     /// It goes on.
     Running,
     /// All of its stages are done.
@@ -307,7 +309,10 @@ impl Driver {
     fn job_views(&self) -> Vec<JobView> {
         let numbered = (0..).zip(&self.jobs);
         let view = |(job, state): (u32, &crate::job::Job)| {
-            let (status, cause) = job_status(&state.state);
+            let (mut status, cause) = job_status(&state.state);
+            if state.waits_for > 0 && status == JobStatus::Running {
+                status = JobStatus::Waiting;
+            }
             let name = state.name.clone();
             JobView {
                 job,

@@ -263,6 +263,16 @@ impl Audit {
                 format!("{id} runs before {before}/{}", id.partition)
             });
         }
+        let job = plan.scheduling.jobs.get(id.stage.job as usize);
+        let jobs_before = job.map_or(&[][..], |job| &job.after);
+        for (number, before) in (0..).zip(&plan.stages) {
+            let ready = !jobs_before.contains(&before.scheduling.job)
+                || self.complete.contains(&number)
+                || before.source.known_tasks() == 0;
+            self.check(ready, 'A', || {
+                format!("{id} runs before job {} is done", before.scheduling.job)
+            });
+        }
         for before in &stage.after {
             let ready =
                 self.complete.contains(before) || plan.stages[*before as usize].source.known_tasks() == 0;
@@ -336,8 +346,9 @@ impl Audit {
             });
         }
         if self.verdict.is_some() {
+            let open = [JobStatus::Waiting, JobStatus::Running];
             let states = snapshot.jobs.iter().map(|job| job.status);
-            let running = states.filter(|status| *status == JobStatus::Running).count();
+            let running = states.filter(|status| open.contains(status)).count();
             self.check(running == 0, 'H', || {
                 format!("{running} jobs run after the verdict")
             });

@@ -113,6 +113,7 @@ fn scheduling(dice: &mut Dice, instances: u32) -> Scheduling {
     let jobs = (0..dice.between(1, 3)).map(|number| JobPlan {
         name: format!("job-{number}"),
         pool: pool(dice),
+        after: (0..number).filter(|_| dice.percent(20)).collect(),
     });
     let jobs = jobs.collect();
     Scheduling {

@@ -165,6 +165,8 @@ fn job(scene: &Scene<'_>, snapshot: &Snapshot, view: &JobView) -> Value {
 
 fn job_status(status: JobStatus) -> &'static str {
     match status {
+        // Spark has no name for a job that is not submitted yet.
+        JobStatus::Waiting => "UNKNOWN",
         JobStatus::Running => "RUNNING",
         JobStatus::Succeeded => "SUCCEEDED",
         JobStatus::Failed | JobStatus::Killed => "FAILED",

@@ -21,6 +21,7 @@ fn job(pool: &str) -> JobPlan {
     JobPlan {
         name: format!("in-{pool}"),
         pool: Some(pool.to_owned()),
+        after: Vec::new(),
     }
 }
 

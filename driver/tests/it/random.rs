@@ -98,6 +98,7 @@ fn job(pool: &str) -> JobPlan {
     JobPlan {
         name: format!("job-in-{pool}"),
         pool: Some(pool.to_owned()),
+        after: Vec::new(),
     }
 }
 

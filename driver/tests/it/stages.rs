@@ -1,11 +1,13 @@
 //! The order of stages and tasks.
 
 use driver::event::{Effect, Event, Verdict};
-use driver::plan::TaskSource;
-use driver::view::StageStatus;
+use driver::plan::{AppPlan, TaskSource};
+use driver::policy::JobPlan;
+use driver::view::{JobStatus, StageStatus};
+use wire::id::TaskAttemptId;
 use wire::launcher::ExecutorTarget;
 
-use crate::rig::{Rig, after, id, key, launches, plan, seconds, stage, with_output};
+use crate::rig::{Rig, after, exit, id, key, launches, plan, seconds, stage, with_output};
 
 #[test]
 fn a_job_of_one_stage_runs_to_success() {
@@ -210,5 +212,90 @@ fn a_plan_survives_its_json_and_an_older_one_gets_the_defaults() {
     assert_eq!(
         serde_json::from_value::<driver::plan::AppPlan>(json).unwrap(),
         plan
+    );
+}
+
+fn jobs_in_a_row() -> AppPlan {
+    let mut plan = plan(1, 1, vec![stage("a", 1), stage("b", 1), stage("c", 1)]);
+    let job = |number: u32| JobPlan {
+        name: format!("job-{number}"),
+        after: number.checked_sub(1).into_iter().collect(),
+        ..JobPlan::default()
+    };
+    plan.scheduling.jobs = (0..3).map(job).collect();
+    for (number, stage) in (0..).zip(&mut plan.stages) {
+        stage.scheduling.job = number;
+    }
+    plan
+}
+
+fn of_job(job: u32, mut id: TaskAttemptId) -> TaskAttemptId {
+    id.stage.job = job;
+    id
+}
+
+fn job_states(rig: &Rig) -> Vec<JobStatus> {
+    rig.driver.snapshot().jobs.iter().map(|job| job.status).collect()
+}
+
+#[test]
+fn a_job_begins_when_those_before_it_have_succeeded() {
+    use JobStatus::{Running, Succeeded, Waiting};
+    let mut rig = Rig::new(jobs_in_a_row());
+    rig.register("x", 1);
+    assert_eq!(job_states(&rig), [Running, Waiting, Waiting]);
+    let launched = launches(&rig.succeed("x", of_job(0, id(0, 0, 0))));
+    assert_eq!(launched, [("x".to_owned(), of_job(1, id(1, 0, 0)))]);
+    assert_eq!(job_states(&rig), [Succeeded, Running, Waiting]);
+}
+
+#[test]
+fn jobs_after_a_failed_one_never_begin_and_say_why() {
+    let mut rig = Rig::new(jobs_in_a_row());
+    rig.register("x", 1);
+    rig.send(Event::JobKillRequested {
+        job: 1,
+        by: "ada".to_owned(),
+    });
+    assert_eq!(
+        job_states(&rig),
+        [JobStatus::Running, JobStatus::Killed, JobStatus::Killed]
+    );
+    for attempt in 0..4 {
+        rig.fail("x", of_job(0, id(0, 0, attempt)), exit(1));
+    }
+    assert!(
+        matches!(rig.verdict, Some(Verdict::Killed(_))),
+        "{:?}",
+        rig.verdict
+    );
+}
+
+#[test]
+fn a_failed_job_fails_those_after_it_with_its_cause() {
+    let mut rig = Rig::new(jobs_in_a_row());
+    rig.register("x", 1);
+    for attempt in 0..4 {
+        rig.fail("x", of_job(0, id(0, 0, attempt)), exit(1));
+    }
+    let last = rig.driver.snapshot().jobs.pop().unwrap().cause.unwrap();
+    assert!(
+        last.starts_with("job job-2 did not begin: it comes after job job-1, which failed"),
+        "{last}"
+    );
+    assert!(last.contains("exit code 1"), "{last}");
+}
+
+#[test]
+fn jobs_that_wait_for_each_other_are_refused() {
+    let mut plan = jobs_in_a_row();
+    plan.scheduling.jobs[0].after = vec![2, 7];
+    let problems: Vec<_> = plan.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        problems,
+        [
+            "job job-0 comes after job number 7, the plan has 3",
+            "these jobs wait for each other: job-0, job-1, job-2"
+        ]
     );
 }

@@ -56,11 +56,11 @@ use crate::last_words::LastWords;
 use crate::metrics::Metrics;
 use crate::notes::Notes;
 use crate::outputs::Outputs;
-use crate::restart;
 use crate::roster::Roster;
 use crate::supervise::{Panicked, TaskGroup};
 use crate::vitals::Vitals;
 use crate::web::{self, Scene};
+use crate::{job_kill, restart};
 use launcher::Event as LauncherEvent;
 use launcher::core::Launcher;
 use seat::Seat;
@@ -94,6 +94,12 @@ pub(crate) enum Done {
     },
     /// Whether an order to be replaced was found, and who asked.
     LookedForOrders {
+        found: Result<bool, String>,
+        reply: oneshot::Sender<web::Answer>,
+    },
+    /// Whether an order to end a job was found, and who asked.
+    LookedForJobKill {
+        job: u32,
         found: Result<bool, String>,
         reply: oneshot::Sender<web::Answer>,
     },
@@ -263,6 +269,7 @@ impl App {
             Done::Cleaned => self.on_cleaned(),
             Done::LastWords { executor, stderr } => self.on_last_words(&executor, &stderr),
             Done::LookedForOrders { found, reply } => self.on_orders(found, reply),
+            Done::LookedForJobKill { job, found, reply } => self.on_job_kill(job, found, reply),
             Done::Nothing => {}
             Done::ServerEnded(name) => self.over(Exit::Crashed(format!("{name} ended"))),
         }
@@ -331,6 +338,10 @@ impl App {
     fn on_query(&mut self, query: web::Query) {
         if query.request.path.trim_start_matches('/') == restart::PATH {
             return self.look_for_orders(query.reply);
+        }
+        if query.request.path.trim_start_matches('/') == job_kill::PATH {
+            let job = query.request.parameter("job").and_then(|job| job.parse().ok());
+            return self.look_for_job_kill(job, query.reply);
         }
         let (verdict, counts) = (self.verdict(), self.links.len());
         let scene = Scene {

@@ -178,6 +178,11 @@ impl Driving {
         self.handle(now, Event::KillRequested { by }, commands);
     }
 
+    /// Ends one job on somebody's word; others go on.
+    pub fn kill_job(&mut self, now: Duration, job: u32, by: String, commands: &mut Vec<LauncherCommand>) {
+        self.handle(now, Event::JobKillRequested { job, by }, commands);
+    }
+
     /// Waits for the next errand to end; for ever while there is none. May be dropped while it waits.
     pub async fn next_errand(&mut self) -> Result<Errand, Panicked> {
         match self.errands.next().await {

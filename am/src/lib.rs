@@ -23,6 +23,7 @@ pub mod driving;
 pub mod environment;
 pub mod gateway;
 pub mod inputs;
+pub mod job_kill;
 mod last_words;
 pub mod launch;
 pub mod metrics;

@@ -3,7 +3,7 @@
 //! The status page, `drawloom submit` and `drawloom status` show what is here; so the type is shared with the client.
 //! Additive only: a field that is absent takes its default.
 
-use driver::view::{Snapshot, StageStatus, StageView};
+use driver::view::{JobStatus, JobView, Snapshot, StageStatus, StageView};
 use serde::{Deserialize, Serialize};
 
 /// The path below the tracking URL.
@@ -28,6 +28,8 @@ pub struct Summary {
     pub executors: ExecutorCounts,
     /// Its tasks; stages whose tasks are not known yet count none.
     pub tasks: TaskCounts,
+    /// Its jobs, in the order of the job file.
+    pub jobs: Vec<JobSummary>,
     /// Its stages, in the order of the job file.
     pub stages: Vec<StageSummary>,
     /// Failed task attempts and lost executors, the latest last.
@@ -62,12 +64,54 @@ pub struct TaskCounts {
     pub failed_attempts: u32,
 }
 
+/// One job.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct JobSummary {
+    /// Its number, from 0.
+    pub job: u32,
+    /// Its name.
+    pub name: String,
+    /// `waiting`, `running`, `succeeded`, `failed` or `killed`.
+    pub state: String,
+    /// Why it failed or who ended it; empty when neither is so.
+    pub cause: String,
+}
+
+impl JobSummary {
+    /// A job as the driver sees it.
+    #[must_use]
+    pub fn of(job: &JobView) -> Self {
+        let state = match job.status {
+            JobStatus::Waiting => "waiting",
+            JobStatus::Running => "running",
+            JobStatus::Succeeded => "succeeded",
+            JobStatus::Failed => "failed",
+            JobStatus::Killed => "killed",
+        };
+        Self {
+            job: job.job,
+            name: job.name.clone(),
+            state: state.to_owned(),
+            cause: job.cause.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Whether it has not ended.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.state.as_str(), "waiting" | "running")
+    }
+}
+
 /// One stage.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct StageSummary {
     /// Its name.
     pub name: String,
+    /// The number of its job.
+    pub job: u32,
     /// `waiting`, `planning`, `running`, `committing`, `done` or `failed`.
     pub state: String,
     /// Its tasks.
@@ -110,6 +154,7 @@ impl Summary {
                 lost: all - registered,
             },
             tasks: TaskCounts::of(&snapshot.stages),
+            jobs: snapshot.jobs.iter().map(JobSummary::of).collect(),
             stages: snapshot.stages.iter().map(StageSummary::of).collect(),
             failures: task_failures(snapshot, start_unix_ms),
             ..Self::default()
@@ -162,6 +207,7 @@ impl StageSummary {
     pub fn of(stage: &StageView) -> Self {
         Self {
             name: stage.name.clone(),
+            job: stage.key.job,
             state: stage_word(stage.status).to_owned(),
             tasks: TaskCounts::of_stage(stage),
         }

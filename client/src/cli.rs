@@ -249,6 +249,12 @@ pub struct Kill {
     /// The reason, shown in its diagnostics
     #[arg(long, default_value = "killed by `drawloom kill`")]
     pub reason: String,
+    /// End only this job, by name or number; the others go on
+    #[arg(long, conflicts_with_all = ["stage", "reason"])]
+    pub job: Option<String>,
+    /// End the job of this stage, by name or number
+    #[arg(long, conflicts_with = "reason")]
+    pub stage: Option<String>,
 }
 
 /// `drawloom restart-am`.

@@ -5,10 +5,12 @@ pub(crate) mod config;
 pub(crate) mod explain;
 pub(crate) mod fs;
 pub(crate) mod kill;
+mod kill_job;
 pub(crate) mod list;
 pub(crate) mod logs;
 mod losses;
 pub(crate) mod mini;
+mod orders;
 pub(crate) mod restart_am;
 pub(crate) mod status;
 

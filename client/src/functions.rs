@@ -323,6 +323,7 @@ fn job_file(stages: Vec<Stage>, results: &str) -> (JobFile, Vec<String>) {
         files: Vec::new(),
         archives: Vec::new(),
         pools: Vec::new(),
+        jobs: Vec::new(),
         stages: stages.collect(),
     };
     (job, collected)

@@ -38,8 +38,23 @@ pub struct JobFile {
     pub archives: Vec<Placed<String>>,
     /// Pools of stages.
     pub pools: Vec<PoolFile>,
-    /// The stages.
+    /// The jobs; none when the file has `stages` of its own, which are then one job.
+    pub jobs: Vec<JobEntry>,
+    /// The stages of all jobs, in the order of the file.
     pub stages: Vec<StageFile>,
+}
+
+/// One of several jobs as written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobEntry {
+    /// Where it begins.
+    pub place: Place,
+    /// Its name.
+    pub name: Placed<String>,
+    /// The pool of its stages.
+    pub pool: Option<Placed<String>>,
+    /// The jobs that must have succeeded before it.
+    pub after: Vec<Placed<String>>,
 }
 
 /// A pool as written.
@@ -66,6 +81,8 @@ pub struct StageFile {
     pub place: Place,
     /// Its name.
     pub name: Placed<String>,
+    /// The job it belongs to, by its place among [`JobFile::jobs`]; 0 when there are none.
+    pub job: u32,
     /// The stages it waits for.
     pub after: Vec<Placed<String>>,
     /// The stages whose partition of the same number each of its tasks waits for.
@@ -114,6 +131,7 @@ impl StageFile {
         Self {
             place: name.place,
             name,
+            job: 0,
             after: Vec::new(),
             with: Vec::new(),
             pool: None,
@@ -226,6 +244,7 @@ fn read_job(path: &Path, root: Node, problems: &mut Vec<Problem>) -> JobFile {
         ("idle-timeout", "executors.idle-timeout"),
     ];
     read_group(&mut fields, "executors", &executors, &mut settings, problems);
+    let (jobs, stages) = read_work(&mut fields, problems);
     let job = JobFile {
         path: path.to_owned(),
         settings,
@@ -234,7 +253,8 @@ fn read_job(path: &Path, root: Node, problems: &mut Vec<Problem>) -> JobFile {
         files: fields.texts("files", problems).unwrap_or_default(),
         archives: fields.texts("archives", problems).unwrap_or_default(),
         pools: read_pools(&mut fields, problems),
-        stages: read_stages(&mut fields, problems),
+        jobs,
+        stages,
     };
     fields.finish(problems);
     job
@@ -330,7 +350,43 @@ fn mode(text: &str) -> Result<bool, String> {
     }
 }
 
-fn read_stages(fields: &mut Fields, problems: &mut Vec<Problem>) -> Vec<StageFile> {
+/// Several jobs with their stages, or the stages of the only one.
+fn read_work(fields: &mut Fields, problems: &mut Vec<Problem>) -> (Vec<JobEntry>, Vec<StageFile>) {
+    let Some(node) = fields.node("jobs") else {
+        return (Vec::new(), read_stages(fields, 0, problems));
+    };
+    let place = node.place;
+    if let Some(stages) = fields.node("stages") {
+        let text = "a file has either stages or jobs, which have stages of their own";
+        problems.push(Problem::new(stages.place, text));
+    }
+    let document::Value::List(nodes) = node.value else {
+        problems.push(Problem::new(
+            place,
+            "jobs should be a list: begin each job with a dash",
+        ));
+        return (Vec::new(), Vec::new());
+    };
+    if nodes.is_empty() {
+        problems.push(Problem::new(place, "jobs is empty: give at least one"));
+    }
+    let (mut jobs, mut stages) = (Vec::new(), Vec::new());
+    for (number, node) in (0..).zip(nodes) {
+        let mut fields = Fields::of(node, "a job", problems);
+        let place = fields.place;
+        jobs.push(JobEntry {
+            place,
+            name: named(fields.text("name", problems), "a job", place, problems),
+            pool: fields.text("pool", problems),
+            after: fields.texts("after", problems).unwrap_or_default(),
+        });
+        stages.extend(read_stages(&mut fields, number, problems));
+        fields.finish(problems);
+    }
+    (jobs, stages)
+}
+
+fn read_stages(fields: &mut Fields, job: u32, problems: &mut Vec<Problem>) -> Vec<StageFile> {
     let place = fields.place;
     let Some(node) = fields.node("stages") else {
         problems.push(Problem::new(
@@ -353,16 +409,18 @@ fn read_stages(fields: &mut Fields, problems: &mut Vec<Problem>) -> Vec<StageFil
             "stages is empty: a job needs at least one stage",
         ));
     }
-    nodes.into_iter().map(|node| read_stage(node, problems)).collect()
+    let stages = nodes.into_iter().map(|node| read_stage(node, job, problems));
+    stages.collect()
 }
 
-fn read_stage(node: Node, problems: &mut Vec<Problem>) -> StageFile {
+fn read_stage(node: Node, job: u32, problems: &mut Vec<Problem>) -> StageFile {
     let mut fields = Fields::of(node, "a stage", problems);
     let place = fields.place;
     let name = named(fields.text("name", problems), "a stage", place, problems);
     let stage = StageFile {
         place,
         name,
+        job,
         after: fields.texts("after", problems).unwrap_or_default(),
         with: fields.texts("with", problems).unwrap_or_default(),
         pool: fields.text("pool", problems),
@@ -502,6 +560,47 @@ stages:
         );
     }
 
+    const JOBS: &str = "\
+version: 1
+jobs:
+  - name: load
+    stages: [{ name: a, tasks: 1, shell: x }, { name: b, tasks: 1, shell: x, after: a }]
+  - name: report
+    pool: prod
+    after: [load]
+    stages: [{ name: c, tasks: 1, shell: x }]
+";
+
+    #[test]
+    fn a_file_of_several_jobs_is_read() {
+        let job = JobFile::parse(Path::new("job.yaml"), JOBS).unwrap();
+        let stages: Vec<_> = job
+            .stages
+            .iter()
+            .map(|stage| (stage.name.value.as_str(), stage.job))
+            .collect();
+        assert_eq!(stages, [("a", 0), ("b", 0), ("c", 1)]);
+        assert_eq!(job.jobs[1].after[0].value, "load");
+    }
+
+    #[test]
+    fn wrong_jobs_are_reported_with_their_places() {
+        let text = "\
+version: 1
+stages: []
+jobs:
+  - { name: a, after: [b], stages: [{ name: x, tasks: 1, shell: x }] }
+  - { name: b, after: [a], stages: [{ name: y, tasks: 1, shell: x, after: x }] }
+  - { name: b, after: [lod, b], pol: p, stages: [{ name: y, tasks: 1, shell: x }] }
+";
+        insta::assert_snapshot!(problems(text));
+        let circle = JOBS.replace("  - name: load", "  - name: load\n    after: report");
+        assert_eq!(
+            problems(&circle),
+            "job.yaml:3:5: jobs wait for each other: load after report after load"
+        );
+    }
+
     #[test]
     fn a_key_given_twice_is_a_problem() {
         let text = "version: 1\nname: a\nname: b\nstages: [{ name: a, tasks: 1, shell: x }]\n";
@@ -520,7 +619,7 @@ stages:
 
     #[test]
     fn keys_of_no_meaning_are_refused() {
-        let text = "version: 1\njobs: []\nstages: [{ name: a, tasks: 1, shell: x }]\n";
-        assert!(problems(text).contains("unknown key \"jobs\""));
+        let text = "version: 1\nwork: []\nstages: [{ name: a, tasks: 1, shell: x }]\n";
+        assert!(problems(text).contains("unknown key \"work\""));
     }
 }

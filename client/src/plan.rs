@@ -3,6 +3,7 @@
 //! Paths become absolute here: files relative to the job file, inputs and outputs relative to the user's home on the
 //! default file system. Nothing is asked of any file system yet.
 
+mod allocation;
 mod files;
 mod scheduling;
 
@@ -33,6 +34,9 @@ const RESERVED: [&str; 9] = [
     "work",
 ];
 
+/// Where a problem is told that has no place of its own.
+const TOP: Place = Place { line: 1, column: 1 };
+
 /// A job, resolved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Planned {
@@ -56,11 +60,16 @@ pub fn resolve(job: &JobFile, settings: &Resolved, home: &DfsPath) -> Result<Pla
         .collect();
     unordered_reads(job, &stages, &mut problems);
     shared_outputs(job, &stages, &mut problems);
-    if !problems.is_empty() {
+    let scheduling = scheduling::of_job(job, settings);
+    let scheduling = scheduling.map_err(|why| {
+        let place = job.conf.get(allocation::SETTING).map_or(TOP, |value| value.place);
+        problems.push(Problem::new(place, why));
+    });
+    let (true, Ok(scheduling)) = (problems.is_empty(), scheduling) else {
         problems.sort();
         let path = job.path.clone();
         return Err(InvalidJob { path, problems });
-    }
+    };
     let plan = AppPlan {
         version: VERSION,
         name: name_of(job, settings),
@@ -73,7 +82,7 @@ pub fn resolve(job: &JobFile, settings: &Resolved, home: &DfsPath) -> Result<Pla
         files: files.names(),
         stages,
         settings: driver_settings(settings),
-        scheduling: scheduling::of_job(job, settings),
+        scheduling,
     };
     impossible(job, &plan)?;
     Ok(Planned { plan, files })
@@ -214,10 +223,16 @@ fn unordered_reads(job: &JobFile, stages: &[StagePlan], problems: &mut Vec<Probl
         };
         for (writer, other) in stages.iter().enumerate() {
             let reads = |output: &OutputPlan| paths.iter().any(|path| below(path, &output.uri));
-            let wrong = writer == reader || !comes_after(stages, reader, writer);
+            let wrong = writer == reader || !comes_after(job, stages, reader, writer);
             if wrong && other.output.as_ref().is_some_and(reads) {
                 let text = if writer == reader {
                     format!("stage {:?} reads its own output", stage.name)
+                } else if job.stages[reader].job != job.stages[writer].job {
+                    let writes = &job.jobs[job.stages[writer].job as usize].name.value;
+                    format!(
+                        "stage {:?} reads the output of {:?}: add job {writes:?} to the `after` of its job",
+                        stage.name, other.name
+                    )
                 } else {
                     format!(
                         "stage {:?} reads the output of {:?}: add it to `after`",
@@ -257,7 +272,11 @@ pub(crate) fn below(path: &str, directory: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn comes_after(stages: &[StagePlan], later: usize, earlier: usize) -> bool {
+fn comes_after(job: &JobFile, stages: &[StagePlan], later: usize, earlier: usize) -> bool {
+    let (late, early) = (job.stages[later].job, job.stages[earlier].job);
+    if late != early {
+        return job_comes_after(job, late as usize, early as usize);
+    }
     let mut open = vec![later];
     let mut seen = vec![false; stages.len()];
     while let Some(at) = open.pop() {
@@ -273,11 +292,24 @@ fn comes_after(stages: &[StagePlan], later: usize, earlier: usize) -> bool {
     false
 }
 
+fn job_comes_after(job: &JobFile, later: usize, earlier: usize) -> bool {
+    let (mut open, mut seen) = (vec![later], vec![false; job.jobs.len()]);
+    while let Some(at) = open.pop() {
+        if at == earlier {
+            return true;
+        }
+        if !std::mem::replace(&mut seen[at], true) {
+            let named = |name: &Placed<String>| job.jobs.iter().position(|job| job.name.value == name.value);
+            open.extend(job.jobs[at].after.iter().filter_map(named));
+        }
+    }
+    false
+}
+
 /// What no cluster could run: tasks larger than an executor, unknown pools, gangs without room.
 fn impossible(job: &JobFile, plan: &AppPlan) -> Result<(), InvalidJob> {
-    let place = Place { line: 1, column: 1 };
     let problem =
-        |problem: PlanProblem| Problem::new(place_of(job, &problem).unwrap_or(place), problem.to_string());
+        |problem: PlanProblem| Problem::new(place_of(job, &problem).unwrap_or(TOP), problem.to_string());
     let problems: Vec<Problem> = plan.problems().into_iter().map(problem).collect();
     if problems.is_empty() {
         return Ok(());
@@ -286,8 +318,12 @@ fn impossible(job: &JobFile, plan: &AppPlan) -> Result<(), InvalidJob> {
     Err(InvalidJob { path, problems })
 }
 
-/// The stage that a problem is about, if it is about one.
+/// The stage, job or pool that a problem is about, if it is about one.
 fn place_of(job: &JobFile, problem: &PlanProblem) -> Option<Place> {
+    if let Some(name) = problem.pool() {
+        let pool = job.pools.iter().find(|pool| pool.name.value == name);
+        return pool.map(|pool| pool.place);
+    }
     let name = problem.stage()?;
     let stage = job.stages.iter().find(|stage| stage.name.value == name)?;
     Some(stage.place)
@@ -449,6 +485,78 @@ stages:
 ";
         let plan = planned(text).unwrap().plan;
         insta::assert_json_snapshot!((plan.scheduling, &plan.stages[1].scheduling));
+    }
+
+    #[test]
+    fn several_jobs_reach_the_plan_and_read_what_those_before_them_wrote() {
+        let text = |after: &str| {
+            format!(
+                "\
+version: 1
+pools: [{{ name: prod }}]
+jobs:
+  - name: load
+    stages: [{{ name: a, tasks: 1, shell: x, output: out }}]
+  - name: report
+    pool: prod
+    after: [{after}]
+    stages: [{{ name: b, inputs: out, shell: x }}]
+"
+            )
+        };
+        let plan = planned(&text("load")).unwrap().plan;
+        let jobs: Vec<_> = plan
+            .scheduling
+            .jobs
+            .iter()
+            .map(|job| (job.name.as_str(), &job.after[..]))
+            .collect();
+        assert_eq!(jobs, [("load", &[][..]), ("report", &[0][..])]);
+        assert_eq!(plan.stages[1].scheduling.job, 1);
+        let problem = planned(&text("")).unwrap_err();
+        assert!(
+            problem.contains("add job \"load\" to the `after` of its job"),
+            "{problem}"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_pools_is_told_where_they_are() {
+        let text = "\
+version: 1
+executors: { instances: 2, cores: 2 }
+pools:
+  - { name: a, parent: b, min-share: 5 }
+  - { name: b, parent: a }
+stages: [{ name: s, tasks: 1, shell: x }]
+";
+        insta::assert_snapshot!(planned(text).unwrap_err());
+    }
+
+    #[test]
+    fn pools_come_from_a_file_of_spark_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let xml =
+            "<allocations><pool name='default'><weight>3</weight></pool><pool name='own'/></allocations>";
+        std::fs::write(directory.path().join("fairscheduler.xml"), xml).unwrap();
+        let text = "\
+version: 1
+conf: { scheduler.allocation.file: fairscheduler.xml }
+pools: [{ name: own, weight: 2 }]
+stages: [{ name: s, tasks: 1, shell: x }]
+";
+        let job = JobFile::parse(&directory.path().join("job.yaml"), text).unwrap();
+        let settings = Resolved::of(&Layers(vec![Layer::job(&job)])).unwrap();
+        let home = "hdfs://nn:8020/user/ada".parse().unwrap();
+        let plan = resolve(&job, &settings, &home).unwrap().plan;
+        let pools: Vec<_> = plan
+            .scheduling
+            .pools
+            .iter()
+            .map(|pool| (pool.name.as_str(), pool.weight))
+            .collect();
+        assert_eq!(pools, [("own", 2), ("default", 3)]);
+        assert_eq!(plan.scheduling.jobs[0].pool.as_deref(), Some("default"));
     }
 
     #[test]

@@ -175,6 +175,19 @@ impl PlanProblem {
     }
 }
 
+impl PlanProblem {
+    /// The pool that it is about, by name, if that one is defined in the plan.
+    #[must_use]
+    pub fn pool(&self) -> Option<&str> {
+        match self {
+            Self::PoolTwice { pool } | Self::PoolCycle { pool } | Self::MinShareTooLarge { pool, .. } => {
+                Some(pool)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl AppPlan {
     /// Everything that makes the plan impossible to run; empty when it can.
     #[must_use]

@@ -52,7 +52,8 @@ pub(crate) fn of_plan(plan: &AppPlan) -> Vec<Job> {
 }
 
 fn new_job(plan: &AppPlan, number: usize) -> Job {
-    let name = plan.scheduling.jobs.get(number).map(|job| job.name.clone());
+    let named = plan.scheduling.jobs.get(number).map(|job| job.name.clone());
+    let name = named.filter(|name| !name.is_empty());
     Job {
         name: name.unwrap_or_else(|| plan.name.clone()),
         state: JobState::Running,

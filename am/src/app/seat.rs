@@ -55,6 +55,26 @@ impl Seat {
         }
     }
 
+    /// Ends one job on somebody's word.
+    ///
+    /// # Errors
+    /// The driver is not here.
+    pub(super) fn kill_job(
+        &mut self,
+        now: Duration,
+        job: u32,
+        by: String,
+        commands: &mut Vec<LauncherCommand>,
+    ) -> Result<(), String> {
+        match self {
+            Self::Here(driving) => {
+                driving.kill_job(now, job, by, commands);
+                Ok(())
+            }
+            Self::Client(_) => Err("in client mode the driver is in the client".to_owned()),
+        }
+    }
+
     /// Time has passed.
     pub(super) fn deadline_reached(&mut self, now: Duration, commands: &mut Vec<LauncherCommand>) {
         if let Self::Here(driving) = self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Scene;
-use crate::summary::{ExecutorCounts, StageSummary, Summary, TaskCounts};
+use crate::summary::{ExecutorCounts, JobSummary, StageSummary, Summary, TaskCounts};
 use launcher::record::Record;
 
 /// The answer to a name; nothing when there is no such name.
@@ -36,6 +36,7 @@ pub(super) fn summary(scene: &Scene<'_>) -> Summary {
             lost: scene.notes.executors_lost(),
         },
         tasks: TaskCounts::of(&snapshot.stages),
+        jobs: snapshot.jobs.iter().map(JobSummary::of).collect(),
         stages: snapshot.stages.iter().map(StageSummary::of).collect(),
         failures: scene.notes.iter().cloned().collect(),
     }

@@ -1,4 +1,4 @@
-//! `drawloom kill`: ends an application and waits until it is dead.
+//! `drawloom kill`: ends an application and waits until it is dead, or ends one of its jobs.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use dfs::staging::Staging;
 use hadoop::ids::ApplicationId;
 use yarn_rest::Client;
 
-use super::application_id;
+use super::{application_id, kill_job};
 use crate::cli::Kill;
 use crate::cluster::Cluster;
 use crate::error::CommandError;
@@ -27,6 +27,9 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &Kill) -> Result<(), C
     if before.is_final() {
         eprintln!("{id} had ended already: {}", verdict(&before).1);
         return Ok(());
+    }
+    if command.job.is_some() || command.stage.is_some() {
+        return kill_job::run(&cluster, &before, command).await;
     }
     let report = watch::kill(&client, id, &command.reason).await?;
     eprintln!("{id} {}", verdict(&report).1);

@@ -6,19 +6,16 @@ use std::time::{Duration, Instant};
 
 use am::restart::{self, Answer};
 use am::summary::Summary;
-use dfs::DfsPath;
-use dfs::staging::Staging;
 use hadoop::ids::ApplicationId;
 use wire::id::Epoch;
 use yarn_rest::{AppReport, AppState, Client};
 
 use super::application_id;
+use super::orders::{leave_order, silent};
 use crate::cli::RestartAm;
 use crate::cluster::Cluster;
 use crate::error::CommandError;
-use crate::settings::Layer;
-use crate::submit::preflight::{rest_failed, unusable};
-use crate::submit::prepare;
+use crate::submit::preflight::rest_failed;
 use crate::submit::watch::{answer, summary};
 
 /// How long the successor may take to be at work.
@@ -36,7 +33,7 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &RestartAm) -> Result<
     let client = cluster.rest()?;
     let report = client.application(id).await.map_err(rest_failed)?;
     let before = present_attempt(&cluster, &report).await?;
-    leave_order(&cluster, id, before).await?;
+    leave_order(&cluster, id, &restart::order(before)).await?;
     let asked: Option<Answer> = answer(&report, &cluster.user, restart::PATH)
         .await
         .map_err(|error| silent(id).caused_by(error))?;
@@ -79,31 +76,6 @@ async fn present_attempt(cluster: &Cluster, report: &AppReport) -> Result<Epoch,
     summary
         .map(|summary| Epoch(summary.attempt))
         .ok_or_else(|| silent(id))
-}
-
-fn silent(id: ApplicationId) -> CommandError {
-    CommandError::refused(format!("the ApplicationMaster of {id} does not answer")).help(format!(
-        "look at it with: drawloom status {id}; its logs: drawloom logs {id}"
-    ))
-}
-
-/// Access to the staging directory is what allows the order.
-async fn leave_order(cluster: &Cluster, id: ApplicationId, attempt: Epoch) -> Result<(), CommandError> {
-    let settings = prepare::settings(Layer::flags([]), None, None)?;
-    let systems = cluster.file_systems()?;
-    let staging = Staging::locate(&systems, settings.optional("staging.dir")).map_err(unusable)?;
-    let directory: DfsPath = staging.application_dir(&id.to_string());
-    let order = directory.join(&restart::order(attempt));
-    let made = async {
-        // Without this a directory would be made for an application that is staged elsewhere.
-        staging.fs().status(&directory).await?;
-        staging.fs().mkdirs(&order, 0o700).await
-    };
-    made.await.map_err(|error| {
-        CommandError::refused("no order can be left for the ApplicationMaster")
-            .caused_by(error)
-            .help("with the setting staging.dir, set it as it was at submission: drawloom config")
-    })
 }
 
 async fn successor(

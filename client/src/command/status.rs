@@ -130,6 +130,11 @@ fn text(report: &AppReport, summary: Option<&Summary>, dossiers: &[Dossier]) -> 
             executors.registered, executors.wanted, executors.starting, executors.lost
         );
         field("executors", &counts);
+        for job in summary.jobs.iter().filter(|_| summary.jobs.len() > 1) {
+            let cause = job.cause.lines().next().unwrap_or_default();
+            let line = format!("{:<16} {:<10} {cause}", job.name, job.state);
+            field("job", &line);
+        }
         for stage in &summary.stages {
             let tasks = stage.tasks;
             let counts = format!(

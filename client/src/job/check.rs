@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fields::{Fields, Placed};
-use super::problem::{Problem, nearest};
+use super::problem::{Place, Problem, nearest};
 use super::{JobFile, StageFile};
 use crate::settings::catalogue::KEYS;
 
@@ -26,16 +26,19 @@ pub(super) fn version(fields: &mut Fields, problems: &mut Vec<Problem>) {
 /// All checks.
 pub(super) fn job(job: &JobFile, problems: &mut Vec<Problem>) {
     settings(job, problems);
-    names(&job.stages, problems);
+    let stages = job.stages.iter().map(|stage| &stage.name);
+    names("stage", stages, problems);
+    names("job", job.jobs.iter().map(|job| &job.name), problems);
     for stage in &job.stages {
         body(stage, problems);
         source(stage, problems);
         output(stage, problems);
     }
     outputs(&job.stages, problems);
-    if edges(&job.stages, problems) {
+    if edges(job, problems) {
         cycle(&job.stages, problems);
     }
+    job_order(job, problems);
     for env in std::iter::once(&job.env).chain(job.stages.iter().map(|stage| &stage.env)) {
         variables(env, problems);
     }
@@ -53,19 +56,18 @@ fn settings(job: &JobFile, problems: &mut Vec<Problem>) {
     }
 }
 
-fn names(stages: &[StageFile], problems: &mut Vec<Problem>) {
+fn names<'a>(what: &str, names: impl Iterator<Item = &'a Placed<String>>, problems: &mut Vec<Problem>) {
     let mut seen = BTreeMap::new();
-    for stage in stages {
-        let Placed { value: name, place } = &stage.name;
+    for Placed { value: name, place } in names {
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if !name.is_empty() && (!name.chars().all(legal) || name.len() > 64) {
-            let text = format!("{name:?} is no name for a stage: up to 64 letters, digits, '-', '_' or '.'");
+            let text = format!("{name:?} is no name for a {what}: up to 64 letters, digits, '-', '_' or '.'");
             problems.push(Problem::new(*place, text));
         }
         if let Some(first) = seen.insert(name.clone(), place.line)
             && !name.is_empty()
         {
-            let text = format!("a second stage {name:?}, the first is at line {first}");
+            let text = format!("a second {what} {name:?}, the first is at line {first}");
             problems.push(Problem::new(*place, text));
         }
     }
@@ -162,49 +164,105 @@ fn outputs(stages: &[StageFile], problems: &mut Vec<Problem>) {
     }
 }
 
-/// Whether every edge leads to a stage.
-fn edges(stages: &[StageFile], problems: &mut Vec<Problem>) -> bool {
+/// Whether every edge leads to a stage of the same job.
+fn edges(job: &JobFile, problems: &mut Vec<Problem>) -> bool {
     let before = problems.len();
-    let names: Vec<&str> = stages.iter().map(|stage| stage.name.value.as_str()).collect();
-    for stage in stages {
-        for Placed { value, place } in stage.after.iter().chain(&stage.with) {
-            if *value == stage.name.value {
-                problems.push(Problem::new(*place, "a stage cannot wait for itself"));
-            } else if !names.contains(&value.as_str()) {
-                let hint = nearest(value, names.iter().copied());
-                let hint = hint.map_or_else(String::new, |name| format!(": did you mean {name:?}?"));
-                problems.push(Problem::new(*place, format!("there is no stage {value:?}{hint}")));
+    let names: Vec<&str> = job.stages.iter().map(|stage| stage.name.value.as_str()).collect();
+    for stage in &job.stages {
+        for edge in stage.after.iter().chain(&stage.with) {
+            let known = edge_leads(edge, &stage.name.value, "stage", &names, problems);
+            let other = job.stages.iter().find(|other| other.name.value == edge.value);
+            if let Some(other) = other.filter(|other| known && other.job != stage.job) {
+                let of = job
+                    .jobs
+                    .get(other.job as usize)
+                    .map_or("", |job| job.name.value.as_str());
+                let text = format!(
+                    "stage {:?} is in job {of:?}: edges stay within one job; let this job come after that one",
+                    edge.value
+                );
+                problems.push(Problem::new(edge.place, text));
             }
         }
     }
     problems.len() == before
 }
 
+/// Whether an edge leads to one of these, and not to where it comes from.
+fn edge_leads(
+    edge: &Placed<String>,
+    from: &str,
+    what: &str,
+    names: &[&str],
+    problems: &mut Vec<Problem>,
+) -> bool {
+    let Placed { value, place } = edge;
+    if value == from {
+        problems.push(Problem::new(*place, format!("a {what} cannot wait for itself")));
+    } else if !names.contains(&value.as_str()) {
+        let hint = nearest(value, names.iter().copied());
+        let hint = hint.map_or_else(String::new, |name| format!(": did you mean {name:?}?"));
+        problems.push(Problem::new(
+            *place,
+            format!("there is no {what} {value:?}{hint}"),
+        ));
+    } else {
+        return true;
+    }
+    false
+}
+
+fn job_order(job: &JobFile, problems: &mut Vec<Problem>) {
+    let names: Vec<&str> = job.jobs.iter().map(|job| job.name.value.as_str()).collect();
+    let before = problems.len();
+    for entry in &job.jobs {
+        for edge in &entry.after {
+            edge_leads(edge, &entry.name.value, "job", &names, problems);
+        }
+    }
+    if problems.len() == before {
+        let after = job.jobs.iter().map(|job| indexes(&names, &job.after));
+        circle(
+            "jobs",
+            &names,
+            &after.collect::<Vec<_>>(),
+            |at| job.jobs[at].place,
+            problems,
+        );
+    }
+}
+
 /// Reports one cycle, if there is one.
 fn cycle(stages: &[StageFile], problems: &mut Vec<Problem>) {
-    let index: BTreeMap<&str, usize> = stages
-        .iter()
-        .enumerate()
-        .map(|(at, stage)| (stage.name.value.as_str(), at))
-        .collect();
-    let after: Vec<Vec<usize>> = stages
-        .iter()
-        .map(|stage| {
-            stage
-                .after
-                .iter()
-                .chain(&stage.with)
-                .filter_map(|name| index.get(name.value.as_str()).copied())
-                .collect()
-        })
-        .collect();
-    let Some(on_cycle) = stuck(&after) else { return };
+    let names: Vec<&str> = stages.iter().map(|stage| stage.name.value.as_str()).collect();
+    let after = stages.iter().map(|stage| {
+        let mut all = indexes(&names, &stage.after);
+        all.extend(indexes(&names, &stage.with));
+        all
+    });
+    let after: Vec<_> = after.collect();
+    circle("stages", &names, &after, |at| stages[at].place, problems);
+}
+
+fn indexes(names: &[&str], edges: &[Placed<String>]) -> Vec<usize> {
+    let index = |edge: &Placed<String>| names.iter().position(|name| *name == edge.value);
+    edges.iter().filter_map(index).collect()
+}
+
+fn circle(
+    what: &str,
+    names: &[&str],
+    after: &[Vec<usize>],
+    place: impl Fn(usize) -> Place,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(on_cycle) = stuck(after) else { return };
     let mut walk = vec![on_cycle];
     let mut at = on_cycle;
     while let Some(next) = after[at]
         .iter()
         .copied()
-        .find(|next| reaches(&after, *next, on_cycle))
+        .find(|next| reaches(after, *next, on_cycle))
     {
         walk.push(next);
         at = next;
@@ -212,9 +270,9 @@ fn cycle(stages: &[StageFile], problems: &mut Vec<Problem>) {
             break;
         }
     }
-    let names: Vec<&str> = walk.iter().map(|at| stages[*at].name.value.as_str()).collect();
-    let text = format!("stages wait for each other: {}", names.join(" after "));
-    problems.push(Problem::new(stages[on_cycle].place, text));
+    let names: Vec<&str> = walk.iter().map(|at| names[*at]).collect();
+    let text = format!("{what} wait for each other: {}", names.join(" after "));
+    problems.push(Problem::new(place(on_cycle), text));
 }
 
 /// The first stage that waits for itself.

@@ -1,22 +1,34 @@
 //! The scheduling part of a plan: pools, edges between partitions, gangs, and the settings that go with them.
 
 use driver::policy::{
-    ElasticPlan, ExclusionPlan, LocalityWaits, Placement, PoolMode, PoolPlan, PrefetchPlan, Scheduling,
-    SpeculationPlan, StageScheduling,
+    ElasticPlan, ExclusionPlan, JobPlan, LocalityWaits, Placement, PoolMode, PoolPlan, PrefetchPlan,
+    Scheduling, SpeculationPlan, StageScheduling,
 };
 
-use crate::job::{JobFile, PoolFile, StageFile};
+use crate::job::fields::Placed;
+use crate::job::{JobEntry, JobFile, PoolFile, StageFile};
 use crate::settings::Resolved;
 
-use super::value;
+use super::{allocation, value};
 
 /// Of the whole application.
-pub(super) fn of_job(job: &JobFile, settings: &Resolved) -> Scheduling {
+///
+/// # Errors
+/// Why the file of pools that a setting names cannot be used.
+pub(super) fn of_job(job: &JobFile, settings: &Resolved) -> Result<Scheduling, String> {
+    let pools = pools(job, settings)?;
+    let named = |pool: &&PoolPlan| pool.name == allocation::DEFAULT;
+    let from_file = settings.optional(allocation::SETTING).is_some();
+    let default_pool = pools
+        .iter()
+        .find(named)
+        .filter(|_| from_file)
+        .map(|pool| pool.name.clone());
     let wait = settings.duration("locality.wait");
-    Scheduling {
+    Ok(Scheduling {
         mode: mode(settings.text("scheduler.mode") == "fair"),
-        pools: job.pools.iter().map(pool).collect(),
-        jobs: Vec::new(),
+        pools,
+        jobs: jobs(job, default_pool),
         locality: LocalityWaits {
             process: wait,
             node: wait,
@@ -41,7 +53,41 @@ pub(super) fn of_job(job: &JobFile, settings: &Resolved) -> Scheduling {
             ..SpeculationPlan::default()
         },
         elastic: elastic(settings),
+    })
+}
+
+/// The pools of the job file, and those of a Spark file of pools that it does not define itself.
+fn pools(job: &JobFile, settings: &Resolved) -> Result<Vec<PoolPlan>, String> {
+    let mut pools: Vec<_> = job.pools.iter().map(pool).collect();
+    if let Some(file) = settings.optional(allocation::SETTING) {
+        let more = allocation::read(&job.path, file)?;
+        let new = |pool: &PoolPlan| job.pools.iter().all(|own| own.name.value != pool.name);
+        pools.extend(more.into_iter().filter(new));
     }
+    Ok(pools)
+}
+
+/// The jobs of the file; one without a name when it has only stages and nothing is to be said about it.
+fn jobs(job: &JobFile, default_pool: Option<String>) -> Vec<JobPlan> {
+    let index = |name: &Placed<String>| job.jobs.iter().position(|job| job.name.value == name.value);
+    let plan = |entry: &JobEntry| JobPlan {
+        name: entry.name.value.clone(),
+        pool: value(&entry.pool).or(default_pool.clone()),
+        after: entry
+            .after
+            .iter()
+            .filter_map(index)
+            .filter_map(|at| u32::try_from(at).ok())
+            .collect(),
+    };
+    if job.jobs.is_empty() && default_pool.is_some() {
+        let pool = default_pool;
+        return vec![JobPlan {
+            pool,
+            ..JobPlan::default()
+        }];
+    }
+    job.jobs.iter().map(plan).collect()
 }
 
 /// Executors are elastic when a maximum is set.
@@ -72,7 +118,7 @@ fn pool(pool: &PoolFile) -> PoolPlan {
 /// Of one stage.
 pub(super) fn of_stage(job: &JobFile, stage: &StageFile) -> StageScheduling {
     StageScheduling {
-        job: 0,
+        job: stage.job,
         pool: value(&stage.pool),
         with: super::indexes(job, &stage.with),
         gang: value(&stage.barrier).unwrap_or(false),

@@ -340,6 +340,12 @@ pub(crate) const KEYS: &[Key] = &[
         "the order between the pools of a job",
     ),
     key(
+        "scheduler.allocation.file",
+        "",
+        Kind::Text,
+        "a file of pools as Spark's fairscheduler.xml, relative to the job file",
+    ),
+    key(
         "scheduler.placement",
         "spread",
         Kind::Choice(&["spread", "pack"]),

@@ -51,6 +51,7 @@ pub(crate) fn job_of_run(run: &Run) -> JobFile {
         files: Vec::new(),
         archives: Vec::new(),
         pools: Vec::new(),
+        jobs: Vec::new(),
         stages: vec![stage],
     }
 }

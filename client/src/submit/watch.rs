@@ -403,7 +403,9 @@ pub(crate) async fn answer<T: DeserializeOwned>(
         .deadline(Duration::from_secs(5))
         .rounds(1)
         .build()?;
-    let request = http::Request::get(format!("{path}{name}?user.name={}", percent_encoded(user)));
+    let separator = if name.contains('?') { '&' } else { '?' };
+    let user = percent_encoded(user);
+    let request = http::Request::get(format!("{path}{name}{separator}user.name={user}"));
     let body = proxy.send(request.body(bytes::Bytes::new())?).await?;
     Ok(Some(serde_json::from_slice(&body)?))
 }

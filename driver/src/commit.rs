@@ -81,11 +81,12 @@ impl Driver {
         })
     }
 
+    /// Keeps a request until the ResourceManager is heard. Whoever asks again has not heard of a right it was given.
     fn hold_commit(&mut self, index: AttemptIx) {
         let Some(attempt) = self.attempts.get_mut(index) else {
             return;
         };
-        if attempt.commit == CommitState::NotAsked {
+        if attempt.commit != CommitState::Held {
             attempt.commit = CommitState::Held;
             self.commits.held.push(index);
         }

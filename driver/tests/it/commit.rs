@@ -50,6 +50,16 @@ fn permission_is_free_again_when_its_holder_is_lost() {
 }
 
 #[test]
+fn permission_that_got_lost_is_given_again_once_the_resource_manager_is_heard() {
+    let mut rig = running();
+    rig.ask_commit("x", id(0, 0, 0));
+    rig.pass(seconds(11));
+    assert!(rig.ask_commit("x", id(0, 0, 0)).is_empty());
+    let heard = rig.send(Event::ResourceManagerHeard);
+    assert_eq!(decisions(&heard), [(id(0, 0, 0), true)]);
+}
+
+#[test]
 fn a_request_waits_while_the_resource_manager_is_silent() {
     let mut rig = running();
     rig.pass(seconds(11));

@@ -54,8 +54,7 @@ impl SessionMachine {
 
     fn recovered(&mut self, response: &pb::AllocateResponseProto, effects: &mut Effects) {
         let mut found = containers(&response.containers_from_previous_attempts, effects);
-        found.retain(|container| self.book.is_new(&container.id));
-        found.iter().for_each(|container| self.book.started(container.id));
+        found.retain(|container| self.book.found(container.id));
         emit_some(found, SessionEvent::Recovered, effects);
     }
 

@@ -47,6 +47,13 @@ impl ContainerBook {
         }
     }
 
+    /// Runs, says the ResourceManager, whatever it said before: one that has restarted takes in what NodeManagers run,
+    /// also what its predecessor had given up. Says whether that is news.
+    pub(super) fn found(&mut self, id: ContainerId) -> bool {
+        self.ended.remove(&id);
+        self.live.insert(id, Live::Started).is_none()
+    }
+
     /// Says whether the end is news.
     pub(super) fn ended(&mut self, id: ContainerId) -> bool {
         self.live.remove(&id);
@@ -154,6 +161,18 @@ mod tests {
             (ENDED_REMEMBERED, ENDED_REMEMBERED)
         );
         assert!(!book.ended(id(ENDED_REMEMBERED as u64)));
+    }
+
+    #[test]
+    fn a_container_that_ended_and_runs_after_all_can_be_released() {
+        let mut book = ContainerBook::default();
+        book.started(id(2));
+        book.ended(id(2));
+        assert!(!book.release(id(2)));
+        assert!(book.found(id(2)) && !book.found(id(2)));
+        assert!(book.release(id(2)));
+        assert_eq!(book.take_releases(), [id(2)]);
+        assert!(book.ended(id(2)));
     }
 
     #[test]

@@ -312,10 +312,9 @@ impl SessionMachine {
     ) {
         let again = self.phase == Phase::Registering { again: true };
         self.response_id = 0;
-        registration
-            .previous
-            .iter()
-            .for_each(|container| self.book.started(container.id));
+        for container in &registration.previous {
+            self.book.found(container.id);
+        }
         let event = if again {
             self.resynced(registration)
         } else {

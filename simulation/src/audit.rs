@@ -218,6 +218,7 @@ impl Audit {
             | Effect::Recall { .. }
             | Effect::DecideCommit { .. }
             | Effect::SetTarget(_)
+            | Effect::KeepResult { .. }
             | Effect::Record(_) => {}
         }
     }

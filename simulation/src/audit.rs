@@ -218,7 +218,6 @@ impl Audit {
             | Effect::Recall { .. }
             | Effect::DecideCommit { .. }
             | Effect::SetTarget(_)
-            | Effect::KeepResult { .. }
             | Effect::Record(_) => {}
         }
     }

@@ -1,5 +1,6 @@
 //! The command line. Flag names follow spark-submit where it has them.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -336,6 +337,15 @@ pub struct Mini {
     /// Cores that each says it has
     #[arg(long, value_name = "N", default_value = "8", value_parser = clap::value_parser!(u32).range(1..))]
     pub cores: u32,
+    /// What is to go wrong, and when (docs/faults.md)
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
+    /// The address to listen at; others than this machine's own need --expose
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub bind: IpAddr,
+    /// Let everybody who reaches the address run programs as you
+    #[arg(long)]
+    pub expose: bool,
 }
 
 /// `drawloom config`.

@@ -2,6 +2,9 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(mini::run_foreground(mini::Options::default()))?;
+    runtime.block_on(mini::run_foreground(
+        mini::Options::default(),
+        mini::Plan::default(),
+    ))?;
     Ok(())
 }

@@ -220,6 +220,12 @@ impl Cluster {
         &self.control.daemon.standing().latest().client
     }
 
+    /// The same of all ResourceManagers.
+    pub fn client_addresses(&self) -> impl Iterator<Item = &str> {
+        let all = self.control.daemon.standing().addresses();
+        all.iter().map(|one| one.client.as_str())
+    }
+
     /// The NodeManagers.
     #[must_use]
     pub fn nodes(&self) -> &[NodeManager] {
@@ -236,6 +242,11 @@ impl Cluster {
     /// which turn a moment later.
     pub fn order(&self, order: &Order) {
         self.control.carry_out(order);
+    }
+
+    /// The same, later; nothing happens if the cluster has ended by then.
+    pub fn order_after(&self, delay: Duration, order: Order) {
+        self.control.carry_out_after(delay, order);
     }
 
     /// Takes a container from its application, as a scheduler does that wants the room for others.

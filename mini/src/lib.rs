@@ -73,7 +73,7 @@ pub mod tokens;
 pub use cluster::{Cluster, StartError};
 pub use failure::Failure;
 pub use faults::{Action, Fault, Faults, Trigger};
-pub use foreground::run_foreground;
+pub use foreground::{Plan, run_foreground};
 pub use options::{Options, Pacing};
 pub use order::Order;
 pub use time::UnixMs;

@@ -7,18 +7,18 @@ use super::problem::{Place, Problem, nearest};
 use super::{JobFile, StageFile};
 use crate::settings::catalogue::KEYS;
 
-/// The version of the job file must be there and be 1.
-pub(super) fn version(fields: &mut Fields, problems: &mut Vec<Problem>) {
+/// The version of a file must be there and be 1.
+pub(crate) fn version(fields: &mut Fields, problems: &mut Vec<Problem>) {
     let place = fields.place;
     match fields.text("version", problems) {
         Some(version) if version.value == "1" => {}
         Some(Placed { value, place }) => {
-            let text = format!("version {value:?} of the job file is not known: this build reads version 1");
+            let text = format!("version {value:?} of the file is not known: this build reads version 1");
             problems.push(Problem::new(place, text));
         }
         None => problems.push(Problem::new(
             place,
-            "the job file needs its version: write `version: 1`",
+            "the file needs its version: write `version: 1`",
         )),
     }
 }

@@ -16,6 +16,7 @@ use crate::configuration;
 use crate::control::Control;
 use crate::daemon::Daemon;
 use crate::faults::Faults;
+use crate::guard::Guard;
 use crate::launcher::Launcher;
 use crate::node_manager::NodeManager;
 use crate::options::Options;
@@ -51,6 +52,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// There is no bash, without which containers cannot run either.
+    #[error("/bin/bash cannot be run")]
+    Guard(#[source] io::Error),
     /// The system gave no random bytes.
     #[error("no random numbers can be had")]
     Random(#[source] io::Error),
@@ -64,6 +68,7 @@ pub struct Cluster {
     nodes: Vec<NodeManager>,
     faults: Arc<Faults>,
     control: Arc<Control>,
+    guard: Arc<Guard>,
     servers: Tasks,
     end: watch::Sender<bool>,
 }
@@ -149,7 +154,10 @@ impl Cluster {
         let keys = Arc::new(Keys::new(random()?));
         let core = ResourceManager::new(settings(&options, &standing.latest().web), keys.clone());
         let daemon = Arc::new(Daemon::new(core, keys.clone(), standing));
+        let removed_at_end = options.directory.is_none();
+        let guard = Guard::start(removed_at_end.then_some(directory.as_path()));
         let launcher = Launcher {
+            guard: Arc::new(guard.map_err(StartError::Guard)?),
             options: &options,
             directory: &directory,
             daemon,
@@ -160,10 +168,15 @@ impl Cluster {
         };
         let (control, launcher) = launcher.serve(ports)?;
         let Launcher {
-            faults, servers, end, ..
+            faults,
+            guard,
+            servers,
+            end,
+            ..
         } = launcher;
         Ok(Self {
-            removed_at_end: options.directory.is_none(),
+            removed_at_end,
+            guard,
             nodes: control.nodes.iter().map(|(node, _)| node.clone()).collect(),
             faults,
             control,
@@ -188,6 +201,7 @@ impl Cluster {
     /// Keeps the directory after the end, for example because there are logs to look at.
     pub fn keep_directory(&mut self) {
         self.removed_at_end = false;
+        self.guard.keep_directory();
     }
 
     /// `host:port` of the active ResourceManager's web pages and REST API.

@@ -17,6 +17,7 @@ use crate::control::{Control, Doors};
 use crate::daemon::{ContainerService, Daemon, MasterService};
 use crate::door::Door;
 use crate::faults::Faults;
+use crate::guard::Guard;
 use crate::http_server::{self, Site, WebServer};
 use crate::node_manager::{Directories, NodeManager, ProcessHook, Report};
 use crate::options::{Options, Pacing};
@@ -36,6 +37,7 @@ pub(crate) struct Launcher<'a> {
     pub(crate) daemon: Arc<Daemon>,
     pub(crate) keys: Arc<Keys>,
     pub(crate) faults: Arc<Faults>,
+    pub(crate) guard: Arc<Guard>,
     pub(crate) servers: Tasks,
     pub(crate) end: watch::Sender<bool>,
 }
@@ -139,6 +141,7 @@ impl<'a> Launcher<'a> {
         let report = report_to(Arc::downgrade(&self.daemon));
         NodeManager::new(facts, directories, self.keys.clone(), report)
             .with_light(options.light.clone())
+            .with_guard(self.guard.clone())
             .with_process_hook(count_starts(Arc::downgrade(&self.daemon), self.faults.clone()))
     }
 

@@ -55,6 +55,7 @@ mod door;
 mod failure;
 mod faults;
 mod foreground;
+mod guard;
 mod http_server;
 mod launch;
 mod launcher;

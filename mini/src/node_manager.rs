@@ -2,8 +2,7 @@
 //!
 //! Owns the containers of one node. Each container has one task that takes it from localization to its end; everybody
 //! else only looks, or asks for its end. Invariants: a container is started at most once; every accepted container is
-//! reported as ended exactly once; no process of a container outlives its NodeManager, short of a SIGKILL of this very
-//! process.
+//! reported as ended exactly once; no process of a container outlives this process.
 
 mod condition;
 mod container;
@@ -32,6 +31,7 @@ use yarn_rpc::proto::yarn as pb;
 use yarn_rpc::records::ContainerLaunchContext;
 
 use crate::failure::Failure;
+use crate::guard::Guard;
 use crate::resource_manager::{Event, NodeFacts};
 use crate::tasks::Tasks;
 use crate::time;
@@ -70,6 +70,7 @@ struct Node {
     localizer: Localizer,
     light: Option<LightContainers>,
     on_process: Option<ProcessHook>,
+    guard: Option<Arc<Guard>>,
     condition: condition::Shared,
     /// What ran when the NodeManager was started anew without knowing of it.
     orphans: Mutex<Vec<Record>>,
@@ -92,6 +93,7 @@ impl NodeManager {
             localizer,
             light: None,
             on_process: None,
+            guard: None,
             condition: condition::Shared::default(),
             orphans: Mutex::default(),
             resource_manager: AtomicU64::new(0),
@@ -122,6 +124,18 @@ impl NodeManager {
         Arc::get_mut(&mut self.node)
             .expect("a new node has one owner")
             .on_process = Some(hook);
+        self
+    }
+
+    /// The same node, whose processes end with this one however that ends.
+    ///
+    /// # Panics
+    /// The node has been cloned already.
+    #[must_use]
+    pub(crate) fn with_guard(mut self, guard: Arc<Guard>) -> Self {
+        Arc::get_mut(&mut self.node)
+            .expect("a new node has one owner")
+            .guard = Some(guard);
         self
     }
 

@@ -363,8 +363,16 @@ async fn live_as_process(
             };
         }
     };
+    let leader = process.group().leader();
+    if let Some(guard) = &node.guard {
+        guard.watch(leader);
+    }
     node.started(launch.grant.container, Some(process.group()));
-    wait(launch, places, process, killed).await
+    let end = wait(launch, places, process, killed).await;
+    if let Some(guard) = &node.guard {
+        guard.release(leader);
+    }
+    end
 }
 
 async fn wait(

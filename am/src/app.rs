@@ -192,6 +192,8 @@ pub(crate) struct App {
     queries: mpsc::Receiver<web::Query>,
     terminate: Signal,
     work: TaskGroup<Done>,
+    /// How many attempts the application and the cluster allow.
+    max_attempts: u32,
     /// Orders are being looked for.
     looking: bool,
     notes: Notes,

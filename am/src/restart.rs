@@ -6,7 +6,9 @@
 //!
 //! The attempt then gives its own container back (`AllocateRequest.releaseList`). The ResourceManager ends the attempt
 //! with the exit status -100 (`ContainerExitStatus.ABORTED`), which `RMAppAttemptImpl` does not count as a failure of
-//! the application, so that the order works for the last attempt, too; and it starts the next attempt at once.
+//! the application, so that the order works however often an ApplicationMaster has failed; and it starts the next
+//! attempt at once. Only where one attempt is all that is allowed, YARN starts no other whatever ended the first
+//! (`RMAppImpl.AttemptFailedTransition`).
 
 use serde::{Deserialize, Serialize};
 use wire::id::Epoch;

@@ -355,6 +355,7 @@ fn driver_settings(settings: &Resolved) -> Settings {
         kill_grace: duration("task.kill.grace"),
         memory_enforced: settings.flag("executor.memory.enforced"),
         recovery: settings.text("am.recovery") == "on",
+        am_max_attempts: settings.count("am.max-attempts"),
         rm_silence_max: settings
             .optional("am.rm-silence-max")
             .map(|_| duration("am.rm-silence-max")),

@@ -180,6 +180,9 @@ pub struct Settings {
     /// `am.recovery`: whether executors and what they did outlive the ApplicationMaster.
     #[serde(default = "yes")]
     pub recovery: bool,
+    /// `am.max-attempts`.
+    #[serde(default = "two")]
+    pub am_max_attempts: u32,
     /// `am.rm-silence-max`; none: a share of the ResourceManager's own patience.
     #[serde(default)]
     pub rm_silence_max: Option<Duration>,
@@ -187,6 +190,10 @@ pub struct Settings {
 
 fn yes() -> bool {
     true
+}
+
+fn two() -> u32 {
+    2
 }
 
 impl Default for Settings {
@@ -211,6 +218,7 @@ impl Default for Settings {
             kill_grace: seconds(10),
             memory_enforced: true,
             recovery: true,
+            am_max_attempts: 2,
             rm_silence_max: None,
         }
     }

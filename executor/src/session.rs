@@ -38,6 +38,8 @@ const REGISTER_LIMIT: Duration = Duration::from_secs(120);
 const GREETING_LIMIT: Duration = Duration::from_secs(10);
 /// How long tasks get when the executor leaves because nobody wants it.
 const LEAVE_GRACE: Duration = Duration::from_secs(1);
+/// Of the failed dials of a long search every so many leave a line in the log.
+const QUIET: u32 = 16;
 /// Heartbeats never come faster than this.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
 
@@ -279,7 +281,9 @@ impl Session {
             State::Serving { welcome, .. } => (0, now + welcome.am_lost_ttl),
             State::Leaving { .. } | State::Gone => return,
         };
-        tracing::info!(attempt, reason, "no connection to the ApplicationMaster");
+        if attempt < 2 || attempt % QUIET == 0 {
+            tracing::info!(attempt, reason, "no connection to the ApplicationMaster");
+        }
         let dial_at = Some(now + dial_delay(self.boot.0, attempt));
         self.state = State::Dialing {
             attempt,

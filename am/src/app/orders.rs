@@ -43,8 +43,14 @@ impl App {
 
     fn refusal(&self, found: Result<bool, String>) -> Option<String> {
         self.unless_ordered(found).or_else(|| {
-            let why = "am.recovery is off, so the next ApplicationMaster would begin anew";
-            (!self.plan.settings.recovery).then(|| why.to_owned())
+            let why = if !self.plan.settings.recovery {
+                "am.recovery is off, so the next ApplicationMaster would begin anew"
+            } else if self.max_attempts <= 1 {
+                "YARN starts no other one: am.max-attempts, or yarn.resourcemanager.am.max-attempts of the cluster, is 1"
+            } else {
+                return None;
+            };
+            Some(why.to_owned())
         })
     }
 

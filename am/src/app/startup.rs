@@ -164,6 +164,7 @@ impl Ground {
             Some(limit) => limit,
             None => self.conf.am_expiry()?.mul_f64(SILENCE_SHARE),
         };
+        let max_attempts = plan.settings.am_max_attempts.min(attempts_allowed(&self.conf));
         let include_port = self.conf.bool("yarn.scheduler.include-port-in-node-name", false);
         let mut servers = Servers::start(
             self.gateway,
@@ -191,6 +192,7 @@ impl Ground {
             launch,
             systems,
             silence_max,
+            max_attempts,
             include_port,
             servers,
             driver_certificate: self.credentials.secrets.get(secret::DRIVER_CERTIFICATE).cloned(),
@@ -257,6 +259,7 @@ struct Job {
     systems: Arc<FileSystems>,
     starter: Starter,
     silence_max: Duration,
+    max_attempts: u32,
     include_port: bool,
     terminate: Signal,
     servers: Servers,
@@ -328,6 +331,7 @@ impl Job {
             queries: self.servers.queries,
             terminate: self.terminate,
             work: self.servers.work,
+            max_attempts: self.max_attempts,
             looking: false,
             notes: Notes::default(),
             shelf: Shelf::default(),
@@ -426,4 +430,11 @@ async fn tell_end(
         }
     }
     false
+}
+
+/// How many attempts the cluster allows any application (`RMAppManager`, `RMAppImpl`).
+fn attempts_allowed(conf: &Configuration) -> u32 {
+    let global = conf.get("yarn.resourcemanager.am.global.max-attempts");
+    let allowed = global.or_else(|| conf.get("yarn.resourcemanager.am.max-attempts"));
+    allowed.and_then(|text| text.trim().parse().ok()).unwrap_or(2)
 }

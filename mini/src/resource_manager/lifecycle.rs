@@ -130,6 +130,8 @@ impl ResourceManager {
         } else {
             wanted.min(cluster_max)
         };
+        // With one attempt allowed, its end is counted whatever ended it (`RMAppImpl.AttemptFailedTransition`).
+        let failures = if most == 1 { failures.max(1) } else { failures };
         if failures >= most as usize {
             application.state = ApplicationState::Failed;
             application.final_status = FinalStatus::AppFailed;

@@ -556,7 +556,6 @@ fn a_master_that_gives_its_own_container_back_is_replaced_and_not_to_blame() {
         Pacing::Immediate,
         1,
         Submission {
-            max_attempts: 1,
             keep_containers: true,
             ..submission()
         },
@@ -569,12 +568,29 @@ fn a_master_that_gives_its_own_container_back_is_replaced_and_not_to_blame() {
         ..Default::default()
     };
     world.allocate_all(1, release).unwrap();
-    assert_eq!(world.app().attempts.len(), 2);
     assert!(world.allocate(1, 2, Vec::new()).is_err(), "it is over");
     assert_eq!(
         world.register(2).unwrap().containers_from_previous_attempts.len(),
         1
     );
+    let second = world.master();
+    world.ends(second, 3);
+    assert_eq!(world.app().attempts.len(), 3, "the first end did not count");
+}
+
+#[test]
+fn with_one_attempt_allowed_every_end_is_the_last() {
+    let mut world = World::running(
+        Pacing::Immediate,
+        1,
+        Submission {
+            max_attempts: 1,
+            ..submission()
+        },
+    );
+    let master = world.master();
+    world.ends(master, -100);
+    assert_eq!(world.app().state, ApplicationState::Failed);
 }
 
 #[test]

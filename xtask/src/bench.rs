@@ -4,6 +4,7 @@
 //! machine, so every figure that matters stands beside a floor or an aim measured or stated in the same run.
 
 mod memory;
+mod relaunch;
 mod samples;
 mod scheduler;
 mod size;
@@ -24,6 +25,8 @@ const BINARY: &str = "DRAWLOOM_BIN";
 pub(crate) enum Bench {
     /// From submission to the first running task, against what the cluster itself needs
     Startup(startup::Args),
+    /// From the SIGKILL of an executor to its task running elsewhere and to its replacement
+    Relaunch(relaunch::Args),
     /// Resident memory of an ApplicationMaster with many executors, and of executors
     Memory(memory::Args),
     /// Size of the stripped release binary, and the libraries it needs
@@ -46,6 +49,7 @@ impl Bench {
         }
         match self {
             Self::Startup(args) => startup::run(args),
+            Self::Relaunch(args) => relaunch::run(args),
             Self::Memory(args) => memory::run(args),
             Self::Size => size::run(&workspace::drawloom()),
             Self::Scheduler => Ok(()),

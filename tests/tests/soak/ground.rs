@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use harness::hadoop::{Hadoop, Role, Signal};
+use harness::hadoop::{Hadoop, Role, Signal, Site};
 use harness::process::Drawloom;
 use harness::processes::{self, Process};
 use harness::wait;
@@ -330,6 +330,8 @@ impl Real {
             .rm_recovery(true)
             .node_recovery(true)
             .node_expiry(Duration::from_secs(10))
+            .am_expiry(Duration::from_secs(20))
+            .property(Site::Yarn, "yarn.resourcemanager.am.max-attempts", 50)
             .start()
             .unwrap();
         Self {

@@ -118,6 +118,35 @@ pub struct StageSummary {
     pub tasks: TaskCounts,
 }
 
+/// The path of the answer with an [`ExecutorLine`] for each executor that is there.
+pub const EXECUTORS_PATH: &str = "api/v1/drawloom/executors";
+
+/// One executor, as `drawloom top` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ExecutorLine {
+    /// Its id.
+    pub id: String,
+    /// Its node.
+    pub host: String,
+    /// `alive`, `silent`, `disconnected`, or why it gets no tasks.
+    pub state: String,
+    /// Its slots.
+    pub slots: u32,
+    /// Slots in use.
+    pub used_slots: u32,
+    /// Attempts that succeeded there.
+    pub succeeded: u32,
+    /// Attempts that failed there and counted.
+    pub failed: u32,
+    /// Memory of executor and tasks when last heard, in bytes.
+    pub memory: u64,
+    /// Memory of its container, in bytes.
+    pub memory_limit: u64,
+    /// Since it was last heard, in milliseconds.
+    pub silent_ms: u64,
+}
+
 /// Something that went wrong, whether or not it was made good.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

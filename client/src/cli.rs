@@ -46,6 +46,10 @@ pub enum Command {
     Explain(Explain),
     /// Show the logs of an application's containers
     Logs(Logs),
+    /// Show an application's executors and stages as they work; on a terminal until Ctrl-C, else once
+    Top(Top),
+    /// Check configuration, cluster, file system, queue and staging, and say what to do
+    Doctor(Doctor),
     /// End an application
     Kill(Kill),
     /// Replace the ApplicationMaster of a running application; executors and finished tasks stay
@@ -240,6 +244,33 @@ pub struct Logs {
     /// Only the last bytes of each file, like 64k
     #[arg(long, value_name = "SIZE")]
     pub tail: Option<String>,
+    /// Go on with what running containers write, each line with its container and task, until the application ends
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only what failed: task attempts, lost executors, ApplicationMasters
+    #[arg(long, conflicts_with = "follow")]
+    pub failed: bool,
+}
+
+/// `drawloom top`.
+#[derive(Debug, Args)]
+pub struct Top {
+    /// The application's id
+    pub app: String,
+    /// How often to look
+    #[arg(long, value_name = "DURATION", default_value = "1s")]
+    pub interval: humantime::Duration,
+}
+
+/// `drawloom doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The queue to look at
+    #[arg(long)]
+    pub queue: Option<String>,
+    /// How to print
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Format,
 }
 
 /// `drawloom kill`.

@@ -2,6 +2,7 @@
 
 pub(crate) mod attach;
 pub(crate) mod config;
+pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod fs;
 pub(crate) mod kill;
@@ -13,6 +14,7 @@ pub(crate) mod mini;
 mod orders;
 pub(crate) mod restart_am;
 pub(crate) mod status;
+pub(crate) mod top;
 
 use std::io::Write;
 

@@ -62,6 +62,8 @@ fn on_runtime(cli: &Cli, command: &Command) -> Result<(), CommandError> {
             Command::Attach(command) => command::attach::run(conf_dir, command).await,
             Command::Explain(command) => command::explain::run(conf_dir, command).await,
             Command::Logs(command) => command::logs::run(conf_dir, command).await,
+            Command::Top(command) => Box::pin(command::top::run(conf_dir, command)).await,
+            Command::Doctor(command) => Box::pin(command::doctor::run(conf_dir, command)).await,
             Command::Kill(command) => command::kill::run(conf_dir, command).await,
             Command::RestartAm(command) => command::restart_am::run(conf_dir, command).await,
             Command::Mini(command) => command::mini::run(command).await,

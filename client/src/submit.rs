@@ -3,6 +3,7 @@
 //! Until the ResourceManager has accepted the application nothing of it may stay behind: whatever fails after the
 //! first staged file removes the application's directory again.
 
+mod arrival;
 mod context;
 mod dry_run;
 pub(crate) mod leftovers;
@@ -34,7 +35,7 @@ use crate::error::{CommandError, Exit};
 use crate::job::JobFile;
 use crate::plan::Planned;
 use crate::settings::Resolved;
-use preflight::{Checked, rest_failed, unusable};
+use preflight::{Checked, unusable};
 use progress::{line, tell};
 use watch::{Interrupts, OnInterrupt, Watch};
 
@@ -183,7 +184,7 @@ impl<'a> Submission<'a> {
 
     /// Up to an application that YARN has accepted; none when nobody waits for it or it was not to be submitted.
     async fn accept(&self) -> Result<Option<Accepted>, CommandError> {
-        let cluster = preflight::cluster(&self.client, &self.planned.plan, &self.settings);
+        let cluster = preflight::cluster(&self.client, &self.planned.plan.executors, &self.settings);
         let paths = preflight::paths(&self.file_systems, &self.planned);
         let (checked, paths) = tokio::join!(cluster, paths);
         let checked = checked?;
@@ -210,7 +211,7 @@ impl<'a> Submission<'a> {
             command::print(&format!("{id}\n"))?;
         }
         tokio::select! {
-            () = leftovers::sweep(&self.client, &self.file_systems, &staging, id) => {}
+            () = self.tidy(&staging, id) => {}
             _ = interrupts.next(), if self.options.detach => {}
         }
         Ok((!self.options.detach).then_some(Accepted {
@@ -249,6 +250,12 @@ impl<'a> Submission<'a> {
         Remote::start(driving, who).map(Some)
     }
 
+    /// Removes what earlier applications have left, and cached files that have grown old.
+    async fn tidy(&self, staging: &Staging, id: ApplicationId) {
+        leftovers::sweep(&self.client, &self.file_systems, staging, id).await;
+        leftovers::prune_cache(staging, self.settings.duration("staging.cache.max-age")).await;
+    }
+
     fn staging(&self) -> Result<Staging, CommandError> {
         Staging::locate(
             &self.file_systems,
@@ -269,7 +276,7 @@ impl<'a> Submission<'a> {
             _ = interrupts.next() => return Err(not_submitted()),
             context = self.stage(checked, staging) => context?,
         };
-        self.client.submit(&context).await.map_err(rest_failed)?;
+        arrival::submit(&self.client, &context).await?;
         let id = checked.application.application_id;
         self.say("submitted", &format!("{id} ({})", self.planned.plan.name));
         self.set_lifetime(id).await?;

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+use driver::view::ExecutorView;
 use serde_json::{Value, json};
 
-use super::Scene;
-use crate::summary::{ExecutorCounts, JobSummary, StageSummary, Summary, TaskCounts};
+use super::{Scene, page};
+use crate::summary::{ExecutorCounts, ExecutorLine, JobSummary, StageSummary, Summary, TaskCounts};
 use launcher::record::Record;
 
 /// The answer to a name; nothing when there is no such name.
 pub(super) fn answer(scene: &Scene<'_>, name: &str) -> Option<Value> {
     match name {
         "summary" => serde_json::to_value(summary(scene)).ok(),
+        "executors" => serde_json::to_value(executors(scene)).ok(),
         "launch-timeline" => Some(launch_timeline(scene)),
         "failures" => Some(failures(scene)),
         "dossiers" => serde_json::to_value(scene.shelf.iter().collect::<Vec<_>>()).ok(),
@@ -40,6 +42,29 @@ pub(super) fn summary(scene: &Scene<'_>) -> Summary {
         stages: snapshot.stages.iter().map(StageSummary::of).collect(),
         failures: scene.notes.iter().cloned().collect(),
     }
+}
+
+/// The executors that are there.
+fn executors(scene: &Scene<'_>) -> Vec<ExecutorLine> {
+    let snapshot = scene.driver.snapshot();
+    let present = snapshot.executors.iter().filter(|view| view.gone.is_none());
+    let line = |view: &ExecutorView| {
+        let vital = scene.vitals.of(&view.id).cloned().unwrap_or_default();
+        let silent = scene.now.saturating_sub(view.last_heard);
+        ExecutorLine {
+            id: view.id.to_string(),
+            host: view.host.clone(),
+            state: page::executor_words(view.status),
+            slots: view.slots,
+            used_slots: view.used_slots,
+            succeeded: view.succeeded,
+            failed: view.failed,
+            memory: vital.resident + vital.tasks_resident,
+            memory_limit: vital.memory,
+            silent_ms: u64::try_from(silent.as_millis()).unwrap_or(u64::MAX),
+        }
+    };
+    present.map(line).collect()
 }
 
 /// Every container with the milliseconds since the start of the process at which it reached each phase.

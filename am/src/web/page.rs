@@ -196,7 +196,8 @@ fn executor_row(scene: &Scene<'_>, executor: &ExecutorView) -> Vec<Cell> {
     ]
 }
 
-fn executor_words(status: ExecutorStatus) -> String {
+/// Whether an executor is alive, in words.
+pub(super) fn executor_words(status: ExecutorStatus) -> String {
     match status {
         ExecutorStatus::Live => "alive".to_owned(),
         ExecutorStatus::Suspect => "silent".to_owned(),

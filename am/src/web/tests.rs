@@ -344,7 +344,14 @@ fn fields_of_sparks_answers_are_known_to_spark() {
 #[test]
 fn our_own_answers() {
     let stand = Stand::busy();
-    for name in ["summary", "launch-timeline", "failures", "dossiers", "pending"] {
+    for name in [
+        "summary",
+        "launch-timeline",
+        "failures",
+        "dossiers",
+        "pending",
+        "executors",
+    ] {
         insta::assert_snapshot!(
             format!("own_{name}"),
             stand.get(&format!("/api/v1/drawloom/{name}")).body

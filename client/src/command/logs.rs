@@ -4,6 +4,9 @@
 //! containers there were is known to the ResourceManager only while they run; afterwards from the list that each
 //! ApplicationMaster keeps beside its own logs (`am::roster`).
 
+mod failed;
+mod follow;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -39,16 +42,33 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &Logs) -> Result<(), C
     let range = range(command)?;
     let cluster = Cluster::find(conf_dir)?;
     let client = cluster.rest()?;
-    let containers = containers(&client, id).await?;
-    let wanted = |container: &ContainerId| {
-        command
-            .executor
-            .as_ref()
-            .is_none_or(|id| *id == container.to_string())
+    if command.follow {
+        let begin = match range {
+            LogRange::Last(bytes) => Some(bytes),
+            LogRange::All | LogRange::First(_) => None,
+        };
+        return Box::pin(follow::follow(&client, id, command, begin)).await;
+    }
+    let failed = if command.failed {
+        let failed = failed::find(&client, &cluster.user, id).await?;
+        if failed.is_empty() {
+            eprintln!("nothing of {id} is known to have failed");
+            return Ok(());
+        }
+        Some(failed)
+    } else {
+        None
     };
+    let containers = containers(&client, id).await?;
     let mut printed = 0;
-    for (container, node) in containers.iter().filter(|(container, _)| wanted(container)) {
-        printed += print_container(&client, *container, node, command, range).await?;
+    for (container, node) in containers
+        .iter()
+        .filter(|(container, _)| wants(command, container))
+    {
+        let shows = |name: &str| {
+            of_task(name, command) && failed.as_ref().is_none_or(|failed| failed.has(container, name))
+        };
+        printed += print_container(&client, *container, node, &shows, range).await?;
     }
     if printed > 0 {
         return Ok(());
@@ -129,7 +149,7 @@ async fn print_container(
     client: &Client,
     container: ContainerId,
     node: &str,
-    command: &Logs,
+    shows: &dyn Fn(&str) -> bool,
     range: LogRange,
 ) -> Result<usize, CommandError> {
     let Ok(node_client) = client.node(node) else {
@@ -141,7 +161,7 @@ async fn print_container(
         .flat_map(|place| place.files)
         .map(|file| file.file_name)
         .collect();
-    let telling = |name: &&String| !LAUNCH_FILES.contains(&name.as_str()) && of_task(name, command);
+    let telling = |name: &&String| !LAUNCH_FILES.contains(&name.as_str()) && shows(name);
     let mut printed = 0;
     for name in names.iter().filter(telling) {
         let log = match node_client.log(container, name, range).await {
@@ -164,13 +184,27 @@ fn of_task(file: &str, command: &Logs) -> bool {
     let Some((stage, task)) = wanted.split_once('/') else {
         return false;
     };
-    let parts = || {
-        let mut parts = file.strip_prefix("task-")?.splitn(3, '-');
-        let (_, attempt) = (parts.next()?, parts.next()?);
-        let (name, _) = parts.next()?.rsplit_once('.')?;
-        Some((name, attempt.split_once('.')?.0))
-    };
-    parts() == Some((stage, task))
+    task_of(file) == Some((stage, task))
+}
+
+/// Stage and number of the task that a file is of.
+fn task_of(file: &str) -> Option<(&str, &str)> {
+    let (stage, attempt) = attempt_of(file)?;
+    Some((stage, attempt.split_once('.')?.0))
+}
+
+/// Stage, and `TASK.ATTEMPT`.
+fn attempt_of(file: &str) -> Option<(&str, &str)> {
+    let mut parts = file.strip_prefix("task-")?.splitn(3, '-');
+    let (_, attempt) = (parts.next()?, parts.next()?);
+    let (name, _) = parts.next()?.rsplit_once('.')?;
+    Some((name, attempt))
+}
+
+/// Whether a container is the wanted one, if one is.
+fn wants(command: &Logs, container: &ContainerId) -> bool {
+    let wanted = command.executor.as_ref();
+    wanted.is_none_or(|id| *id == container.to_string())
 }
 
 /// Prints what comes of a file; one that breaks off is not the end of the others.
@@ -198,6 +232,8 @@ mod tests {
             executor: None,
             task: Some(task.to_owned()),
             tail: None,
+            follow: false,
+            failed: false,
         }
     }
 

@@ -406,6 +406,12 @@ pub(crate) const KEYS: &[Key] = &[
         "where applications are staged; /user/NAME/.drawloom on the default file system when empty",
     ),
     key(
+        "staging.cache.max-age",
+        "30days",
+        Kind::Interval,
+        "cached files that no staged application names are removed after this time",
+    ),
+    key(
         "client.poll-interval",
         "1s",
         Kind::Interval,

@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use am::launch::PLAN_FILE_NAME;
 use am::outputs::Outputs;
@@ -46,6 +46,43 @@ fn latest(mut staged: Vec<ApplicationDir>, running: ApplicationId) -> Vec<Applic
     staged.sort_by_key(|dir| Reverse(dir.modified_ms));
     let ids = staged.iter().filter_map(|dir| dir.application.parse().ok());
     ids.filter(|id| *id != running).take(MOST).collect()
+}
+
+/// Removes cached files that were put there longer ago than `age` and that no staged application names. What cannot be
+/// read keeps everything: a file too many costs space, one too few costs somebody their job.
+pub(super) async fn prune_cache(staging: &Staging, age: Duration) {
+    if let Err(error) = pruned(staging, age).await {
+        tracing::debug!(%error, "old cached files stay");
+    }
+}
+
+async fn pruned(staging: &Staging, age: Duration) -> anyhow::Result<()> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let before_ms = u64::try_from(now.saturating_sub(age).as_millis())?;
+    let old = staging.old_cache_entries(before_ms).await?;
+    if old.is_empty() {
+        return Ok(());
+    }
+    let named = names_in_use(staging).await?;
+    for entry in old {
+        let used = named.iter().any(|uri| uri.contains(entry.name()));
+        if !used && staging.fs().delete(&entry, true).await? {
+            tracing::info!(%entry, "an old cached file was removed");
+        }
+    }
+    Ok(())
+}
+
+/// Where the files are that staged applications name.
+async fn names_in_use(staging: &Staging) -> anyhow::Result<Vec<String>> {
+    let mut named = Vec::new();
+    for dir in staging.old_applications(u64::MAX).await? {
+        let launch = dir.path.join(am::launch::FILE_NAME);
+        let text = dfs::read_all(staging.fs().as_ref(), &launch, MAX_PLAN).await?;
+        let launch = am::launch::LaunchFile::parse(&text)?;
+        named.extend(launch.resources.into_iter().map(|resource| resource.uri));
+    }
+    Ok(named)
 }
 
 /// Removes what is staged for this application, if YARN says that it has ended.
@@ -108,6 +145,37 @@ mod tests {
         let ids = latest(staged, "application_1_0040".parse().unwrap());
         assert_eq!(ids.len(), MOST);
         assert_eq!(ids[0].to_string(), "application_1_0039");
+    }
+
+    #[tokio::test]
+    async fn old_cached_files_go_unless_a_staged_application_names_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let conf = Configuration::defaults(&|_| None);
+        let systems = FileSystems::builder(&conf, "ada").build().unwrap();
+        let base = directory.path().join(STAGING_DIR);
+        let staging =
+            Staging::locate(&Arc::new(systems), Some(&format!("file://{}", base.display()))).unwrap();
+        let used = staging.cache_bytes("used", "1".into()).await.unwrap();
+        let unused = staging.cache_bytes("unused", "2".into()).await.unwrap();
+        let launch = serde_json::json!({
+            "version": am::launch::VERSION, "user": "ada", "queue": "default", "submitted_unix_ms": 1,
+            "resources": [{ "name": "used", "uri": used.path.to_uri(), "size": 1, "timestamp_ms": 1,
+                            "kind": "file", "visibility": "private" }],
+        });
+        staging
+            .application_file(
+                "application_1_0001",
+                am::launch::FILE_NAME,
+                launch.to_string().into(),
+            )
+            .await
+            .unwrap();
+        prune_cache(&staging, Duration::from_secs(3600)).await;
+        assert!(staging.fs().status(&unused.path).await.is_ok(), "it is not old");
+        std::thread::sleep(Duration::from_millis(2));
+        prune_cache(&staging, Duration::ZERO).await;
+        assert!(staging.fs().status(&unused.path).await.is_err());
+        assert!(staging.fs().status(&used.path).await.is_ok());
     }
 
     #[tokio::test]

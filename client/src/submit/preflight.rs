@@ -4,7 +4,7 @@ use std::path::Path;
 
 use am::launch::NodeAtSubmission;
 use dfs::{DfsError, DfsPath, FileSystems};
-use driver::plan::{AppPlan, OutputPlan, StagePlan, TaskSource};
+use driver::plan::{ExecutorPlan, OutputPlan, StagePlan, TaskSource};
 use futures::TryStreamExt;
 use hadoop::conf::{Configuration, HostPort};
 use yarn_rest::model::{Node, NodeState, Queue};
@@ -32,7 +32,7 @@ pub(crate) struct Checked {
 /// It cannot be asked, or would refuse or never run the application.
 pub(crate) async fn cluster(
     client: &Client,
-    plan: &AppPlan,
+    executors: &ExecutorPlan,
     settings: &Resolved,
 ) -> Result<Checked, CommandError> {
     let (application, queue, nodes) = tokio::join!(
@@ -44,14 +44,14 @@ pub(crate) async fn cluster(
     let maximum = application.maximum_resource_capability;
     let memories = [
         ("am.memory", settings.mebibytes("am.memory")),
-        ("executors.memory", plan.executors.memory_mib),
+        ("executors.memory", executors.memory_mib),
     ];
     for (key, asked) in memories {
         fits(key, "MiB", asked, maximum.memory)?;
     }
     let cores = [
         ("am.cores", settings.count("am.cores")),
-        ("executors.cores", plan.executors.cores),
+        ("executors.cores", executors.cores),
     ];
     for (key, asked) in cores {
         fits(key, "cores", asked.into(), maximum.vcores.into())?;
@@ -107,11 +107,23 @@ async fn queue(client: &Client, settings: &Resolved) -> Result<(), CommandError>
                 .because("it is not in the state RUNNING")
                 .help(format!("choose another with --queue: {}", names())),
         ),
-        None if leaves.is_empty() => Ok(()),
+        None if leaves.is_empty() || is_created(&scheduler.root, wanted) => Ok(()),
         None => Err(CommandError::refused(format!("there is no queue {wanted:?}"))
             .because("YARN's scheduler does not list it among the queues that take applications")
             .help(format!("choose one with --queue: {}", names()))),
     }
+}
+
+/// Whether YARN creates the queue when something is submitted to it.
+fn is_created(root: &Queue, wanted: &str) -> bool {
+    let mut above = wanted.rsplit_once('.').map(|(above, _)| above);
+    while let Some(path) = above {
+        if let Some(queue) = root.find(path) {
+            return queue.creates_queues();
+        }
+        above = path.rsplit_once('.').map(|(above, _)| above);
+    }
+    root.creates_queues()
 }
 
 fn collect_leaves(queue: &Queue, above: &str, leaves: &mut Vec<(String, bool)>) {

@@ -105,6 +105,9 @@ pub struct Queue {
     /// What its ApplicationMasters hold.
     #[serde(rename = "usedAMResource", alias = "amUsedResources")]
     pub am_used: Resource,
+    /// Whether a submission may create queues below it: `legacy` or `flexible`, else `off`. Hadoop 3.4 and later.
+    #[serde(deserialize_with = "lenient::some_text")]
+    pub auto_creation_eligibility: Option<String>,
     /// The queues below it.
     #[serde(rename = "queues", alias = "childQueues", deserialize_with = "queues")]
     pub children: Vec<Queue>,
@@ -127,6 +130,13 @@ impl Queue {
         self.children
             .iter()
             .find_map(|child| child.find(name).or_else(|| child.find(inside?)))
+    }
+
+    /// Whether a submission may create queues below it.
+    pub fn creates_queues(&self) -> bool {
+        self.auto_creation_eligibility
+            .as_deref()
+            .is_some_and(|eligibility| eligibility != "off")
     }
 
     /// The queues that take applications.

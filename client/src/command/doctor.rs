@@ -1,0 +1,293 @@
+//! `drawloom doctor`: whether a job could be submitted here and now, and what to do where it could not.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use dfs::staging::Staging;
+use dfs::{CreateOptions, FileSystems, write_all};
+use driver::plan::ExecutorPlan;
+use serde::Serialize;
+use yarn_rest::Client;
+use yarn_rest::model::NodeState;
+
+use super::print;
+use crate::cli::{Doctor, Format};
+use crate::cluster::Cluster;
+use crate::error::CommandError;
+use crate::settings::{Layer, Resolved};
+use crate::submit::{preflight, prepare};
+
+/// Clocks that are further apart than this make credentials and logs confusing, in milliseconds.
+const SKEW: u64 = 30_000;
+
+/// How well something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Level {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One line of the answer. Additive only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Check {
+    name: &'static str,
+    level: Level,
+    detail: String,
+    help: String,
+}
+
+impl Check {
+    fn ok(name: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(name, Level::Ok, detail, "")
+    }
+
+    fn new(name: &'static str, level: Level, detail: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            name,
+            level,
+            detail: detail.into(),
+            help: help.into(),
+        }
+    }
+
+    fn failed(name: &'static str, error: &CommandError) -> Self {
+        let rendered = error.render(false);
+        let part = |label: &str| {
+            let lines = rendered.lines().filter_map(|line| line.strip_prefix(label));
+            lines.collect::<Vec<_>>().join(" ")
+        };
+        let detail = [part("error: "), part("cause: ")];
+        let detail: Vec<_> = detail.iter().filter(|part| !part.is_empty()).cloned().collect();
+        Self::new(name, Level::Fail, detail.join(": "), part("help: "))
+    }
+}
+
+/// Runs all checks that can be run.
+///
+/// # Errors
+/// Something would keep a job from being submitted.
+pub(crate) async fn run(conf_dir: Option<&Path>, command: &Doctor) -> Result<(), CommandError> {
+    let checks = examine(conf_dir, command).await;
+    match command.output {
+        Format::Json => print(&format!("{}\n", serde_json::json!(checks)))?,
+        Format::Text => print(&text(&checks))?,
+    }
+    let failed = checks.iter().filter(|check| check.level == Level::Fail).count();
+    if failed == 0 {
+        return Ok(());
+    }
+    Err(
+        CommandError::refused(format!("{failed} of {} checks failed", checks.len()))
+            .help("mend the first one first: others may follow from it"),
+    )
+}
+
+async fn examine(conf_dir: Option<&Path>, command: &Doctor) -> Vec<Check> {
+    let mut checks = vec![Check::ok(
+        "drawloom",
+        concat!("version ", env!("CARGO_PKG_VERSION")),
+    )];
+    let settings = match settings(command) {
+        Ok(settings) => settings,
+        Err(error) => {
+            checks.push(Check::failed("settings", &error));
+            return checks;
+        }
+    };
+    checks.push(Check::ok(
+        "settings",
+        "valid; `drawloom config` shows where each comes from",
+    ));
+    let cluster = match Cluster::find(conf_dir) {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            checks.push(Check::failed("configuration", &error));
+            return checks;
+        }
+    };
+    let found = format!("{}, acting as {}", cluster.location.dir.display(), cluster.user);
+    checks.push(Check::ok("configuration", found));
+    match cluster.rest() {
+        Ok(client) => checks.extend(resource_manager(&client, &settings).await),
+        Err(error) => checks.push(Check::failed("ResourceManager", &error)),
+    }
+    match cluster.file_systems() {
+        Ok(systems) => checks.extend(file_system(&systems, &settings).await),
+        Err(error) => checks.push(Check::failed("file system", &error)),
+    }
+    checks
+}
+
+fn settings(command: &Doctor) -> Result<Resolved, CommandError> {
+    let mut flags = Layer::flags([]);
+    flags.set_flag("--queue", "queue", command.queue.clone());
+    prepare::settings(flags, None, None)
+}
+
+async fn resource_manager(client: &Client, settings: &Resolved) -> Vec<Check> {
+    let info = match client.cluster_info().await {
+        Ok(info) => info,
+        Err(error) => return vec![Check::failed("ResourceManager", &preflight::rest_failed(error))],
+    };
+    let state = info
+        .ha_state
+        .map_or_else(String::new, |state| format!(", {state}"));
+    let detail = format!(
+        "{} answers: Hadoop {}{state}",
+        client.active(),
+        info.hadoop_version
+    );
+    let supported = ["3.3.", "3.4.", "3.5."]
+        .iter()
+        .any(|line| info.hadoop_version.starts_with(line));
+    let first = if supported {
+        Check::ok("ResourceManager", detail)
+    } else {
+        let help = "drawloom is tested with Hadoop 3.3, 3.4 and 3.5";
+        Check::new("ResourceManager", Level::Warn, detail, help)
+    };
+    vec![first, nodes(client).await, rehearsal(client, settings).await]
+}
+
+async fn nodes(client: &Client) -> Check {
+    match client.nodes(&[]).await {
+        Err(error) => Check::failed("nodes", &preflight::rest_failed(error)),
+        Ok(nodes) => {
+            let running = nodes.iter().filter(|node| node.state == NodeState::Running);
+            let (count, free) = running.fold((0, 0), |(count, free), node| {
+                (count + 1, free + node.available_memory_mb)
+            });
+            let detail = format!("{count} of {} take containers, {free} MiB are free", nodes.len());
+            match (count, free) {
+                (0, _) => Check::new(
+                    "nodes",
+                    Level::Fail,
+                    detail,
+                    "start a NodeManager, or mend an unhealthy one",
+                ),
+                (_, 0) => Check::new("nodes", Level::Warn, detail, "a job would wait until others end"),
+                _ => Check::ok("nodes", detail),
+            }
+        }
+    }
+}
+
+/// Everything that a submission asks before it stages anything.
+async fn rehearsal(client: &Client, settings: &Resolved) -> Check {
+    let executors = ExecutorPlan {
+        instances: settings.count("executors.instances"),
+        memory_mib: settings.mebibytes("executors.memory"),
+        cores: settings.count("executors.cores"),
+    };
+    match preflight::cluster(client, &executors, settings).await {
+        Ok(_) => Check::ok(
+            "submission",
+            format!("would be accepted in the queue {}", settings.text("queue")),
+        ),
+        Err(error) => Check::failed("submission", &error),
+    }
+}
+
+async fn file_system(systems: &std::sync::Arc<FileSystems>, settings: &Resolved) -> Vec<Check> {
+    let home = match systems.resolve(".") {
+        Ok(home) => home,
+        Err(error) => return vec![Check::failed("file system", &preflight::unusable(error))],
+    };
+    let staging = Staging::locate(systems, settings.optional("staging.dir"));
+    let staging = match staging {
+        Ok(staging) => staging,
+        Err(error) => return vec![Check::failed("staging", &preflight::unusable(error))],
+    };
+    let home = Check::ok("file system", format!("home is {home}"));
+    vec![home, written(&staging).await]
+}
+
+/// Writes a file where applications are staged, compares its time with ours, and removes it.
+async fn written(staging: &Staging) -> Check {
+    let probe = staging.base().join(&format!("doctor-{}", std::process::id()));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    let trial = async {
+        staging.fs().mkdirs(staging.base(), 0o700).await?;
+        let options = CreateOptions::default();
+        write_all(
+            staging.fs().as_ref(),
+            &probe,
+            b"drawloom".as_slice().into(),
+            &options,
+        )
+        .await?;
+        let written = staging.fs().status(&probe).await?;
+        staging.fs().delete(&probe, false).await?;
+        Ok::<_, dfs::DfsError>(written.modified_ms.abs_diff(now))
+    };
+    match trial.await {
+        Err(error) => {
+            let help = "set staging.dir to a directory that you may write and the nodes can read";
+            Check::new(
+                "staging",
+                Level::Fail,
+                format!("{} cannot be written: {error}", staging.base()),
+                help,
+            )
+        }
+        Ok(skew) if skew > SKEW => {
+            let detail = format!(
+                "{} can be written; its clock and ours are {} s apart",
+                staging.base(),
+                skew / 1000
+            );
+            Check::new(
+                "staging",
+                Level::Warn,
+                detail,
+                "set the clocks of this host and of the cluster (NTP)",
+            )
+        }
+        Ok(_) => Check::ok(
+            "staging",
+            format!("{} can be written, clocks agree", staging.base()),
+        ),
+    }
+}
+
+fn text(checks: &[Check]) -> String {
+    let mut text = String::new();
+    for check in checks {
+        let level = match check.level {
+            Level::Ok => "ok  ",
+            Level::Warn => "warn",
+            Level::Fail => "fail",
+        };
+        text.push_str(&format!("{level} {:<16} {}\n", check.name, check.detail));
+        if !check.help.is_empty() {
+            text.push_str(&format!("     {:<16} help: {}\n", "", check.help));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_check_is_a_line_and_says_what_to_do() {
+        let refused = CommandError::refused("the ResourceManager cannot be reached")
+            .because("connection refused")
+            .help("is it running?");
+        let checks = [
+            Check::ok("configuration", "/etc/hadoop/conf, acting as ada"),
+            Check::new(
+                "nodes",
+                Level::Warn,
+                "2 of 2 take containers, 0 MiB are free",
+                "wait",
+            ),
+            Check::failed("ResourceManager", &refused),
+        ];
+        insta::assert_snapshot!(text(&checks));
+    }
+}

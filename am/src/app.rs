@@ -47,11 +47,12 @@ use yarn_rpc::session::{GrantSeq, SessionCommand, SessionEvent, SessionHandle};
 use crate::clock::Clock;
 use crate::containers::Starter;
 use crate::dossier::shelf::Shelf;
-use crate::driving::Errand;
+use crate::driving::{Errand, Stop};
 use crate::environment::Environment;
 use crate::gateway::GatewayEvent;
 use crate::gateway::admission::Gate;
 use crate::gateway::links::Links;
+use crate::journal::JournalEvent;
 use crate::last_words::LastWords;
 use crate::metrics::Metrics;
 use crate::notes::Notes;
@@ -150,6 +151,17 @@ enum Life {
     Over(Exit),
 }
 
+/// How the loop begins.
+#[derive(Debug)]
+enum Start {
+    /// With the first task.
+    Afresh,
+    /// Where the last attempt was, which the driver knows.
+    Resumed,
+    /// Not at all, for this reason.
+    Refused(String),
+}
+
 /// What is known of the ResourceManager.
 #[derive(Debug)]
 struct RmContact {
@@ -169,6 +181,8 @@ pub(crate) struct App {
     environment: Environment,
     plan: AppPlan,
     driver: Seat,
+    /// How it begins, until it has.
+    start: Start,
     launcher: Launcher,
     gate: Gate,
     links: Links,
@@ -292,10 +306,15 @@ impl App {
     }
 
     fn on_errand(&mut self, errand: Result<Errand, Panicked>) {
+        if let Ok(Errand::Journal(JournalEvent::Kept(kept))) = &errand {
+            self.metrics.journal_flushed(kept.bytes, kept.took);
+        }
         let mut finished = Ok(());
         self.with_driver(|driver, now, commands| finished = driver.finish(now, errand, commands));
-        if let Err(why) = finished {
-            self.over(Exit::Crashed(why));
+        match finished {
+            Ok(()) => {}
+            Err(Stop::Failed(why)) => self.over(Exit::Crashed(why)),
+            Err(Stop::Fenced(why)) => self.over(Exit::Superseded(why)),
         }
     }
 

@@ -31,6 +31,26 @@ impl Clock {
         }
     }
 
+    /// This clock, as if it had been started when that of the first attempt was: `zero_unix` since 1970. It shows
+    /// `least` or more, whatever has become of the clocks that people set.
+    #[must_use]
+    pub fn continuing(self, zero_unix: Duration, least: Duration) -> Self {
+        let elapsed = self.start_unix.saturating_sub(zero_unix).max(least);
+        match self.start.checked_sub(elapsed) {
+            Some(start) => Self {
+                start,
+                start_unix: self.start_unix.saturating_sub(elapsed),
+            },
+            None => self,
+        }
+    }
+
+    /// When it started, since 1970.
+    #[must_use]
+    pub fn zero_unix(&self) -> Duration {
+        self.start_unix
+    }
+
     /// The time since the start.
     #[must_use]
     pub fn now(&self) -> Duration {

@@ -5,15 +5,20 @@
 //! executors and containers. File systems are asked in side tasks ("errands"), which the owner awaits with
 //! [`Driving::next_errand`] and hands back to [`Driving::finish`]; nothing here waits.
 //!
+//! In cluster mode it keeps a [journal](crate::journal): what the core wants done waits here until the records that
+//! it follows from are safe, and so do acknowledgements of executors' reports.
+//!
 //! Invariants: A, outputs are checked before the first task and made ready before a stage's first task; an executor's
-//! report is acknowledged only after the core has it.
+//! report is acknowledged only after the core has it, and after the journal has it where there is one.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use dfs::FileSystems;
 use driver::core::Driver;
 use driver::event::{Effect, Event, Verdict};
+use driver::journal::{Survey, Urgency};
 use driver::plan::{AppPlan, OutputPlan, StagePlan};
 use wire::id::{ExecutorId, StageKey};
 use wire::launcher::{LauncherCommand, LauncherReport};
@@ -22,6 +27,7 @@ use wire::task::TaskResult;
 
 use crate::gateway::orders::orders;
 use crate::inputs;
+use crate::journal::{JournalEvent, Scribe};
 use crate::outputs::Outputs;
 use crate::results::{Gathered, Results};
 use crate::staged;
@@ -36,14 +42,34 @@ pub enum Errand {
     Over(Verdict),
     /// Whether an earlier attempt succeeded cannot be read: running again might undo its work.
     PastUnknown(String),
+    /// The journal has something to say.
+    Journal(JournalEvent),
     /// Nothing to be told.
     Nothing,
+}
+
+/// Why this process must not go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Stop {
+    /// Something failed; another attempt may have more luck.
+    #[error("{0}")]
+    Failed(String),
+    /// Another attempt has taken over.
+    #[error("{0}")]
+    Fenced(String),
+}
+
+/// Something that waits for the journal.
+#[derive(Debug)]
+enum Waiting {
+    Effect(Effect),
+    Acknowledgement(ExecutorId, u64),
 }
 
 /// The driver with its errands.
 #[derive(Debug)]
 pub struct Driving {
-    core: Driver,
+    core: Box<Driver>,
     plan: AppPlan,
     systems: Arc<FileSystems>,
     outputs: Outputs,
@@ -51,6 +77,13 @@ pub struct Driving {
     /// What the function gave back whose report the core is handling.
     in_hand: Option<TaskResult>,
     errands: TaskGroup<Errand>,
+    journal: Option<Box<Scribe>>,
+    /// What is done once a record is safe, in order, each with that record's number.
+    waiting: VecDeque<(u64, Waiting)>,
+    /// The last record that must be safe before anything else is done.
+    barrier: u64,
+    /// The record that the last waiting effect waits for.
+    last_held: u64,
 }
 
 impl Driving {
@@ -58,14 +91,54 @@ impl Driving {
     #[must_use]
     pub fn new(plan: AppPlan, systems: Arc<FileSystems>, application: &str) -> Self {
         Self {
-            core: Driver::new(plan.clone()),
+            core: Box::new(Driver::new(plan.clone())),
             outputs: Outputs::new(Arc::clone(&systems), application),
             results: Results::new(plan.settings.results_max),
             in_hand: None,
             plan,
             systems,
             errands: TaskGroup::new(),
+            journal: None,
+            waiting: VecDeque::new(),
+            barrier: 0,
+            last_held: 0,
         }
+    }
+
+    /// Has it go on from a recovered core.
+    #[must_use]
+    pub fn from_core(mut self, core: Driver) -> Self {
+        self.core = Box::new(core);
+        self
+    }
+
+    /// Has it keep a journal.
+    #[must_use]
+    pub fn with_journal(mut self, journal: Scribe) -> Self {
+        self.core.keep_journal();
+        self.journal = Some(Box::new(journal));
+        self
+    }
+
+    /// What the core knows of the time before this process.
+    #[must_use]
+    pub fn survey(&self) -> Survey {
+        self.core.survey()
+    }
+
+    /// Goes on with a recovered core; `present` are the executors that YARN has kept. Does nothing to a driver that
+    /// was not recovered.
+    pub fn resume(
+        &mut self,
+        now: Duration,
+        present: Vec<ExecutorId>,
+        patience: Duration,
+        commands: &mut Vec<LauncherCommand>,
+    ) {
+        if let Some(verdict) = self.core.survey().verdict {
+            return commands.push(LauncherCommand::Finish(verdict));
+        }
+        self.handle(now, Event::Resumed { present, patience }, commands);
     }
 
     /// The core, to be looked at.
@@ -93,18 +166,6 @@ impl Driving {
                 Err(error) => Errand::PastUnknown(error.to_string()),
             }
         });
-    }
-
-    /// Goes on where another process ended, with the executors that are still there. Does nothing to a driver that
-    /// was not recovered.
-    pub fn resume(
-        &mut self,
-        now: Duration,
-        present: Vec<ExecutorId>,
-        patience: Duration,
-        commands: &mut Vec<LauncherCommand>,
-    ) {
-        self.handle(now, Event::Resumed { present, patience }, commands);
     }
 
     /// When [`Driving::deadline_reached`] is due, if nothing else happens before.
@@ -158,15 +219,14 @@ impl Driving {
             ExecutorMessage::Returned { ids } => Event::TasksReturned { executor, ids },
             ExecutorMessage::CommitRequest { id } => Event::CommitRequested { executor, id },
             ExecutorMessage::TaskFinished(mut report) => {
-                let sequences = vec![report.sequence];
+                let sequence = report.sequence;
                 self.in_hand = report.result.take();
                 let event = Event::TaskFinished {
                     executor: executor.clone(),
                     report,
                 };
                 self.handle(now, event, commands);
-                let message = GatewayMessage::Acknowledge { sequences };
-                return commands.push(LauncherCommand::Tell { executor, message });
+                return self.acknowledge(executor, sequence, commands);
             }
             ExecutorMessage::Hello(_) | ExecutorMessage::Goodbye { .. } => return,
         };
@@ -185,9 +245,16 @@ impl Driving {
 
     /// Waits for the next errand to end; for ever while there is none. May be dropped while it waits.
     pub async fn next_errand(&mut self) -> Result<Errand, Panicked> {
-        match self.errands.next().await {
-            Some(ended) => ended,
-            None => std::future::pending().await,
+        let journal = async {
+            match &mut self.journal {
+                Some(journal) => journal.next().await.map(Errand::Journal),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(ended) = self.errands.next() => ended,
+            event = journal => event,
+            else => std::future::pending().await,
         }
     }
 
@@ -200,15 +267,18 @@ impl Driving {
         now: Duration,
         errand: Result<Errand, Panicked>,
         commands: &mut Vec<LauncherCommand>,
-    ) -> Result<(), String> {
-        match errand.map_err(|panicked| panicked.to_string())? {
+    ) -> Result<(), Stop> {
+        match errand.map_err(|panicked| Stop::Failed(panicked.to_string()))? {
             Errand::Happened(event) => self.handle(now, event, commands),
             Errand::Over(verdict) => commands.push(LauncherCommand::Finish(verdict)),
             Errand::PastUnknown(why) => {
-                return Err(format!(
+                return Err(Stop::Failed(format!(
                     "whether an earlier attempt succeeded cannot be read: {why}"
-                ));
+                )));
             }
+            Errand::Journal(JournalEvent::Kept(_)) => self.release(commands),
+            Errand::Journal(JournalEvent::Fenced(why)) => return Err(Stop::Fenced(why)),
+            Errand::Journal(JournalEvent::Failed(why)) => return Err(Stop::Failed(why)),
             Errand::Nothing => {}
         }
         Ok(())
@@ -217,15 +287,85 @@ impl Driving {
     fn handle(&mut self, now: Duration, event: Event, commands: &mut Vec<LauncherCommand>) {
         let mut effects = Vec::new();
         self.core.handle(now, event, &mut effects);
-        effects
-            .into_iter()
-            .for_each(|effect| self.perform(effect, commands));
+        for effect in effects {
+            match effect {
+                Effect::Record(entry) => self.record(&entry),
+                // Of the report in hand, which nobody acknowledges before that is safe.
+                effect @ Effect::KeepResult { .. } => self.perform(effect, commands),
+                effect => self.perform_safely(effect, commands),
+            }
+        }
+    }
+
+    fn record(&mut self, entry: &driver::journal::Entry) {
+        let Some(journal) = &mut self.journal else {
+            return;
+        };
+        let number = journal.append(entry);
+        if entry.urgency == Urgency::AtOnce {
+            self.barrier = number;
+        }
+        if journal.wants_base() {
+            journal.rebase(self.core.checkpoint());
+        }
+    }
+
+    /// Carries out an effect, or has it wait for what it follows from. Effects never overtake each other.
+    fn perform_safely(&mut self, effect: Effect, commands: &mut Vec<LauncherCommand>) {
+        let wait = self.journal.as_ref().and_then(|journal| {
+            let number = if journal.is_stalled() {
+                journal.appended()
+            } else {
+                self.barrier
+            };
+            let number = number.max(self.last_held);
+            (number > journal.kept()).then_some(number)
+        });
+        match wait {
+            Some(number) => {
+                self.last_held = number;
+                self.waiting.push_back((number, Waiting::Effect(effect)));
+            }
+            None => self.perform(effect, commands),
+        }
+    }
+
+    /// Tells an executor that its report is safe, as soon as it is.
+    fn acknowledge(&mut self, executor: ExecutorId, sequence: u64, commands: &mut Vec<LauncherCommand>) {
+        let last = self
+            .journal
+            .as_ref()
+            .map(|journal| (journal.appended(), journal.kept()));
+        match last {
+            Some((appended, kept)) if appended > kept => {
+                let waiting = Waiting::Acknowledgement(executor, sequence);
+                self.waiting.push_back((appended, waiting));
+            }
+            _ => commands.push(acknowledgement(executor, vec![sequence])),
+        }
+    }
+
+    /// Does what has waited for records that are safe now.
+    fn release(&mut self, commands: &mut Vec<LauncherCommand>) {
+        let kept = self.journal.as_ref().map_or(u64::MAX, |journal| journal.kept());
+        let mut safe: BTreeMap<ExecutorId, Vec<u64>> = BTreeMap::new();
+        for (number, waiting) in std::mem::take(&mut self.waiting) {
+            match waiting {
+                waiting if number > kept => self.waiting.push_back((number, waiting)),
+                Waiting::Effect(effect) => self.perform(effect, commands),
+                Waiting::Acknowledgement(executor, sequence) => {
+                    safe.entry(executor).or_default().push(sequence);
+                }
+            }
+        }
+        let safe = safe.into_iter();
+        commands.extend(safe.map(|(executor, sequences)| acknowledgement(executor, sequences)));
     }
 
     fn perform(&mut self, effect: Effect, commands: &mut Vec<LauncherCommand>) {
         let tell = |executor, message| LauncherCommand::Tell { executor, message };
         match effect {
-            // No journal is kept yet: the core gives no records unless it is asked to.
+            // Taken out before.
             Effect::Record(_) => {}
             Effect::PlanStage { stage } => self.plan_stage(stage),
             Effect::CommitStage { stage } => self.commit_stage(stage),
@@ -337,6 +477,11 @@ impl Driving {
             Errand::Nothing
         });
     }
+}
+
+fn acknowledgement(executor: ExecutorId, sequences: Vec<u64>) -> LauncherCommand {
+    let message = GatewayMessage::Acknowledge { sequences };
+    LauncherCommand::Tell { executor, message }
 }
 
 async fn check_all(outputs: &Outputs, stages: &[StagePlan]) -> Result<(), String> {

@@ -24,6 +24,7 @@ pub mod environment;
 pub mod gateway;
 pub mod inputs;
 pub mod job_kill;
+pub mod journal;
 mod last_words;
 pub mod launch;
 pub mod metrics;

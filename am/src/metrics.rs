@@ -83,6 +83,8 @@ pub struct Metrics {
     durations: Timings<StageOutcome>,
     input: Family<Stage, Counter>,
     output: Family<Stage, Counter>,
+    journal_bytes: Counter,
+    journal_flushes: Histogram,
 }
 
 impl Default for Metrics {
@@ -97,6 +99,10 @@ impl Default for Metrics {
             durations: Family::new_with_constructor(Durations),
             input: Family::default(),
             output: Family::default(),
+            journal_bytes: Counter::default(),
+            journal_flushes: Histogram::new([
+                0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 30.0,
+            ]),
         }
     }
 }
@@ -110,6 +116,12 @@ impl Metrics {
     /// A call to the ResourceManager failed.
     pub fn rm_call_failed(&self, method: &'static str) {
         self.rm_failures.get_or_create(&Method { method }).inc();
+    }
+
+    /// Records of the journal are safe.
+    pub fn journal_flushed(&self, bytes: u64, took: Duration) {
+        self.journal_bytes.inc_by(bytes);
+        self.journal_flushes.observe(took.as_secs_f64());
     }
 
     /// Containers were granted.
@@ -229,7 +241,25 @@ impl Metrics {
             self.attempts.clone(),
         );
         let text = "Duration of task attempts";
-        registry.register_with_unit("drawloom_task_duration", text, seconds, self.durations.clone());
+        registry.register_with_unit(
+            "drawloom_task_duration",
+            text,
+            seconds.clone(),
+            self.durations.clone(),
+        );
+        registry.register_with_unit(
+            "drawloom_journal",
+            "Bytes of records that were made safe",
+            Unit::Bytes,
+            self.journal_bytes.clone(),
+        );
+        let text = "Flushes of the journal";
+        registry.register_with_unit(
+            "drawloom_journal_flush",
+            text,
+            seconds,
+            self.journal_flushes.clone(),
+        );
         registry.register_with_unit(
             "drawloom_task_input",
             "Bytes fed to tasks",

@@ -267,7 +267,10 @@ impl Remote {
         let now = self.clock.now();
         match input {
             Input::Line(event) => self.on_line(event),
-            Input::Errand(errand) => self.driving.finish(now, *errand, &mut commands)?,
+            Input::Errand(errand) => {
+                let finished = self.driving.finish(now, *errand, &mut commands);
+                finished.map_err(|stop| stop.to_string())?;
+            }
             Input::Told => self.on_told(&mut commands),
             Input::Deadline => {
                 self.driving.deadline_reached(now, &mut commands);

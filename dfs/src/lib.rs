@@ -11,6 +11,7 @@
 //! | [`split`], [`LineSplitReader`] | shares of input files, cut at line ends |
 //! | [`staging`] | files uploaded once per contents, and what YARN needs to localize them |
 //! | [`transfer`] | copies between file systems |
+//! | [`journal`] | records that outlive the process, one writer at a time |
 //!
 //! Every call to a remote machine has a deadline ([`Deadlines`]), every failure is a [`DfsError`] with its path, and no
 //! whole file is held in memory unless asked for with a limit ([`read_all`]).
@@ -37,6 +38,7 @@ mod error;
 mod fs;
 mod glob;
 mod hdfs;
+pub mod journal;
 mod lines;
 mod local;
 mod path;

@@ -276,6 +276,10 @@ impl Driver {
     pub(crate) fn on_stage_failed(&mut self, key: StageKey, cause: &str, effects: &mut Vec<Effect>) {
         if let Some(index) = self.stage_in(key, Phase::Running) {
             let cause = format!("stage {} failed: {cause}", self.stage_name(index));
+            self.note_fact(|_| Fact::JobFailed {
+                job: key.job,
+                cause: cause.clone(),
+            });
             self.fail_job(key.job, cause, effects);
         }
     }

@@ -5,8 +5,10 @@
 //! dial before that wait for their answer, which is why registration comes before the loop.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
+use dfs::FileSystems;
 use driver::plan::AppPlan;
 use launcher::core::{ADOPTION, EXECUTORS};
 use launcher::nodes::NodeName;
@@ -21,6 +23,8 @@ use yarn_rpc::session::SessionEvent;
 use super::session::{executor_id, node_name};
 use super::{App, Exit, Step};
 use crate::environment::Environment;
+use crate::journal::{self, Past, PastError};
+use crate::staged;
 
 /// Whether this attempt goes on with what an earlier one has left.
 pub(super) fn follows(environment: &Environment, plan: &AppPlan) -> bool {
@@ -53,6 +57,42 @@ pub(super) async fn registered(
         () = tokio::time::sleep(patience) => {
             Err(Exit::Superseded(format!("no ResourceManager has registered this attempt within {patience:?}")))
         }
+    }
+}
+
+/// How an attempt begins.
+#[derive(Debug)]
+pub(super) enum Beginning {
+    /// With the first task.
+    Afresh,
+    /// Where the last attempt was.
+    Where(Box<Past>),
+    /// Not at all: what the last attempt has left cannot be used.
+    Refused(String),
+}
+
+/// Finds out how this attempt begins. A journal that cannot be read ends it, because the next may have more luck.
+pub(super) async fn beginning(
+    systems: Arc<FileSystems>,
+    environment: Environment,
+    plan: AppPlan,
+) -> Result<Beginning, Exit> {
+    let staging = &environment.staging;
+    match staged::has_succeeded(&systems, staging).await {
+        // The driver's shell looks again and says so.
+        Ok(true) => return Ok(Beginning::Afresh),
+        Ok(false) => {}
+        Err(error) => {
+            return Err(Exit::Crashed(format!(
+                "the staging directory cannot be read: {error}"
+            )));
+        }
+    }
+    match journal::look_back(&systems, staging, environment.epoch().0, &plan).await {
+        Ok(Some(past)) if past.core.survey().started => Ok(Beginning::Where(Box::new(past))),
+        Ok(_) => Ok(Beginning::Afresh),
+        Err(PastError::Unusable(why)) => Ok(Beginning::Refused(why)),
+        Err(error @ PastError::Unreadable(_)) => Err(Exit::Crashed(error.to_string())),
     }
 }
 

@@ -6,7 +6,7 @@ use driver::journal::KnownExecutor;
 use wire::id::ExecutorId;
 use wire::launcher::{LauncherCommand, LauncherReport};
 
-use crate::driving::{Driving, Errand};
+use crate::driving::{Driving, Errand, Stop};
 use crate::relay::Relay;
 use crate::supervise::Panicked;
 use crate::web::DriverView;
@@ -107,7 +107,7 @@ impl Seat {
         now: Duration,
         errand: Result<Errand, Panicked>,
         commands: &mut Vec<LauncherCommand>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Stop> {
         match self {
             Self::Here(driving) => driving.finish(now, errand, commands),
             Self::Client(_) => Ok(()),

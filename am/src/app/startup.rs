@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 use dfs::FileSystems;
+use driver::core::Driver;
 use driver::event::Verdict;
 use driver::plan::AppPlan;
 use hadoop::conf::Configuration;
@@ -24,10 +25,10 @@ use yarn_rpc::am_nm::{NmConfig, NmTokenStore, NodeManagers};
 use yarn_rpc::client::RpcConfig;
 use yarn_rpc::session::{AmSession, Pacing, SessionCommand, SessionConfig, SessionEvent, SessionHandle};
 
-use super::following::{self, follows};
+use super::following::{self, Beginning, follows};
 use super::seat::Seat;
 use super::session::node_name;
-use super::{App, Done, Exit, Life, RmContact, Step};
+use super::{App, Done, Exit, Life, RmContact, Start, Step};
 use crate::clock::Clock;
 use crate::containers::{self, Starter};
 use crate::dossier::shelf::Shelf;
@@ -36,6 +37,7 @@ use crate::environment::{self, Environment};
 use crate::gateway::admission::Gate;
 use crate::gateway::listener::Gateway;
 use crate::gateway::{GatewayEvent, Limits};
+use crate::journal::{self, Base, Scribe};
 use crate::last_words::LastWords;
 use crate::launch::{self, LaunchFile, NodeAtSubmission};
 use crate::metrics::Metrics;
@@ -85,10 +87,15 @@ pub(crate) async fn run(environment: Environment, directory: &Path) -> anyhow::R
     // The session registers while the files come.
     let files = ground.fetch_job().await?;
     match ground.read_job(&files) {
-        Ok(mut job) => Ok(match job.early_events(&mut events).await {
-            Ok(early) => job.into_app(session, events).run(early).await,
-            Err(exit) => exit,
-        }),
+        Ok(mut job) => {
+            // Leases of the last attempt are recovered while the ResourceManager registers this one.
+            let beginning = job.beginning();
+            let (early, beginning) = tokio::join!(job.early_events(&mut events), beginning);
+            Ok(match (early, beginning) {
+                (Ok(early), Ok(beginning)) => job.into_app(session, events, beginning).run(early).await,
+                (Err(exit), _) | (_, Err(exit)) => exit,
+            })
+        }
         Err(error) => Ok(end_early(&session, events, &error).await),
     }
 }
@@ -165,6 +172,9 @@ impl Ground {
             None => self.conf.am_expiry()?.mul_f64(SILENCE_SHARE),
         };
         let max_attempts = plan.settings.am_max_attempts.min(attempts_allowed(&self.conf));
+        let driver_certificate = self.credentials.secrets.get(secret::DRIVER_CERTIFICATE).cloned();
+        let journal = (plan.settings.recovery && driver_certificate.is_none())
+            .then(|| journal::file_systems(&self.conf, &self.environment.user).map(Arc::new));
         let include_port = self.conf.bool("yarn.scheduler.include-port-in-node-name", false);
         let mut servers = Servers::start(
             self.gateway,
@@ -195,7 +205,8 @@ impl Ground {
             max_attempts,
             include_port,
             servers,
-            driver_certificate: self.credentials.secrets.get(secret::DRIVER_CERTIFICATE).cloned(),
+            driver_certificate,
+            journal: journal.transpose()?,
         })
     }
 }
@@ -265,6 +276,8 @@ struct Job {
     servers: Servers,
     /// In client mode, what the driver proves itself with.
     driver_certificate: Option<Vec<u8>>,
+    /// Where the journal is kept, if it is.
+    journal: Option<Arc<FileSystems>>,
 }
 
 impl Job {
@@ -279,18 +292,72 @@ impl Job {
         following::registered(events, &mut self.terminate, self.silence_max).await
     }
 
-    fn seat(&self, application: &str) -> Seat {
-        match &self.driver_certificate {
-            Some(certificate) => Seat::Client(Box::new(Relay::new(&self.plan, certificate.clone()))),
-            None => Seat::Here(Box::new(Driving::new(
-                self.plan.clone(),
-                Arc::clone(&self.systems),
-                application,
-            ))),
+    /// How this attempt begins. It waits for file systems only.
+    fn beginning(&self) -> impl Future<Output = Result<Beginning, Exit>> + use<> {
+        let journal = self
+            .journal
+            .clone()
+            .filter(|_| follows(&self.environment, &self.plan));
+        let (environment, plan) = (self.environment.clone(), self.plan.clone());
+        async move {
+            match journal {
+                Some(systems) => following::beginning(systems, environment, plan).await,
+                None => Ok(Beginning::Afresh),
+            }
         }
     }
 
-    fn into_app(self, session: SessionHandle, session_events: mpsc::Receiver<SessionEvent>) -> App {
+    fn seat(&self, application: &str, core: Option<Driver>) -> Seat {
+        if let Some(certificate) = &self.driver_certificate {
+            return Seat::Client(Box::new(Relay::new(&self.plan, certificate.clone())));
+        }
+        let checkpoint = core.as_ref().map(|core| core.checkpoint().into());
+        let mut driving = Driving::new(self.plan.clone(), Arc::clone(&self.systems), application);
+        if let Some(core) = core {
+            driving = driving.from_core(core);
+        }
+        if let Some(systems) = &self.journal {
+            let zero_unix = self.clock.zero_unix();
+            let base = Base {
+                zero_unix,
+                checkpoint,
+            };
+            let attempt = self.environment.epoch().0;
+            let staging = &self.environment.staging;
+            driving = driving.with_journal(Scribe::start(Arc::clone(systems), staging, attempt, base));
+        }
+        Seat::Here(Box::new(driving))
+    }
+
+    /// Takes over the time and the state of the last attempt, if there was one.
+    fn go_on(&mut self, beginning: Beginning) -> (Start, Option<Driver>) {
+        match beginning {
+            Beginning::Afresh => (Start::Afresh, None),
+            Beginning::Refused(why) => (Start::Refused(why), None),
+            Beginning::Where(past) => {
+                let survey = past.core.survey();
+                tracing::info!(
+                    attempt = past.attempt,
+                    records = past.records,
+                    bytes = past.bytes,
+                    done = survey.progress.0,
+                    known = survey.progress.1,
+                    executors = survey.executors.len(),
+                    "going on where the last attempt was"
+                );
+                self.clock = self.clock.continuing(past.zero_unix, survey.at);
+                (Start::Resumed, Some(past.core))
+            }
+        }
+    }
+
+    fn into_app(
+        mut self,
+        session: SessionHandle,
+        session_events: mpsc::Receiver<SessionEvent>,
+        beginning: Beginning,
+    ) -> App {
+        let (start, core) = self.go_on(beginning);
         let application = self.environment.application();
         let (pending, idle) = self.plan.settings.rm_heartbeat;
         let rules = rules(&self.plan, &self.launch);
@@ -300,7 +367,8 @@ impl Job {
             Launcher::new(rules)
         };
         let mut app = App {
-            driver: self.seat(&application),
+            driver: self.seat(&application, core),
+            start,
             launcher,
             gate: Gate {
                 application: application.clone(),
@@ -370,9 +438,16 @@ impl App {
             };
             self.process(Step::Launcher(LauncherEvent::TargetSet(target)));
         }
-        let earlier = (self.environment.epoch().0 > 1).then(|| self.environment.staging.clone());
-        if let Seat::Here(driving) = &mut self.driver {
-            driving.begin(earlier);
+        match std::mem::replace(&mut self.start, Start::Afresh) {
+            Start::Refused(why) => self.conclude(Verdict::Failed(why)),
+            // The registration, which is among what was said early, says who is there.
+            Start::Resumed => {}
+            Start::Afresh => {
+                let earlier = (self.environment.epoch().0 > 1).then(|| self.environment.staging.clone());
+                if let Seat::Here(driving) = &mut self.driver {
+                    driving.begin(earlier);
+                }
+            }
         }
     }
 }

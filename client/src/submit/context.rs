@@ -64,9 +64,13 @@ fn environment(parts: &Parts<'_>) -> BTreeMap<String, String> {
         (launch::env::BUILD, parts.build),
         (launch::env::STAGING, parts.staging),
     ];
-    pairs
+    let mut environment: BTreeMap<_, _> = pairs
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into()
+        .into();
+    // Where tests of recovery want the ApplicationMaster to die.
+    let crash = std::env::var(am::journal::CRASH_POINT).ok();
+    environment.extend(crash.map(|point| (am::journal::CRASH_POINT.to_owned(), point)));
+    environment
 }
 
 fn local_resource(resource: &Localized) -> (String, LocalResource) {

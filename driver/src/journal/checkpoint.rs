@@ -241,6 +241,11 @@ impl Driver {
             job.open_stages =
                 u32::try_from(of_job.filter(|(_, stage)| open(stage)).count()).unwrap_or(u32::MAX);
         }
+        for (number, plan) in self.plan.scheduling.jobs.iter().enumerate() {
+            let done = |before: &&u32| self.jobs[**before as usize].state == JobState::Succeeded;
+            let waits_for = plan.after.iter().filter(|before| !done(before)).count();
+            self.jobs[number].waits_for = u32::try_from(waits_for).unwrap_or(u32::MAX);
+        }
         for index in self.stages.indexes() {
             let before = &self.plan.stages[index.number() as usize].after;
             let waiting = before

@@ -1,0 +1,159 @@
+//! The journal of an application: the driver core's records on the staging file system, and an attempt's way back
+//! from them.
+//!
+//! ```text
+//! core ──Record──▶ Driving ──▶ Scribe ┄┄▶ task with the only writer ──▶ <staging>/journal/a<attempt>/seg-….log
+//!                     ▲ effects and acknowledgements wait here until their record is safe │
+//!                     └──────────────────────────── Kept ◀──────────────────────────────┘
+//! ```
+//!
+//! What is promised:
+//! - an executor's report is acknowledged only after the flush that covers it, so that a crash loses no more than
+//!   what executors tell again;
+//! - what a record of [`Urgency::AtOnce`](driver::journal::Urgency) leads to (a stage's tasks, a commit, the verdict)
+//!   is done only after its flush; all later effects wait behind it, so their order stays;
+//! - a flush holds what has come within [`GROUP`], so the NameNode sees ten a second at most, and more only for
+//!   records that are waited for;
+//! - when nothing could be flushed for [`STALL`], nothing more is launched or ordered; when the file system has not
+//!   taken a batch for the writer's patience, the attempt ends without unregistering and YARN starts another;
+//! - when another attempt has taken the journal over, this one ends at once and touches nothing more (F).
+//!
+//! A record's payload is a kind and its contents: a *base* (the moment that the clock counts from, and a checkpoint
+//! of the core, empty at the very beginning) or an *entry*. An attempt begins with a base; another one follows in a
+//! new segment when the entries since the last have grown well beyond it, and the segments before it go. So the
+//! journal's size is bounded by that of the application's state.
+
+mod past;
+mod scribe;
+
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use dfs::{Deadlines, DfsError, FileSystems};
+use hadoop::conf::Configuration;
+
+pub use past::{Past, PastError, look_back};
+pub use scribe::{JournalEvent, Kept, Scribe};
+
+/// How long records are gathered before they are flushed, unless somebody waits.
+pub const GROUP: Duration = Duration::from_millis(100);
+/// How long a flush may take before nothing more is ordered.
+pub const STALL: Duration = Duration::from_secs(2);
+/// The journal's directory below the staging directory.
+const DIRECTORY: &str = "journal";
+
+/// The process ends itself hard once this many records of its attempt are safe: `ATTEMPT:RECORDS`. For tests of
+/// recovery only.
+pub const CRASH_POINT: &str = "DRAWLOOM_CRASH_AFTER_RECORD";
+
+const BASE: u8 = 1;
+const ENTRY: u8 = 2;
+/// The version of a base.
+const VERSION: u8 = 1;
+
+/// Clients whose deadlines suit a journal: it rather begins a new segment than waits.
+///
+/// # Errors
+/// What building [`FileSystems`] says.
+pub fn file_systems(conf: &Configuration, user: &str) -> Result<FileSystems, DfsError> {
+    FileSystems::builder(conf, user)
+        .deadlines(Deadlines::for_journal())
+        .set("dfs.client.socket-timeout", "10000")
+        .set("dfs.client.failover.max.attempts", "4")
+        .set("dfs.client.failover.sleep.max.millis", "2000")
+        .build()
+}
+
+/// The first record of an attempt, and of every segment that replaces others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// When the clock of the first attempt started, since 1970.
+    pub zero_unix: Duration,
+    /// [`Driver::checkpoint`](driver::core::Driver::checkpoint); none before the application has begun.
+    pub checkpoint: Option<Bytes>,
+}
+
+impl Base {
+    fn encode(&self) -> Bytes {
+        let mut bytes = BytesMut::new();
+        bytes.put_u8(BASE);
+        bytes.put_u8(VERSION);
+        bytes.put_u64_le(u64::try_from(self.zero_unix.as_micros()).unwrap_or(u64::MAX));
+        bytes.put_slice(self.checkpoint.as_deref().unwrap_or_default());
+        bytes.freeze()
+    }
+}
+
+fn encode_entry(entry: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(entry.len() + 1);
+    bytes.put_u8(ENTRY);
+    bytes.put_slice(entry);
+    bytes.freeze()
+}
+
+/// What a record holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    Base(Base),
+    Entry(Bytes),
+}
+
+impl Content {
+    fn decode(payload: &Bytes) -> Result<Self, String> {
+        match payload.first() {
+            Some(&ENTRY) => Ok(Self::Entry(payload.slice(1..))),
+            Some(&BASE) => decode_base(payload).map(Self::Base),
+            Some(kind) => Err(format!("a record of kind {kind}, which this build does not know")),
+            None => Err("an empty record".to_owned()),
+        }
+    }
+}
+
+fn decode_base(payload: &Bytes) -> Result<Base, String> {
+    let version = payload.get(1).copied().unwrap_or_default();
+    if version != VERSION {
+        return Err(format!(
+            "a base of version {version}, this build reads version {VERSION}"
+        ));
+    }
+    let zero = payload.get(2..10).and_then(|zero| zero.try_into().ok());
+    let zero = zero.map(u64::from_le_bytes).ok_or("a base that is too short")?;
+    let checkpoint = payload.slice(10..);
+    Ok(Base {
+        zero_unix: Duration::from_micros(zero),
+        checkpoint: (!checkpoint.is_empty()).then_some(checkpoint),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_record_holds_comes_back() {
+        let base = |checkpoint: Option<&'static [u8]>| Base {
+            zero_unix: Duration::from_micros(1_700_000_000_000_001),
+            checkpoint: checkpoint.map(Bytes::from_static),
+        };
+        for base in [base(None), base(Some(b"state"))] {
+            assert_eq!(Content::decode(&base.encode()), Ok(Content::Base(base)));
+        }
+        let entry = encode_entry(b"facts");
+        assert_eq!(
+            Content::decode(&entry),
+            Ok(Content::Entry(Bytes::from_static(b"facts")))
+        );
+    }
+
+    #[test]
+    fn what_the_first_version_wrote_is_read() {
+        let stored = Bytes::from_static(b"\x01\x01\x02\0\0\0\0\0\0\0state");
+        let base = Base {
+            zero_unix: Duration::from_micros(2),
+            checkpoint: Some(Bytes::from_static(b"state")),
+        };
+        assert_eq!(Content::decode(&stored), Ok(Content::Base(base)));
+        let later = Bytes::from_static(b"\x01\x07\0\0\0\0\0\0\0\0");
+        assert!(Content::decode(&later).unwrap_err().contains("version 7"));
+    }
+}

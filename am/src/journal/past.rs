@@ -1,0 +1,114 @@
+//! What earlier attempts have left, turned into a core that can go on.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dfs::journal::{JournalError, Record, attempts, recover};
+use dfs::{DfsPath, FileSystem, FileSystems};
+use driver::core::Driver;
+use driver::journal::RecoverError;
+use driver::plan::AppPlan;
+
+use super::{Base, Content, DIRECTORY};
+
+/// How long HDFS may take to hand the segments over: 110 s were seen after the loss of a node, and it may never end.
+const HANDED_OVER: Duration = Duration::from_secs(180);
+
+/// An application as its last attempt left it.
+#[derive(Debug)]
+pub struct Past {
+    /// The recovered core.
+    pub core: Driver,
+    /// When the clock of the first attempt started, since 1970.
+    pub zero_unix: Duration,
+    /// The attempt whose records were read.
+    pub attempt: u32,
+    /// Its records.
+    pub records: usize,
+    /// Bytes that were read.
+    pub bytes: u64,
+}
+
+/// Why there is no way back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PastError {
+    /// The file system did not give the journal; another attempt may have more luck.
+    #[error("the journal cannot be read: {0}")]
+    Unreadable(JournalError),
+    /// What was read makes no sense: no attempt can go on from it.
+    #[error("the journal cannot be used: {0}")]
+    Unusable(String),
+}
+
+impl From<JournalError> for PastError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Damaged { .. } => Self::Unusable(error.to_string()),
+            other => Self::Unreadable(other),
+        }
+    }
+}
+
+impl From<RecoverError> for PastError {
+    fn from(error: RecoverError) -> Self {
+        Self::Unusable(error.to_string())
+    }
+}
+
+/// Takes over the journal of the attempts before `attempt`, which can write no more from here on, and replays it.
+/// None when none of them has written anything.
+///
+/// # Errors
+/// [`PastError`].
+pub async fn look_back(
+    systems: &FileSystems,
+    staging: &str,
+    attempt: u32,
+    plan: &AppPlan,
+) -> Result<Option<Past>, PastError> {
+    let unreadable = |error| PastError::Unreadable(JournalError::FileSystem(error));
+    let staging = systems.resolve(staging).map_err(unreadable)?;
+    let fs = systems.get(&staging).map_err(unreadable)?;
+    let base = staging.join(DIRECTORY);
+    let earlier = attempts(fs.as_ref(), &base).await.map_err(unreadable)?;
+    for earlier in earlier.into_iter().filter(|&earlier| earlier < attempt) {
+        if let Some(past) = read(fs.as_ref(), &base, earlier, plan).await? {
+            return Ok(Some(past));
+        }
+    }
+    Ok(None)
+}
+
+async fn read(
+    fs: &dyn FileSystem,
+    base: &DfsPath,
+    attempt: u32,
+    plan: &AppPlan,
+) -> Result<Option<Past>, PastError> {
+    let left = recover(fs, base, attempt, HANDED_OVER).await?;
+    let Some((base, entries)) = last_base(&left.records).map_err(PastError::Unusable)? else {
+        return Ok(None);
+    };
+    Ok(Some(Past {
+        core: Driver::recover(plan.clone(), base.checkpoint.as_deref(), entries)?,
+        zero_unix: base.zero_unix,
+        attempt,
+        records: left.records.len(),
+        bytes: left.bytes,
+    }))
+}
+
+/// The last base, and the entries after it.
+fn last_base(records: &[Record]) -> Result<Option<(Base, Vec<Bytes>)>, String> {
+    let mut found: Option<(Base, Vec<Bytes>)> = None;
+    for record in records {
+        match (Content::decode(&record.payload)?, &mut found) {
+            (Content::Base(base), _) => found = Some((base, Vec::new())),
+            (Content::Entry(entry), Some((_, entries))) => entries.push(entry),
+            (Content::Entry(_), None) => {
+                return Err(format!("record {} comes before any base", record.sequence));
+            }
+        }
+    }
+    Ok(found)
+}

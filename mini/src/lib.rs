@@ -32,9 +32,9 @@
 //! - No security but tokens: containers run as the user of this process, under whatever name they were submitted.
 //!   Therefore it listens on loopback only and, on Linux, takes submissions from processes of the same user only. There
 //!   are no delegation tokens; keys roll on order only.
-//! - `file:` is the only file system; no `http:`, no HDFS. SIGQUIT is not blocked in containers. Unmanaged
+//! - Files come from `file:` and, for what is not public, `http:`; no HDFS. SIGQUIT is not blocked in containers. Unmanaged
 //!   ApplicationMasters, scheduling requests, opportunistic containers, log aggregation and timelines are not there. A
-//!   negative count is taken as 0, where it would corrupt Hadoop's queue. The proxy does not follow redirects.
+//!   negative count is taken as 0, where it would corrupt Hadoop's queue.
 //! - Containers may be tasks of this process instead ([`node_manager::LightContainers`]), for as many executors as no
 //!   machine could start; those have no files and no logs.
 //! - Both ResourceManagers and all nodes are in one process, so what a ResourceManager would store, and what a node
@@ -54,6 +54,7 @@ mod daemon;
 mod door;
 mod failure;
 mod faults;
+mod fetch;
 mod foreground;
 mod guard;
 mod http_server;

@@ -5,10 +5,12 @@
 //! kernel ("text file busy") while another thread of ours is between fork and exec.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use hadoop::ids::ApplicationId;
 use std::fs::Permissions;
@@ -18,7 +20,11 @@ use tokio::sync::OnceCell;
 use yarn_rpc::records::{LocalResource, LocalResourceType, ResourceVisibility};
 
 use super::user_cache;
+use crate::fetch;
 use crate::time;
+
+/// The longest that one file may take.
+const FETCH: Duration = Duration::from_secs(300);
 
 /// The cache a file goes into, and the file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,23 +132,34 @@ impl Localizer {
     }
 
     async fn download(&self, key: &Key, resource: &LocalResource) -> Result<PathBuf, String> {
-        if resource.url.scheme != "file" {
-            return Err(format!("No FileSystem for scheme \"{}\"", resource.url.scheme));
-        }
         let source = PathBuf::from(&resource.url.path);
-        check_source(&source, &key.url, resource).await?;
+        let remote = match resource.url.scheme.as_str() {
+            "file" => {
+                check_source(&source, &key.url, resource).await?;
+                false
+            }
+            "http" => {
+                check_remote(&key.url, resource)?;
+                true
+            }
+            other => return Err(format!("No FileSystem for scheme \"{other}\"")),
+        };
         let directory = key
             .cache
             .join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
-        let name = source
+        let name = Path::new(&resource.url.path)
             .file_name()
             .ok_or_else(|| format!("File {} does not exist", key.url))?;
         let target = directory.join(name);
         let failed = |error: std::io::Error| format!("{} cannot be fetched: {error}", key.url);
         tokio::fs::create_dir_all(&directory).await.map_err(failed)?;
+        let source = match remote {
+            true => fetched(&key.url, &directory.join(".fetched")).await?,
+            false => source.clone(),
+        };
         match resource.kind {
             LocalResourceType::File => copy(&source, &target, resource.visibility).await?,
-            LocalResourceType::Archive => unpack(&source, &target).await?,
+            LocalResourceType::Archive => unpack(&source, name, &target).await?,
         }
         Ok(target)
     }
@@ -176,19 +193,45 @@ async fn check_source(source: &Path, url: &str, resource: &LocalResource) -> Res
         .map(time::of)
         .map_err(|error| error.to_string())?;
     if modified != resource.timestamp_ms {
-        return Err(format!(
-            "Resource {url} changed on src filesystem - expected: \"{}\", was: \"{}\", current time: \"{}\"",
-            time::iso(resource.timestamp_ms),
-            time::iso(modified),
-            time::iso(time::now())
-        ));
+        return Err(changed(url, resource.timestamp_ms, modified));
     }
     if resource.visibility == ResourceVisibility::Public && !is_public(source).await {
-        return Err(format!(
-            "Resource {url} is not publicly accessible and as such cannot be part of the public cache."
-        ));
+        return Err(not_public(url));
     }
     Ok(())
+}
+
+/// `HttpFileSystem` knows neither times nor modes: it says 1970, and that nothing is for all.
+fn check_remote(url: &str, resource: &LocalResource) -> Result<(), String> {
+    if resource.visibility == ResourceVisibility::Public {
+        return Err(not_public(url));
+    }
+    if resource.timestamp_ms != 0 {
+        return Err(changed(url, resource.timestamp_ms, 0));
+    }
+    Ok(())
+}
+
+async fn fetched(url: &str, target: &Path) -> Result<PathBuf, String> {
+    let outcome = tokio::time::timeout(FETCH, fetch::into_file(url, target)).await;
+    match outcome {
+        Ok(Ok(())) => Ok(target.to_owned()),
+        Ok(Err(error)) => Err(format!("{url} cannot be fetched: {error}")),
+        Err(_) => Err(format!("{url} cannot be fetched within {} s", FETCH.as_secs())),
+    }
+}
+
+fn changed(url: &str, expected: u64, found: u64) -> String {
+    format!(
+        "Resource {url} changed on src filesystem - expected: \"{}\", was: \"{}\", current time: \"{}\"",
+        time::iso(expected),
+        time::iso(found),
+        time::iso(time::now())
+    )
+}
+
+fn not_public(url: &str) -> String {
+    format!("Resource {url} is not publicly accessible and as such cannot be part of the public cache.")
 }
 
 /// Readable for all, and all directories above it open for all.
@@ -219,11 +262,11 @@ async fn copy(source: &Path, target: &Path, visibility: ResourceVisibility) -> R
 }
 
 /// By its name: `.jar`, `.zip`, `.tar`, `.tar.gz`, `.tgz`; anything else stays a file in the directory.
-async fn unpack(archive: &Path, target: &Path) -> Result<(), String> {
+async fn unpack(archive: &Path, name: &OsStr, target: &Path) -> Result<(), String> {
     let made = tokio::fs::create_dir_all(target).await;
     made.map_err(|error| format!("{} cannot be made: {error}", target.display()))?;
-    let name = archive.to_string_lossy().to_ascii_lowercase();
-    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    let lower = name.to_string_lossy().to_ascii_lowercase();
+    let ends = |endings: &[&str]| endings.iter().any(|ending| lower.ends_with(ending));
     if ends(&[".jar", ".zip"]) {
         let mut command = Command::new("unzip");
         run(command.arg("-q").arg(archive).arg("-d").arg(target), "unzip").await
@@ -232,7 +275,7 @@ async fn unpack(archive: &Path, target: &Path) -> Result<(), String> {
         run(command.arg("-xf").arg(archive).arg("-C").arg(target), "tar").await
     } else {
         let mut command = Command::new("cp");
-        run(command.arg("--").arg(archive).arg(target), "cp").await
+        run(command.arg("--").arg(archive).arg(target.join(name)), "cp").await
     }
 }
 
@@ -325,6 +368,49 @@ mod tests {
         };
         let target = localizer.fetch(("ada", application()), &resource).await.unwrap();
         assert_eq!(std::fs::read_to_string(target.join("inside")).unwrap(), "x");
+    }
+
+    #[tokio::test]
+    async fn a_web_server_gives_files_for_time_zero_and_not_to_everybody() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut bytes = [0; 1024];
+            let asked = stream.read(&mut bytes).await.unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n#!/bin/sh\n";
+            stream.write_all(answer).await.unwrap();
+            asked
+        });
+        let directory = tempfile::tempdir().unwrap();
+        let localizer = Localizer::new(directory.path().join("local"));
+        let mut resource = LocalResource {
+            url: format!("http://{address}/tool").parse().unwrap(),
+            size: 0,
+            timestamp_ms: 12345,
+            kind: LocalResourceType::File,
+            visibility: ResourceVisibility::Private,
+        };
+        let error = localizer
+            .fetch(("ada", application()), &resource)
+            .await
+            .unwrap_err();
+        assert!(error.contains("changed on src filesystem"), "{error}");
+        resource.timestamp_ms = 0;
+        let fetched = localizer.fetch(("ada", application()), &resource).await.unwrap();
+        assert_eq!(std::fs::read_to_string(&fetched).unwrap(), "#!/bin/sh\n");
+        assert_eq!(
+            std::fs::metadata(&fetched).unwrap().permissions().mode() & 0o777,
+            0o500
+        );
+        assert!(server.await.unwrap() > 0);
+        resource.visibility = ResourceVisibility::Public;
+        let error = localizer
+            .fetch(("ada", application()), &resource)
+            .await
+            .unwrap_err();
+        assert!(error.contains("is not publicly accessible"), "{error}");
     }
 
     #[tokio::test]

@@ -50,6 +50,7 @@ impl Site for ClusterSite {
                 [] => Answer::redirect(302, "/cluster".to_owned()),
                 ["cluster"] | ["cluster", "apps"] => pages::applications(&self.daemon.core(), time::now()),
                 ["cluster", "app", id] => answered(self.page(id)),
+                ["cluster", "failure", id] => pages::failure(id),
                 _ => RestError::not_found("null for uri: ".to_owned() + &request.path).answer(),
             }
         })

@@ -24,6 +24,15 @@ fn escaped(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
+/// What a browser sees that an ApplicationMaster sent away although it came from the proxy.
+pub(super) fn failure(id: &str) -> Answer {
+    page(
+        &format!("Pages of {}", escaped(id)),
+        "<p>The ApplicationMaster does not take this ResourceManager for its proxy: it sends requests back that come \
+         from here. Its list of proxy addresses is wrong.</p>",
+    )
+}
+
 /// All applications.
 pub(super) fn applications(core: &ResourceManager, now: UnixMs) -> Answer {
     let mut rows =

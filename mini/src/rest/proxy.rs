@@ -1,20 +1,17 @@
 //! The proxy in front of ApplicationMasters' pages (`WebAppProxyServlet`).
 //!
 //! GET, HEAD and PUT pass, with nine request headers and the cookie that names the user; bodies of PUT lose their line
-//! ends, as they do in Hadoop. Unlike Hadoop's, it does not follow redirects of the ApplicationMaster.
+//! ends, as they do in Hadoop. It follows redirects of the ApplicationMaster itself.
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use hadoop::ids::ApplicationId;
-use http::header::{self, HeaderName};
-use http::{Method, Uri};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use http::Method;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use tokio::time::timeout;
 
 use crate::daemon::Daemon;
+use crate::fetch::{self, Question, Trouble};
 use crate::http_server::{Answer, Request};
 use crate::resource_manager::{Application, ApplicationState};
 
@@ -49,8 +46,13 @@ enum Target {
 
 /// Answers a request below `/proxy/`.
 pub(super) async fn answer(daemon: &Daemon, request: &Request, parts: &[&str]) -> Answer {
+    // An ApplicationMaster sent the browser here because it takes only the proxy's word for who asks; who comes from
+    // the proxy's own address would be sent for ever (`WebAppProxyServlet`).
+    if let [_, "redirect", id, ..] = parts {
+        return Answer::redirect(302, format!("/cluster/failure/{id}"));
+    }
     let (id, rest) = match parts {
-        [_, "redirect", id, rest @ ..] | [_, id, rest @ ..] => (*id, rest),
+        [_, id, rest @ ..] => (*id, rest),
         _ => return Answer::text(404, "no application is named\n"),
     };
     let Ok(application) = id.parse::<ApplicationId>() else {
@@ -123,53 +125,41 @@ fn target(application: &Application, web: &str, tail: &str) -> Target {
     }
 }
 
-async fn pass(request: &Request, url: &str) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
-    let uri: Uri = url.parse()?;
-    let host = uri.host().ok_or("the URL names no host")?;
-    let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let exchange = async {
-        let answer = sender.send_request(outgoing(request, &uri)?).await?;
-        let (head, body) = answer.into_parts();
-        let body = Limited::new(body, LARGEST).collect().await?.to_bytes();
-        let kept = head
-            .headers
-            .iter()
-            .filter(|(name, _)| !NOT_PASSED_BACK.contains(name));
-        let texts = kept.filter_map(|(name, value)| Some((name.clone(), value.to_str().ok()?.to_owned())));
-        Ok(Answer {
-            status: head.status.as_u16(),
-            headers: texts.collect(),
-            body,
-        })
+async fn pass(request: &Request, url: &str) -> Result<Answer, Trouble> {
+    let reply = fetch::whole(question(request, url), LARGEST).await?;
+    let kept = reply
+        .headers
+        .iter()
+        .filter(|(name, _)| !NOT_PASSED_BACK.contains(name));
+    let texts = kept.filter_map(|(name, value)| Some((name.clone(), value.to_str().ok()?.to_owned())));
+    let mut answer = Answer {
+        status: reply.status.as_u16(),
+        headers: texts.collect(),
+        body: reply.body,
     };
-    tokio::pin!(connection, exchange);
-    tokio::select! {
-        biased;
-        answer = &mut exchange => return answer,
-        ended = &mut connection => ended?,
+    if !reply.headers.contains_key(header::CONTENT_TYPE) {
+        answer = answer.with(header::CONTENT_TYPE, "text/plain".to_owned());
     }
-    // What had come before the connection's end is still to be read.
-    exchange.await
+    Ok(answer)
 }
 
-fn outgoing(request: &Request, uri: &Uri) -> Result<http::Request<Full<Bytes>>, http::Error> {
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let mut builder = http::Request::builder().method(request.method.clone()).uri(path);
-    builder = builder
-        .header(header::HOST, authority)
-        .header(header::CONNECTION, "close");
-    builder = builder.header(header::COOKIE, format!("proxy-user={}", request.user()));
-    for name in PASSED {
-        if let Some(value) = request.headers.get(&name) {
-            builder = builder.header(name, value);
-        }
+fn question(request: &Request, url: &str) -> Question {
+    let passed = PASSED
+        .iter()
+        .filter_map(|name| Some((name.clone(), request.headers.get(name)?.clone())));
+    let mut headers: HeaderMap = passed.collect();
+    if let Ok(user) = HeaderValue::from_str(&format!("proxy-user={}", request.user())) {
+        headers.insert(header::COOKIE, user);
     }
     let lines = request
         .body
         .iter()
         .copied()
         .filter(|byte| !matches!(byte, b'\n' | b'\r'));
-    builder.body(Full::new(lines.collect::<Vec<u8>>().into()))
+    Question {
+        method: request.method.clone(),
+        url: url.to_owned(),
+        headers,
+        body: lines.collect::<Vec<u8>>().into(),
+    }
 }

@@ -1,0 +1,196 @@
+//! The jobs of `examples/`: each shows a feature, and what it promises in its comments is looked for here, on a real
+//! YARN and on the embedded cluster.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use harness::hadoop::Hadoop;
+use harness::process::{Drawloom, Output};
+use harness::user::{COMMAND, User};
+use harness::{wait, workspace};
+use std::fs;
+use std::path::PathBuf;
+
+/// Where examples run.
+trait Place {
+    /// Submits an example and waits for its end.
+    fn submit(&self, example: &str) -> Output;
+    /// The lines of a result.
+    fn lines(&self, path: &str) -> Vec<String>;
+}
+
+fn job(example: &str) -> PathBuf {
+    workspace::root().join("examples").join(example).join("job.yaml")
+}
+
+/// A user of a real YARN.
+impl Place for User<'_> {
+    fn submit(&self, example: &str) -> Output {
+        let job = job(example);
+        let quick = "client.poll-interval=200ms";
+        self.run(["submit", job.to_str().unwrap(), "--conf", quick])
+            .unwrap()
+    }
+
+    fn lines(&self, path: &str) -> Vec<String> {
+        let text = String::from_utf8(self.get(path).unwrap()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+/// A home without any Hadoop configuration.
+struct Newcomer(tempfile::TempDir);
+
+impl Place for Newcomer {
+    fn submit(&self, example: &str) -> Output {
+        let (home, job) = (self.0.path(), job(example));
+        let quick = ["--conf", "client.poll-interval=200ms"];
+        Drawloom::without_cluster(&home.join("client"))
+            .env("HOME", home)
+            .current_dir(home)
+            .args(["submit", "--master", "mini", job.to_str().unwrap()])
+            .args(quick)
+            .run(COMMAND)
+            .unwrap()
+    }
+
+    fn lines(&self, path: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.0.path().join(path)).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+fn succeed(place: &impl Place, example: &str) -> Output {
+    let output = place.submit(example);
+    assert_eq!(output.code, Some(0), "{example}: {output}");
+    output
+}
+
+/// How many executors were registered at each time that the client said so.
+fn executors(output: &Output) -> Vec<u32> {
+    let counts = output.stderr.lines().filter_map(|line| {
+        let (_, counts) = line.split_once("executors  ")?;
+        counts.split_once('/')?.0.trim().parse().ok()
+    });
+    counts.collect()
+}
+
+fn edges_join_stages_task_by_task_or_as_a_whole(place: &impl Place) {
+    succeed(place, "dag");
+    let story = place.lines("examples/dag/story/part-00000");
+    let at = |line: &str| story.iter().position(|other| other == line).unwrap();
+    assert!(at("refine 1 begins") < at("extract 0 is done"), "{story:?}");
+    assert!(at("extract 0 is done") < at("refine 0 begins"), "{story:?}");
+}
+
+fn weights_and_min_shares_decide_as_computed_by_hand(place: &impl Place) {
+    succeed(place, "pools");
+    let order = place.lines("examples/pools/order/part-00000");
+    assert_eq!(order.len(), 16, "{order:?}");
+    for wave in [&order[4..8], &order[8..12]] {
+        let live = wave.iter().filter(|pool| *pool == "live").count();
+        assert_eq!(live, 2, "{order:?}");
+    }
+}
+
+fn a_copy_saves_the_job_from_a_task_that_hangs(place: &impl Place) {
+    succeed(place, "speculation");
+    let result = place.lines("examples/speculation/out/part-00005");
+    assert_eq!(result, ["task 5, attempt 1"]);
+}
+
+fn a_gang_is_together(place: &impl Place) {
+    succeed(place, "gang");
+    assert_eq!(place.lines("examples/gang/met/part-00000"), ["4 were together"]);
+}
+
+fn a_third_attempt_succeeds(place: &impl Place) {
+    succeed(place, "retry");
+    let result = place.lines("examples/retry/out/part-00001");
+    assert_eq!(result, ["task 1 succeeded in attempt 2"]);
+}
+
+fn work_moves_away_from_a_bad_executor(place: &impl Place) {
+    succeed(place, "exclusion");
+    let ran = |part: usize| place.lines(&format!("examples/exclusion/out/part-{part:05}"));
+    let all: Vec<_> = (0..12).flat_map(ran).collect();
+    assert_eq!(all.len(), 12);
+    assert!(
+        all.iter().all(|executor| !executor.ends_with("_000002")),
+        "{all:?}"
+    );
+}
+
+fn executors_follow_the_work(place: &impl Place) {
+    let output = succeed(place, "elastic");
+    let counts = executors(&output);
+    let most = counts.iter().copied().max().unwrap();
+    assert!(most >= 3, "{counts:?}");
+    assert_eq!(counts.last(), Some(&1), "{counts:?}");
+}
+
+fn all_examples(place: &impl Place) {
+    edges_join_stages_task_by_task_or_as_a_whole(place);
+    weights_and_min_shares_decide_as_computed_by_hand(place);
+    a_copy_saves_the_job_from_a_task_that_hangs(place);
+    a_gang_is_together(place);
+    a_third_attempt_succeeds(place);
+    work_moves_away_from_a_bad_executor(place);
+    executors_follow_the_work(place);
+}
+
+#[test]
+fn examples_do_what_they_say_on_the_embedded_cluster() {
+    all_examples(&Newcomer(tempfile::tempdir().unwrap()));
+}
+
+#[test]
+fn examples_do_what_they_say_on_yarn() {
+    // Speculation and exclusion go by nodes, which here differ by their ports only.
+    let hadoop = Hadoop::builder()
+        .nodes(3)
+        .port_in_node_name(true)
+        .start()
+        .unwrap();
+    let user = User::new(&hadoop, "ada").unwrap();
+    all_examples(&user);
+    one_job_of_several_is_ended(&user);
+}
+
+/// `drawloom kill APP --job J` ends one job and those after it; others go on.
+fn one_job_of_several_is_ended(user: &User<'_>) {
+    let job = "\
+version: 1
+executors: { instances: 1, memory: 256MiB, cores: 2 }
+jobs:
+  - { name: long, stages: [{ name: sleep, tasks: 1, shell: sleep 600 }] }
+  - { name: follower, after: long, stages: [{ name: never, tasks: 1, shell: echo never }] }
+  - { name: short, stages: [{ name: done, tasks: 1, shell: sleep 3 }] }
+";
+    user.write("jobs.yaml", job).unwrap();
+    let id = user.must(["submit", "jobs.yaml", "--detach"]).unwrap();
+    let id = id.trim();
+    let runs = || {
+        user.run(["status", id])
+            .unwrap()
+            .stdout
+            .contains("sleep            running")
+    };
+    wait::until("the long job", COMMAND, runs).unwrap();
+    let wrong = user.run(["kill", id, "--job", "lon"]).unwrap();
+    assert!(
+        wrong
+            .stderr
+            .contains("its jobs: 0 (long), 1 (follower), 2 (short)"),
+        "{wrong}"
+    );
+    let killed = user.run(["kill", id, "--stage", "sleep"]).unwrap();
+    assert!(killed.stderr.contains("job long of"), "{killed}");
+    let status = user.run(["status", id]).unwrap();
+    let ended = || {
+        let status = user.run(["status", id, "-o", "json"]).unwrap().stdout;
+        status.contains("\"finalStatus\":\"KILLED\"") || status.contains("\"finalStatus\": \"KILLED\"")
+    };
+    wait::until("the end of the application", COMMAND, ended).unwrap();
+    assert!(status.stdout.contains("follower         killed"), "{status}");
+    assert!(status.stdout.contains("short            "), "{status}");
+}

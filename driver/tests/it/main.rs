@@ -15,6 +15,7 @@ mod pools;
 mod prefetch;
 mod random;
 mod rig;
+mod rules;
 mod special;
 mod stages;
 mod world;

@@ -66,6 +66,12 @@ fn weights_decide_how_slots_are_shared() {
 }
 
 #[test]
+fn of_equal_pools_the_one_with_the_smaller_name_goes_first() {
+    let pools = vec![pool("b", PoolMode::Fifo, 1, 0), pool("a", PoolMode::Fifo, 1, 0)];
+    assert_eq!(order(fair(4, pools, &["b", "a"])), [1, 0, 1, 0]);
+}
+
+#[test]
 fn a_pool_below_its_minimal_share_goes_first() {
     let pools = vec![pool("a", PoolMode::Fifo, 100, 0), pool("b", PoolMode::Fifo, 1, 3)];
     assert_eq!(order(fair(5, pools, &["a", "b"])), [1, 1, 1, 0, 0]);

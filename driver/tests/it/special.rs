@@ -135,6 +135,24 @@ fn a_task_much_slower_than_the_median_gets_a_copy_on_another_node() {
 }
 
 #[test]
+fn a_stage_of_one_task_and_a_gang_get_no_copies() {
+    let mut rig = speculating(1);
+    assert!(launches(&rig.pass(seconds(100))).is_empty());
+    assert_eq!(rig.stage(0).running, 1);
+    let mut plan = gang(3);
+    plan.stages.truncate(1);
+    plan.scheduling.speculation.enabled = true;
+    let mut rig = Rig::new(plan);
+    rig.register("x", 2);
+    let gang = launches(&rig.register("y", 2));
+    rig.pass(seconds(1));
+    for (place, id) in &gang[..2] {
+        rig.succeed(place, *id);
+    }
+    assert!(launches(&rig.pass(seconds(100))).is_empty());
+}
+
+#[test]
 fn the_first_of_two_copies_wins_and_the_other_is_cancelled() {
     let (mut rig, place) = slow();
     let (other, copy) = launches(&rig.pass(seconds(3))).remove(0);

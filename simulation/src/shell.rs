@@ -143,7 +143,8 @@ impl World {
     fn remember(&mut self, event: &DriverEvent) {
         match event {
             DriverEvent::TaskFinished { executor, report } => {
-                if report.outcome.is_ok() {
+                // A report that comes again from an executor that is gone is not where the result is.
+                if report.outcome.is_ok() && self.processes.contains_key(executor) {
                     let partition = (report.id.stage.stage, report.id.partition);
                     self.kept.insert(partition, executor.clone());
                 }

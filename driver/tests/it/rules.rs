@@ -30,10 +30,7 @@ fn every_rule_on_the_page_has_its_test() {
             source.contains(&format!("#[test]\nfn {test}()"))
                 || source.contains(&format!("#[test]\n    fn {test}()"))
         };
-        assert!(
-            SOURCES.iter().any(exists),
-            "there is no test {test}"
-        );
+        assert!(SOURCES.iter().any(exists), "there is no test {test}");
         named += 1;
     }
     assert!(named > 40, "{named} rules");

@@ -3,7 +3,7 @@
 //! The status page, `drawloom submit` and `drawloom status` show what is here; so the type is shared with the client.
 //! Additive only: a field that is absent takes its default.
 
-use driver::view::{JobStatus, JobView, Snapshot, StageStatus, StageView};
+use driver::view::{CounterView, JobStatus, JobView, Snapshot, StageStatus, StageView};
 use serde::{Deserialize, Serialize};
 
 /// The path below the tracking URL.
@@ -116,6 +116,20 @@ pub struct StageSummary {
     pub state: String,
     /// Its tasks.
     pub tasks: TaskCounts,
+    /// What the tasks that are done have counted together.
+    pub counters: Vec<CounterTotal>,
+}
+
+/// A named number.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct CounterTotal {
+    /// What it belongs to.
+    pub group: String,
+    /// Its name in the group.
+    pub name: String,
+    /// Its value.
+    pub value: i64,
 }
 
 /// The path of the answer with an [`ExecutorLine`] for each executor that is there.
@@ -239,6 +253,17 @@ impl StageSummary {
             job: stage.key.job,
             state: stage_word(stage.status).to_owned(),
             tasks: TaskCounts::of_stage(stage),
+            counters: stage.counters.iter().map(CounterTotal::of).collect(),
+        }
+    }
+}
+
+impl CounterTotal {
+    fn of(counter: &CounterView) -> Self {
+        Self {
+            group: counter.group.clone(),
+            name: counter.name.clone(),
+            value: counter.value,
         }
     }
 }

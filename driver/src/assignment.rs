@@ -324,6 +324,7 @@ impl Driver {
             commit: CommitState::NotAsked,
             cancelled: None,
             progress: 0.0,
+            status: String::new(),
             resident: 0,
             sibling: task.and_then(|task| task.live),
         }

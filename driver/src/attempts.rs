@@ -41,6 +41,8 @@ pub(crate) struct Attempt {
     pub(crate) commit: CommitState,
     pub(crate) cancelled: Option<KillReason>,
     pub(crate) progress: f32,
+    /// What it says it is doing.
+    pub(crate) status: String,
     pub(crate) resident: u64,
     /// The next live attempt of the same task.
     pub(crate) sibling: Option<AttemptIx>,

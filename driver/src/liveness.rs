@@ -159,6 +159,7 @@ impl Driver {
             if let Some(details) = details.filter(|details| !details.waiting) {
                 attempt.started = true;
                 attempt.progress = details.progress;
+                attempt.status.clone_from(&details.status);
                 attempt.resident = details.resident;
             }
         }

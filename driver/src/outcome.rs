@@ -7,7 +7,6 @@
 use wire::failure::{FailureCause, KillReason, TaskFailure};
 use wire::id::{ExecutorId, TaskAttemptId};
 use wire::message::TaskReport;
-use wire::task::TaskMetrics;
 
 use crate::attempts::Attempt;
 use crate::core::Driver;
@@ -42,7 +41,7 @@ impl Driver {
             self.note_finish(executor, report);
         }
         match (&report.outcome, live) {
-            (Ok(()), Some(index)) => self.on_success(index, &report.metrics, effects),
+            (Ok(()), Some(index)) => self.on_success(index, report, effects),
             (Ok(()), None) => self.on_late_success(executor, report, effects),
             (Err(failure), Some(index)) => self.end_attempt(index, failure, effects),
             (Err(_), None) => {}
@@ -74,7 +73,7 @@ impl Driver {
         None
     }
 
-    fn on_success(&mut self, index: AttemptIx, metrics: &TaskMetrics, effects: &mut Vec<Effect>) {
+    fn on_success(&mut self, index: AttemptIx, report: &TaskReport, effects: &mut Vec<Effect>) {
         let Some(attempt) = self.retire(index) else {
             return;
         };
@@ -87,7 +86,7 @@ impl Driver {
             launched_at: attempt.launched_at,
             took: self.now.saturating_sub(attempt.launched_at),
         };
-        self.finish_task(attempt.stage, attempt.partition, result, metrics, effects);
+        self.finish_task(attempt.stage, attempt.partition, result, report, effects);
     }
 
     /// A success of an attempt that was given up: good if the partition is still open.
@@ -113,7 +112,7 @@ impl Driver {
             launched_at: self.now.saturating_sub(report.metrics.wall),
             took: report.metrics.wall,
         };
-        self.finish_task(index, report.id.partition, result, &report.metrics, effects);
+        self.finish_task(index, report.id.partition, result, report, effects);
     }
 
     fn finish_task(
@@ -121,7 +120,7 @@ impl Driver {
         index: StageIx,
         partition: u32,
         result: Completion,
-        metrics: &TaskMetrics,
+        report: &TaskReport,
         effects: &mut Vec<Effect>,
     ) {
         let stage = &mut self.stages[index];
@@ -136,7 +135,8 @@ impl Driver {
         }
         let (complete, exhausted) = (tasks.is_complete(), !tasks.wants_slots());
         let others = tasks.get(partition).and_then(|task| task.live);
-        stage.add_metrics(metrics);
+        stage.add_metrics(&report.metrics);
+        stage.add_counters(&report.counters);
         if self.plan.stages[index.number() as usize].body.is_function() {
             let stage = self.stages[index].key;
             effects.push(Effect::KeepResult { stage, partition });

@@ -1,14 +1,18 @@
 //! A stage: where it is between waiting for others and having its output marked as complete.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wire::id::StageKey;
-use wire::task::TaskMetrics;
+use wire::task::{Counter, TaskMetrics};
 
 use crate::assignment::Sweep;
 use crate::index::StageIx;
 use crate::plan::{AppPlan, StagePlan, TaskSource};
 use crate::task_set::TaskSet;
+
+/// The most counters that are kept of a stage.
+const MOST_STAGE_COUNTERS: usize = 1000;
 
 /// Where a stage is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +56,8 @@ pub(crate) struct Stage {
     pub(crate) max_failures: u32,
     pub(crate) times: StageTimes,
     pub(crate) totals: TaskMetrics,
+    /// What the attempts that made its results have counted together, by group and name.
+    pub(crate) counters: BTreeMap<(String, String), i64>,
     /// How far the current round of offers has come with it.
     pub(crate) sweep: Sweep,
 }
@@ -90,6 +96,7 @@ impl Stage {
             max_failures: plan.max_failures.unwrap_or(default_failures).max(1),
             times: StageTimes::default(),
             totals: TaskMetrics::default(),
+            counters: BTreeMap::new(),
             sweep: Sweep::new(),
         }
     }
@@ -114,6 +121,17 @@ impl Stage {
             self.phase,
             Phase::Planning | Phase::Running | Phase::Complete | Phase::Committing
         )
+    }
+
+    /// Adds what an attempt has counted; more names than [`MOST_STAGE_COUNTERS`] are not kept.
+    pub(crate) fn add_counters(&mut self, counters: &[Counter]) {
+        for counter in counters {
+            let key = (counter.group.clone(), counter.name.clone());
+            if self.counters.len() < MOST_STAGE_COUNTERS || self.counters.contains_key(&key) {
+                let total = self.counters.entry(key).or_insert(0);
+                *total = total.saturating_add(counter.value);
+            }
+        }
     }
 
     pub(crate) fn add_metrics(&mut self, metrics: &TaskMetrics) {

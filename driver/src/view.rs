@@ -139,6 +139,19 @@ pub struct StageView {
     pub completed: Option<Duration>,
     /// What its successful attempts used together; `peak_resident` is the highest of them.
     pub totals: TaskMetrics,
+    /// What those have counted together, in the order of groups and names.
+    pub counters: Vec<CounterView>,
+}
+
+/// A named number that tasks have counted up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterView {
+    /// What it belongs to.
+    pub group: String,
+    /// Its name in the group.
+    pub name: String,
+    /// Its value.
+    pub value: i64,
 }
 
 /// What a task is doing.
@@ -175,6 +188,8 @@ pub struct TaskView {
     pub took: Option<Duration>,
     /// How far it says it is, 0 to 1.
     pub progress: f32,
+    /// What it says it is doing.
+    pub status_text: String,
     /// Memory of its processes when last heard, in bytes.
     pub resident: u64,
 }
@@ -341,6 +356,7 @@ impl Driver {
             first_launch: stage.times.first_launch,
             completed: stage.times.completed,
             totals: stage.totals,
+            counters: counters(stage),
         }
     }
 
@@ -355,6 +371,7 @@ impl Driver {
             launched: None,
             took: None,
             progress: 0.0,
+            status_text: String::new(),
             resident: 0,
         };
         match task.state {
@@ -378,6 +395,7 @@ impl Driver {
         view.launched = Some(attempt.launched_at);
         view.took = Some(self.now.saturating_sub(attempt.launched_at));
         view.progress = attempt.progress;
+        view.status_text.clone_from(&attempt.status);
         view.resident = attempt.resident;
     }
 
@@ -430,6 +448,15 @@ impl Driver {
             stderr_tail: record.failure.stderr_tail.clone(),
         }
     }
+}
+
+fn counters(stage: &Stage) -> Vec<CounterView> {
+    let counter = |((group, name), value): (&(String, String), &i64)| CounterView {
+        group: group.clone(),
+        name: name.clone(),
+        value: *value,
+    };
+    stage.counters.iter().map(counter).collect()
 }
 
 fn job_status(state: &JobState) -> (JobStatus, Option<String>) {

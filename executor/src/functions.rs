@@ -16,9 +16,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wire::failure::FailureCause;
 use wire::id::TaskAttemptId;
-use wire::task::{Counter, LONGEST_NAME, MOST_COUNTERS, StageSpec, TaskSpec};
+use wire::task::{Counter, StageSpec, TaskSpec};
 
 use crate::board::Gauge;
+use crate::said::Said;
 
 /// The longest name of a function, in bytes.
 const LONGEST: usize = 200;
@@ -179,8 +180,7 @@ pub struct TaskContext {
     /// When the time is up, and how much it was.
     deadline: Option<(Instant, Duration)>,
     stop: Mutex<Option<Stop>>,
-    counters: Mutex<BTreeMap<(String, String), i64>>,
-    gauge: Arc<Gauge>,
+    said: Said,
 }
 
 impl TaskContext {
@@ -191,8 +191,7 @@ impl TaskContext {
             tasks: stage.tasks,
             deadline: stage.timeout.map(|limit| (now + limit, limit)),
             stop: Mutex::new(None),
-            counters: Mutex::default(),
-            gauge: Arc::default(),
+            said: Said::default(),
         }
     }
 
@@ -229,24 +228,18 @@ impl TaskContext {
 
     /// Says how far the task is, from 0 to 1.
     pub fn progress(&self, done: f32) {
-        self.gauge.set_progress(done);
+        self.said.gauge().set_progress(done);
     }
 
     /// Says what the task is doing, for people; cut at 128 bytes.
     pub fn status(&self, text: &str) {
-        self.gauge.set_status(text);
+        self.said.gauge().set_status(text);
     }
 
     /// Adds to a named counter. Counters of the attempt that makes the task's result add up to those of its stage.
     /// A task has at most 120; more are not counted.
     pub fn count(&self, group: &str, name: &str, by: i64) {
-        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        let short = |text: &str| text[..text.floor_char_boundary(LONGEST_NAME)].to_owned();
-        let key = (short(group), short(name));
-        if counters.len() < MOST_COUNTERS || counters.contains_key(&key) {
-            let counter = counters.entry(key).or_insert(0);
-            *counter = counter.saturating_add(by);
-        }
+        self.said.count(group, name, by);
     }
 
     pub(crate) fn id(&self) -> TaskAttemptId {
@@ -254,7 +247,7 @@ impl TaskContext {
     }
 
     pub(crate) fn gauge(&self) -> &Arc<Gauge> {
-        &self.gauge
+        self.said.gauge()
     }
 
     /// Tells the function to return; the first reason counts.
@@ -270,18 +263,14 @@ impl TaskContext {
     }
 
     pub(crate) fn counters(&self) -> Vec<Counter> {
-        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        let counter = |((group, name), value): (&(String, String), &i64)| Counter {
-            group: group.clone(),
-            name: name.clone(),
-            value: *value,
-        };
-        counters.iter().map(counter).collect()
+        self.said.counters()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use wire::task::MOST_COUNTERS;
+
     use super::*;
     use crate::task::tests::{stage, task};
 

@@ -15,6 +15,7 @@
 //! | `task` | running attempts: directory, command, input, result, logs, process tree |
 //! | `oom` | whether the kernel ended processes for want of memory |
 //! | `children`, `process_table` | waiting for child processes; who descends from whom |
+//! | `said` | progress, status and counters that tasks report about themselves |
 //! | `board` | what is going on, for heartbeats and dumps |
 //!
 //! # Exit codes
@@ -34,6 +35,7 @@ mod link;
 mod oom;
 mod process;
 mod process_table;
+mod said;
 mod session;
 mod settings;
 mod storage;

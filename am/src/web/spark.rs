@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use driver::view::{
-    ExecutorStatus, ExecutorView, JobStatus, JobView, Snapshot, StageStatus, StageView, TaskStatus, TaskView,
+    CounterView, ExecutorStatus, ExecutorView, JobStatus, JobView, Snapshot, StageStatus, StageView,
+    TaskStatus, TaskView,
 };
 use serde_json::{Value, json};
 use wire::task::TaskMetrics;
@@ -203,10 +204,23 @@ fn stage(scene: &Scene<'_>, view: &StageView) -> Value {
         "details": "",
         "schedulingPool": "default",
         "rddIds": [],
-        "accumulatorUpdates": [],
+        "accumulatorUpdates": accumulators(view),
         "killedTasksSummary": {},
         "resourceProfileId": 0,
     })
+}
+
+/// Counters, which Spark calls accumulators.
+fn accumulators(view: &StageView) -> Value {
+    let numbered = (0..).zip(&view.counters);
+    let one = |(id, counter): (u32, &CounterView)| {
+        json!({
+            "id": id,
+            "name": format!("{}.{}", counter.group, counter.name),
+            "value": counter.value.to_string(),
+        })
+    };
+    numbered.map(one).collect()
 }
 
 /// Spark counts processor time in nanoseconds.

@@ -142,6 +142,10 @@ fn text(report: &AppReport, summary: Option<&Summary>, dossiers: &[Dossier]) -> 
                 stage.name, stage.state, tasks.finished, tasks.total, tasks.running, tasks.failed_attempts
             );
             field("stage", &counts);
+            for counter in &stage.counters {
+                let text = format!("{}.{} = {}", counter.group, counter.name, counter.value);
+                field("counter", &text);
+            }
         }
         for failure in &summary.failures {
             field("failure", &failure_line(failure));

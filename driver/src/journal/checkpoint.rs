@@ -285,6 +285,7 @@ impl Driver {
             commit: CommitState::NotAsked,
             cancelled: saved.cancelled,
             progress: 0.0,
+            status: String::new(),
             resident: 0,
             sibling: task.live,
         };

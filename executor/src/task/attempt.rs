@@ -23,12 +23,13 @@ use crate::board::Board;
 use crate::children::Children;
 use crate::functions::Functions;
 use crate::oom;
+use crate::said::{FileListener, Said};
 use crate::session::{Event, TaskEnd};
 use crate::settings::Settings;
 use crate::storage::Storage;
 use crate::task::capture::Place;
 use crate::task::command::{command, environment, explain_start, write_input_list};
-use crate::task::directory::{Directory, log_name};
+use crate::task::directory::{Directory, log_name, progress_file};
 use crate::task::feed;
 use crate::task::log::{BoundedLog, LOG_LIMIT};
 use crate::task::running::Running;
@@ -97,6 +98,9 @@ pub(crate) struct Attempt {
     pub(crate) meter: Meter,
     pub(crate) stdout: Mutex<BoundedLog>,
     pub(crate) stderr: Mutex<BoundedLog>,
+    pub(crate) said: Said,
+    /// The file in which the command may say something.
+    pub(crate) listener: FileListener,
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -128,6 +132,7 @@ impl Attempt {
             ))
         };
         let (stdout, stderr) = (log("stdout"), log("stderr"));
+        let listener = FileListener::new(progress_file(&context.settings.directory, order.task.id));
         Self {
             context,
             order,
@@ -136,6 +141,8 @@ impl Attempt {
             meter: Meter::default(),
             stdout,
             stderr,
+            said: Said::default(),
+            listener,
         }
     }
 
@@ -155,6 +162,8 @@ impl Attempt {
     /// Runs the attempt to its end.
     pub(crate) async fn run(self) -> TaskEnd {
         self.enter("preparing");
+        let gauge = Arc::clone(self.said.gauge());
+        self.context.board.set_gauge(self.id(), gauge);
         let ended = self.execute().await;
         lock(&self.stdout).finish();
         lock(&self.stderr).finish();
@@ -170,7 +179,7 @@ impl Attempt {
             metrics: self.metrics(),
             outcome,
             result,
-            counters: Vec::new(),
+            counters: self.said.counters(),
         }
     }
 
@@ -301,7 +310,9 @@ impl Attempt {
         let child = started.map_err(|error| FailureCause::StartFailed(explain_start(stage, &error)))?;
         drop(command);
         let killed_before = oom::kills();
-        let exit = Box::pin(Running::new(self, &child, directory, place).run(child)).await?;
+        let ended = Box::pin(Running::new(self, &child, directory, place).run(child)).await;
+        self.listener.look(&self.said);
+        let exit = ended?;
         *lock(&self.meter.cpu) = (exit.cpu_user, exit.cpu_system);
         judge(exit.status).map_err(|cause| self.explain_kill(cause, killed_before))?;
         match place {

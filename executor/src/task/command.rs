@@ -11,8 +11,9 @@ use std::process::{Command, Stdio};
 use wire::id::{Epoch, TaskAttemptId};
 use wire::task::{Body, Capture, StageSpec, TaskSpec};
 
+use crate::said;
 use crate::settings::{Environment, Settings};
-use crate::task::directory::Directory;
+use crate::task::directory::{Directory, progress_file};
 use crate::task::isolated;
 
 /// Carries the whole id of the attempt. Set for every process of a task, it also tells strays apart.
@@ -65,6 +66,7 @@ pub(crate) fn environment(
     set("DRAWLOOM_EXECUTOR_ID", settings.executor.as_str().into());
     set("DRAWLOOM_HOST", (&settings.host).into());
     set(ID_VARIABLE, task.id.to_string().into());
+    set(said::VARIABLE, progress_file(&settings.directory, task.id).into());
     if stage.capture == Capture::Directory {
         set("DRAWLOOM_OUTPUT_DIR", directory.output().into());
     }

@@ -38,6 +38,15 @@ pub fn log_name(id: TaskAttemptId, stage: &str, stream: &str) -> String {
     format!("task-{}-{name}.{stream}", file_safe(id))
 }
 
+/// The file in an attempt's directory in which its command may say how it does.
+pub(crate) fn progress_file(container: &Path, id: TaskAttemptId) -> PathBuf {
+    container
+        .join(WORK)
+        .join(file_safe(id))
+        .join("tmp")
+        .join("progress")
+}
+
 /// An attempt's directory. Removed when dropped.
 #[derive(Debug)]
 pub(crate) struct Directory {

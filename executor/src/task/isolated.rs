@@ -16,6 +16,7 @@ use wire::task::{Body, Capture, Feed, StageSpec, TaskSpec};
 
 use crate::ending::Ending;
 use crate::functions::{Functions, TaskContext};
+use crate::said;
 use crate::task::command::ID_VARIABLE;
 
 /// The hidden role of the binary.
@@ -88,7 +89,9 @@ fn call(
     let context = context(variable);
     let write =
         |name: &str, contents: &[u8]| fs::write(directory.join(name), contents).map_err(|e| e.to_string());
-    match functions.call(name, &argument, &context) {
+    let called = functions.call(name, &argument, &context);
+    tell_counters(&context, variable);
+    match called {
         Ok(result) => write(RESULT, &result),
         Err(FailureCause::Panicked(text)) => {
             write(PANIC, text.as_bytes())?;
@@ -99,6 +102,21 @@ fn call(
             Err(text)
         }
         Err(other) => Err(other.to_string()),
+    }
+}
+
+/// Says what the function counted where commands say it.
+fn tell_counters(context: &TaskContext, variable: &dyn Fn(&str) -> Option<OsString>) {
+    let one_word = |text: &str| text.replace(char::is_whitespace, "_");
+    let line = |counter: wire::task::Counter| {
+        let (group, name) = (one_word(&counter.group), one_word(&counter.name));
+        format!("counter {group} {name} {}\n", counter.value)
+    };
+    let lines: String = context.counters().into_iter().map(line).collect();
+    if let Some(path) = variable(said::VARIABLE).filter(|_| !lines.is_empty())
+        && let Err(error) = fs::write(path, lines)
+    {
+        eprintln!("what the function counted is lost: {error}");
     }
 }
 

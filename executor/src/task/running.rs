@@ -20,6 +20,7 @@ use wire::failure::{FailureCause, KillReason};
 use wire::task::Capture;
 
 use crate::children::{Child, Exit};
+use crate::said::ErrorListener;
 use crate::session::Event;
 use crate::task::attempt::{Attempt, Interruption, lock};
 use crate::task::capture::Place;
@@ -122,6 +123,7 @@ impl<'a> Running<'a> {
         loop {
             sleep(pause).await;
             let resident = self.tree.resident();
+            attempt.listener.look(&attempt.said);
             let peak = attempt
                 .meter
                 .peak
@@ -223,7 +225,12 @@ impl<'a> Running<'a> {
         };
         let mut pipe = self.reader(pipe)?;
         let mut buffer = BytesMut::new();
+        let mut listener = ErrorListener::default();
+        let is_stderr = std::ptr::eq(log, &raw const self.attempt.stderr);
         while pipe.read(&mut buffer).await.map_err(|error| unreadable(&error))? > 0 {
+            if is_stderr {
+                listener.hear(&buffer, &self.attempt.said);
+            }
             lock(log).write(&buffer);
             buffer.clear();
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::harness::{Container, eventually, id, is_alive, shell, task, whole};
 use wire::failure::{FailureCause, KillReason};
-use wire::message::GatewayMessage;
+use wire::message::{ExecutorMessage, GatewayMessage};
 use wire::task::{Body, Capture, Feed, InputSlice, StageSpec};
 
 fn to_output(container: &Container, script: &str) -> StageSpec {
@@ -461,4 +461,36 @@ async fn a_localized_script_is_run_by_its_name() {
     };
     peer.run(stage, Vec::new()).await.outcome.unwrap();
     assert_eq!(container.read("out/part-00000"), "./count.sh a b words\n");
+}
+
+#[tokio::test]
+async fn what_a_command_counts_is_in_its_report_and_what_it_says_in_heartbeats() {
+    let (container, mut peer) = Container::serving().await;
+    let script = format!(
+        "echo progress 0.25 >> $DRAWLOOM_PROGRESS; echo status reading >> $DRAWLOOM_PROGRESS
+         while [ ! -e {} ]; do sleep 0.05; done
+         echo counter rows bad 3 >> $DRAWLOOM_PROGRESS; echo counter rows bad 4 >> $DRAWLOOM_PROGRESS
+         echo reporter:counter:streaming,lines,5 >&2",
+        container.path("go").display()
+    );
+    peer.launch(shell(&script), vec![task(0, Vec::new())]).await;
+    let said = |message: &ExecutorMessage| match message {
+        ExecutorMessage::Heartbeat(heartbeat) => {
+            let task = heartbeat.running.first()?;
+            (!task.status.is_empty()).then(|| (task.progress, task.status.clone()))
+        }
+        _ => None,
+    };
+    assert_eq!(peer.until(said).await, (0.25, "reading".to_owned()));
+    fs::write(container.path("go"), "").unwrap();
+    let report = peer.finished().await;
+    let counters = report.counters.into_iter();
+    let counted: Vec<_> = counters
+        .map(|counter| (counter.group, counter.name, counter.value))
+        .collect();
+    let expected = [("rows", "bad", 7), ("streaming", "lines", 5)];
+    assert_eq!(
+        counted,
+        expected.map(|(group, name, value)| (group.to_owned(), name.to_owned(), value))
+    );
 }

@@ -265,6 +265,21 @@ impl Service for MasterService {
             .flatten()
     }
 
+    /// `AMRMTokenSecretManager.retrievePassword`.
+    fn refusal(&self, identifier: &[u8]) -> String {
+        match self.holder(identifier) {
+            Some(attempt) if self.daemon.core().knows_attempt(attempt) => {
+                format!("Invalid AMRMToken from {attempt}")
+            }
+            Some(attempt) => format!("{attempt} not found in AMRMTokenSecretManager."),
+            None => "Invalid AMRMToken".to_owned(),
+        }
+    }
+
+    fn holder(&self, identifier: &[u8]) -> Option<ApplicationAttemptId> {
+        tokens::am_rm_attempt(identifier)
+    }
+
     fn call(&self, caller: &ServerUser, method: &str, body: &[u8]) -> Result<Vec<u8>, Failure> {
         let token = token_of(caller);
         let call = match method {
@@ -305,6 +320,25 @@ impl Service for ContainerService {
     fn password(&self, identifier: &[u8]) -> Option<Vec<u8>> {
         let (attempt, _) = tokens::node_identity(identifier)?;
         self.node.knows_token(attempt, identifier)
+    }
+
+    /// `NMTokenSecretManagerInNM.retrievePassword`.
+    fn refusal(&self, identifier: &[u8]) -> String {
+        let own = &self.node.facts().id;
+        match tokens::node_identity(identifier) {
+            Some((attempt, node)) if node != *own => format!(
+                "Given NMToken for application : {attempt} is not valid for current node manager.expected : {own} \
+                 found : {node}"
+            ),
+            Some((attempt, _)) => {
+                format!("Given NMToken for application : {attempt} seems to have been generated illegally.")
+            }
+            None => "Given NMToken cannot be read".to_owned(),
+        }
+    }
+
+    fn holder(&self, identifier: &[u8]) -> Option<ApplicationAttemptId> {
+        tokens::node_identity(identifier).map(|(attempt, _)| attempt)
     }
 
     fn call(&self, caller: &ServerUser, method: &str, body: &[u8]) -> Result<Vec<u8>, Failure> {

@@ -3,6 +3,7 @@
 //! A [`Fault`] names what it waits for, which time of it from now on is meant, and what happens then. Each happens
 //! once. What is to happen to the cluster rather than to one call is an [`Order`].
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -76,6 +77,8 @@ pub struct Fault {
 pub struct Faults {
     pending: Mutex<Vec<Fault>>,
     control: OnceLock<Weak<Control>>,
+    /// Calls so far, by method.
+    calls: Mutex<BTreeMap<String, u64>>,
 }
 
 /// What a server does with a call.
@@ -112,7 +115,18 @@ impl Faults {
         }
     }
 
+    /// How often an RPC method was called so far, at all servers together.
+    #[must_use]
+    pub fn calls(&self, method: &str) -> u64 {
+        self.count().get(method).copied().unwrap_or_default()
+    }
+
+    fn count(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn of_call(&self, called: &str, at: Option<usize>) -> Verdict {
+        *self.count().entry(called.to_owned()).or_default() += 1;
         self.happens(|on| match on {
             Trigger::Call { method, node } => method == called && is_meant(*node, at),
             Trigger::Request { .. } | Trigger::ContainerStart => false,

@@ -23,6 +23,11 @@ pub(crate) fn from_wire(context: &pb::ContainerLaunchContextProto) -> Result<Con
             .collect(),
         commands: context.command.clone(),
         tokens: context.tokens.clone(),
+        service_data: context
+            .service_data
+            .iter()
+            .map(|entry| (entry.key().to_owned(), entry.value().to_vec()))
+            .collect(),
         ..ContainerLaunchContext::default()
     })
 }

@@ -155,15 +155,17 @@ impl NodeManager {
     /// Accepts a container (`startContainers`); files and process follow.
     ///
     /// # Errors
-    /// The exceptions of `ContainerManagerImpl`. One of class `InvalidToken` or `IOException` concerns the whole call.
+    /// The exceptions of `ContainerManagerImpl`. One of class `InvalidToken`, or that wraps an `IOException`, concerns the whole call.
     pub fn start(&self, token: &Token, context: ContainerLaunchContext) -> Result<ContainerId, Failure> {
         let grant = self.check(token)?;
         let tokens = context.tokens.as_deref().filter(|bytes| !bytes.is_empty());
         if tokens.is_some_and(|bytes| Credentials::from_bytes(bytes).is_err()) {
-            return Err(Failure::new(
-                "java.io.IOException",
-                "Bad header found in token storage.",
-            ));
+            let text = "java.io.IOException: Bad header found in token storage.";
+            return Err(Failure::yarn("YarnException", text));
+        }
+        if let Some(name) = context.service_data.keys().next() {
+            let text = format!("The auxService:{name} does not exist");
+            return Err(Failure::yarn("InvalidAuxServiceException", text));
         }
         let id = grant.container;
         let (kill, killed) = watch::channel(None);

@@ -4,11 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use hadoop::ids::ApplicationAttemptId;
 use hadoop::sasl::Qop;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use yarn_rpc::connection::{ServerCall, ServerConnection, ServerEvent, ServerSettings, ServerUser};
+use yarn_rpc::connection::{Secrets, ServerCall, ServerConnection, ServerEvent, ServerSettings, ServerUser};
 
 use crate::door::{self, Doorway};
 use crate::failure::{Failure, INVALID_TOKEN};
@@ -26,6 +27,16 @@ pub(crate) trait Service: Send + Sync + 'static {
     /// The password of a token, if it is valid now.
     fn password(&self, identifier: &[u8]) -> Option<Vec<u8>>;
 
+    /// What is said of a token that is not valid.
+    fn refusal(&self, _identifier: &[u8]) -> String {
+        "this token is not known".to_owned()
+    }
+
+    /// The name of a token's holder, where that is an attempt.
+    fn holder(&self, _identifier: &[u8]) -> Option<ApplicationAttemptId> {
+        None
+    }
+
     /// How callers may say who they are.
     fn offers(&self, nonce: String, protection: Vec<Qop>) -> ServerSettings {
         ServerSettings::token(nonce, protection)
@@ -38,6 +49,23 @@ pub(crate) trait Service: Send + Sync + 'static {
 
     /// Answers a call. No call waits for anything.
     fn call(&self, caller: &ServerUser, method: &str, body: &[u8]) -> Result<Vec<u8>, Failure>;
+}
+
+/// The tokens that a service takes.
+struct TokensOf<'a>(&'a dyn Service);
+
+impl Secrets for TokensOf<'_> {
+    fn password(&self, identifier: &[u8]) -> Option<Vec<u8>> {
+        self.0.password(identifier)
+    }
+
+    fn refusal(&self, identifier: &[u8]) -> String {
+        self.0.refusal(identifier)
+    }
+
+    fn holder(&self, identifier: &[u8]) -> Option<String> {
+        self.0.holder(identifier).map(|attempt| attempt.to_string())
+    }
 }
 
 /// The identifier of the caller's token; empty if he has none.
@@ -86,7 +114,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, doorway: Doorway, serve
 async fn talk(mut stream: TcpStream, mut doorway: Doorway, server: &Server) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut machine = ServerConnection::new(server.service.offers(nonce()?, server.protection.clone()));
-    let secrets = |identifier: &[u8]| server.service.password(identifier);
+    let secrets = TokensOf(&*server.service);
     let mut caller = ServerUser::Simple(String::new());
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -172,7 +200,7 @@ pub(crate) fn decoded<M: prost::Message + Default>(body: &[u8]) -> Result<M, Fai
 
 /// Whether an exception concerns a whole call of several containers.
 pub(crate) fn ends_call(failure: &Failure) -> bool {
-    failure.class == INVALID_TOKEN || failure.class == "java.io.IOException"
+    failure.class == INVALID_TOKEN || failure.message.starts_with("java.io.IOException: ")
 }
 
 fn nonce() -> io::Result<String> {

@@ -11,8 +11,27 @@ use std::time::{Duration, Instant};
 pub struct Response {
     /// Status code of the status line.
     pub status: u16,
+    /// Status line and headers as they came.
+    pub head: String,
     /// Everything after the blank line.
     pub body: Vec<u8>,
+}
+
+impl Response {
+    /// A header's value; names are compared without regard to case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        lines
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+    }
+
+    /// The body as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
 }
 
 /// Sends `method path` with a JSON body, which may be empty, and reads the answer to its end.
@@ -26,13 +45,29 @@ pub fn request(
     body: &str,
     limit: Duration,
 ) -> anyhow::Result<Response> {
+    request_with(addr, method, path, JSON, body, limit)
+}
+
+const JSON: &str = "Accept: application/json\r\nContent-Type: application/json\r\n";
+
+/// As [`request`] with other headers, each with its line's end.
+///
+/// # Errors
+/// As [`request`].
+pub fn request_with(
+    addr: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+    limit: Duration,
+) -> anyhow::Result<Response> {
     let deadline = Instant::now() + limit;
     let mut stream = TcpStream::connect_timeout(&addr, limit)?;
     stream.set_write_timeout(Some(limit))?;
+    let length = body.len();
     let head = format!(
-        "{method} {path} HTTP/1.0\r\nHost: {addr}\r\nAccept: application/json\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
+        "{method} {path} HTTP/1.0\r\nHost: {addr}\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
     );
     stream.write_all(head.as_bytes())?;
     parse(&read_until(&mut stream, deadline)?)
@@ -79,6 +114,7 @@ fn parse(bytes: &[u8]) -> anyhow::Result<Response> {
         .context("answer without a status")?;
     Ok(Response {
         status,
+        head: head.to_string(),
         body: bytes[end + 4..].to_vec(),
     })
 }
@@ -91,6 +127,7 @@ mod tests {
     fn status_and_body_are_taken_apart() {
         let response = parse(b"HTTP/1.1 404 Not Found\r\nA: b\r\n\r\nhello\r\n\r\nmore").unwrap();
         assert_eq!(response.status, 404);
+        assert_eq!(response.header("a"), Some("b"));
         assert_eq!(response.body, b"hello\r\n\r\nmore");
     }
 

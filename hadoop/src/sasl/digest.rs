@@ -95,9 +95,9 @@ pub enum DigestError {
     /// The user name is not Base64.
     #[error("DIGEST-MD5 user name is not Base64")]
     BadUserName,
-    /// The server does not know the identifier.
+    /// The server does not know this identifier.
     #[error("token identifier is not known")]
-    UnknownIdentifier,
+    UnknownIdentifier(Vec<u8>),
     /// The client does not know the password.
     #[error("DIGEST-MD5: digest response format violation. Mismatched response.")]
     WrongPassword,

@@ -66,7 +66,6 @@ pub(super) fn wrapped(
         let (from, count) = range(size, length);
         file.seek(SeekFrom::Start(from))?;
         file.take(count).read_to_end(&mut text)?;
-        text.push(b'\n');
     }
     text.extend_from_slice(trailer(name, id, running).as_bytes());
     Ok(text)
@@ -104,9 +103,10 @@ pub(super) fn error_tails(directory: &Path) -> String {
     let newest = errors
         .max_by_key(|file| file.modified_ms)
         .map(|file| file.name.clone());
-    for name in ["prelaunch.err".to_owned()].into_iter().chain(newest) {
+    let own = [("prelaunch.err".to_owned(), "")].into_iter();
+    for (name, end) in own.chain(newest.map(|name| (name, "\n"))) {
         if let Ok(tail) = tail(&directory.join(&name)) {
-            text += &format!("Last {TAIL} bytes of {name} :\n{tail}\n");
+            text += &format!("Last {TAIL} bytes of {name} :\n{tail}{end}");
         }
     }
     text
@@ -137,13 +137,13 @@ mod tests {
     fn a_part_is_taken_from_either_end_and_the_length_stays_that_of_the_whole() {
         let text = wrapped_text("abcdef", Some(-2), false);
         assert!(
-            text.contains("LogLength:6\nLogContents:\nef\nEnd of LogType:stdout\n***"),
+            text.contains("LogLength:6\nLogContents:\nefEnd of LogType:stdout\n***"),
             "{text}"
         );
-        assert!(wrapped_text("abcdef", Some(2), false).contains("LogContents:\nab\nEnd"));
+        assert!(wrapped_text("abcdef", Some(2), false).contains("LogContents:\nabEnd"));
         assert!(
             wrapped_text("abcdef", Some(99), true)
-                .contains("LogContents:\nabcdef\nEnd of LogType:stdout.This log")
+                .contains("LogContents:\nabcdefEnd of LogType:stdout.This log")
         );
     }
 

@@ -135,7 +135,7 @@ impl ResourceManager {
         if failures >= most as usize {
             application.state = ApplicationState::Failed;
             application.final_status = FinalStatus::AppFailed;
-            application.diagnostics = texts::given_up(id, failures, cause);
+            application.diagnostics = texts::given_up(id, failures, (most, cluster_max), cause);
             end(application, &mut self.nodes, AttemptState::Failed, now, effects);
         } else {
             next_attempt(application, &mut self.nodes, now, effects);

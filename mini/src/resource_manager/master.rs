@@ -98,7 +98,7 @@ impl ResourceManager {
         }
         if got != expected {
             let text = format!(
-                "Invalid responseId in AllocateRequest from application attempt: {id}, expect responseId to be \
+                "Invalid responseId in AllocateRequest from application attempt: {id} expect responseId to be \
                  {expected} but get {got}"
             );
             return Err(Failure::yarn("InvalidApplicationMasterRequestException", text));
@@ -236,6 +236,8 @@ impl ResourceManager {
             .and_then(super::preemption::message);
         let active = self.nodes.values().filter(|node| node.is_active());
         let free = active.clone().map(super::node::Node::free_memory_mb).sum();
+        let application = self.applications.get(&id.application);
+        let priority = application.map(|application| application.submission.priority.min(0));
         let mut response = pb::AllocateResponseProto {
             response_id: Some(response_id),
             allocated_containers: containers.iter().map(pb::ContainerProto::from).collect(),
@@ -244,7 +246,7 @@ impl ResourceManager {
             num_cluster_nodes: i32::try_from(active.count()).ok(),
             nm_tokens,
             preempt,
-            application_priority: Some(pb::PriorityProto { priority: Some(0) }),
+            application_priority: Some(pb::PriorityProto { priority }),
             ..Default::default()
         };
         if let Some(attempt) = self.attempt_mut(id) {

@@ -43,8 +43,20 @@ pub(super) fn master_timed_out(attempt: ApplicationAttemptId) -> String {
 }
 
 /// `RMAppImpl` when no further attempt is made.
-pub(super) fn given_up(application: ApplicationId, failures: usize, cause: &str) -> String {
-    format!("Application {application} failed {failures} times due to {cause}. Failing the application.")
+pub(super) fn given_up(
+    application: ApplicationId,
+    failures: usize,
+    (local, global): (u32, u32),
+    cause: &str,
+) -> String {
+    let limits = if local == global {
+        String::new()
+    } else {
+        format!(" (global limit ={global}; local limit is ={local})")
+    };
+    format!(
+        "Application {application} failed {failures} times{limits} due to {cause}. Failing the application."
+    )
 }
 
 /// `SchedulerUtils` on a request for more than there can be.

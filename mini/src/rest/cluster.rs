@@ -190,9 +190,8 @@ impl ClusterSite {
             return Err(RestError::bad_request("Timeout type or ExpiryTime is null."));
         };
         if expires_ms <= time::now() {
-            return Err(RestError::bad_request(
-                "Expiry time is not greater than current time",
-            ));
+            let text = "Expiry time is not greater than current time";
+            return Err(RestError::internal(text));
         }
         let application = parse::<ApplicationId>(id)?;
         if self.state_of(id)?.is_final() {

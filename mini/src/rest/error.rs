@@ -25,6 +25,15 @@ impl RestError {
         }
     }
 
+    /// A body that Jersey cannot read.
+    pub(super) fn unreadable(message: impl Into<String>) -> Self {
+        Self {
+            exception: "WebApplicationException",
+            package: "javax.ws.rs",
+            ..Self::bad_request(message)
+        }
+    }
+
     pub(super) fn not_found(message: impl Into<String>) -> Self {
         Self {
             status: 404,

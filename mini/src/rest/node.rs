@@ -20,7 +20,8 @@ impl Site for NodeSite {
             let segments = request.segments();
             let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
             if !matches!(request.method, Method::GET | Method::HEAD) {
-                return Answer::text(405, "only GET is answered\n");
+                // Jersey's 405, as `GenericExceptionHandler` passes it on.
+                return RestError::internal("HTTP 405 Method Not Allowed").answer();
             }
             answered(self.read(&request, &parts))
         })

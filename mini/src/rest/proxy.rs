@@ -84,7 +84,7 @@ pub(super) async fn answer(daemon: &Daemon, request: &Request, parts: &[&str]) -
     }
 }
 
-/// Path and parameters behind the application; the user's name is for the proxy only.
+/// Path and parameters behind the application.
 fn tail(request: &Request, rest: &[&str]) -> String {
     let parts = request.path.split('/').filter(|part| !part.is_empty());
     let skipped = parts.clone().count() - rest.len();
@@ -92,10 +92,8 @@ fn tail(request: &Request, rest: &[&str]) -> String {
     if !tail.is_empty() && request.path.ends_with('/') {
         tail.push('/');
     }
-    let own = |pair: &&str| !pair.is_empty() && !pair.starts_with("user.name=");
-    let query: Vec<&str> = request.query.split('&').filter(own).collect();
-    if !query.is_empty() {
-        tail = format!("{tail}?{}", query.join("&"));
+    if !request.query.is_empty() {
+        tail = format!("{tail}?{}", request.query);
     }
     tail
 }

@@ -29,7 +29,7 @@ const LONGEST_TAG: usize = 100;
 /// Reads a submission.
 pub(super) fn read(body: &[u8], maximum: &Resource) -> Result<Submission, RestError> {
     let body: Value = serde_json::from_slice(body)
-        .map_err(|error| RestError::bad_request(format!("the body is no JSON: {error}")))?;
+        .map_err(|error| RestError::unreadable(format!("the body is no JSON: {error}")))?;
     let id = text(&body, "application-id");
     let id = id
         .parse()

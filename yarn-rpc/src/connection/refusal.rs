@@ -6,6 +6,7 @@ use crate::proto::common::rpc_response_header_proto::RpcErrorCodeProto;
 pub(super) const ACCESS_CONTROL: &str = "org.apache.hadoop.security.AccessControlException";
 pub(super) const INVALID_TOKEN: &str = "org.apache.hadoop.security.token.SecretManager$InvalidToken";
 pub(super) const SASL_EXCEPTION: &str = "javax.security.sasl.SaslException";
+pub(super) const IPC_EXCEPTION: &str = "org.apache.hadoop.ipc.IpcException";
 pub(super) const SERVER_EXCEPTION: &str = "org.apache.hadoop.ipc.RpcServerException";
 
 /// A refusal that ends the connection, as the client gets to see it.
@@ -23,6 +24,16 @@ impl Fatal {
             code: RpcErrorCodeProto::FatalUnauthorized,
             class,
             message: message.into(),
+        }
+    }
+
+    /// `Server.setupBadVersionResponse`.
+    pub(super) fn version(theirs: u8) -> Self {
+        Self {
+            call: CallId(-1),
+            code: RpcErrorCodeProto::FatalVersionMismatch,
+            class: "org.apache.hadoop.ipc.RPC$VersionMismatch",
+            message: format!("Server IPC version 9 cannot communicate with client version {theirs}"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The side that answers: for test clusters and in-process tests.
 
 use super::frame::{self, FrameBuffer};
-use super::refusal::{ACCESS_CONTROL, Fatal, INVALID_TOKEN, SASL_EXCEPTION};
+use super::refusal::{ACCESS_CONTROL, Fatal, INVALID_TOKEN, IPC_EXCEPTION, SASL_EXCEPTION};
 use super::request::{AUTH_NONE, AUTH_SASL, MAGIC};
 use super::wrapping::Wrapping;
 use super::{CallId, ConnectionError};
@@ -13,13 +13,25 @@ use crate::proto::common::{
 };
 use bytes::Bytes;
 use hadoop::sasl::Qop;
-use hadoop::sasl::digest::Server;
+use hadoop::sasl::digest::{DigestError, Server};
 use std::collections::VecDeque;
 
 /// Knows the passwords of tokens.
 pub trait Secrets {
     /// The password of a token identifier, or nothing if it is not (or not any more) valid.
     fn password(&self, identifier: &[u8]) -> Option<Vec<u8>>;
+
+    /// What is said of an identifier that has no password.
+    fn refusal(&self, identifier: &[u8]) -> String {
+        let _ = identifier;
+        DigestError::UnknownIdentifier(Vec::new()).to_string()
+    }
+
+    /// The name of a token's holder, which clients may repeat in their context. None: they must not name anybody.
+    fn holder(&self, identifier: &[u8]) -> Option<String> {
+        let _ = identifier;
+        None
+    }
 }
 
 impl<F: Fn(&[u8]) -> Option<Vec<u8>>> Secrets for F {
@@ -174,7 +186,7 @@ impl ServerConnection {
         let header = RpcResponseHeaderProto {
             exception_class_name: Some(class.to_owned()),
             error_msg: Some(message.to_owned()),
-            error_detail: Some(RpcErrorCodeProto::ErrorApplication as i32),
+            error_detail: Some(detail(class) as i32),
             ..self.header(call, RpcStatusProto::Error)
         };
         self.send(&frame::encode(&[&header], None));
@@ -245,25 +257,24 @@ impl ServerConnection {
 
     fn connection_header(&mut self, header: &[u8]) -> Result<(), Fatal> {
         let (magic, auth) = header.split_at(MAGIC.len());
+        if magic.starts_with(b"GET ") {
+            self.output.extend_from_slice(NO_WEB_PAGES);
+            self.phase = Phase::Over;
+            return Ok(());
+        }
         if magic != MAGIC {
-            let class = "org.apache.hadoop.ipc.RPC$VersionMismatch";
-            let message = "Server IPC version 9 cannot communicate with this client".to_owned();
-            return Err(Fatal {
-                call: CallId(-1),
-                code: RpcErrorCodeProto::FatalVersionMismatch,
-                class,
-                message,
-            });
+            return Err(Fatal::version(magic[4]));
         }
         match auth {
             [AUTH_NONE] if self.settings.simple => self.phase = Phase::Context,
             [AUTH_SASL] => self.phase = Phase::Sasl,
-            _ => {
-                return Err(Fatal::unauthorized(
-                    CallId(-1),
-                    ACCESS_CONTROL,
-                    self.not_enabled("SIMPLE"),
-                ));
+            [AUTH_NONE] | [] => {
+                let text = self.not_enabled("SIMPLE");
+                return Err(Fatal::unauthorized(CallId(-1), ACCESS_CONTROL, text));
+            }
+            [other, ..] => {
+                let text = format!("Unknown auth protocol:{other}");
+                return Err(Fatal::unauthorized(CallId(-1), IPC_EXCEPTION, text));
             }
         }
         Ok(())
@@ -310,7 +321,7 @@ impl ServerConnection {
             }
             (CallId::CONTEXT, Phase::Context) => {
                 self.client_id.clone_from(&header.client_id);
-                self.context(&frame::decode(&mut frame, "connection context")?)
+                self.context(&frame::decode(&mut frame, "connection context")?, secrets)
             }
             (CallId(0..), Phase::Open) => self.call(header, frame),
             (CallId(0..), _) => Err(Fatal::bad_header(call, "Connection context not established")),
@@ -390,7 +401,7 @@ impl ServerConnection {
             .digest()
             .accept(token, |identifier| secrets.password(identifier));
         let accepted = accepted.map_err(|error| match error {
-            hadoop::sasl::digest::DigestError::UnknownIdentifier => refuse(INVALID_TOKEN, error.to_string()),
+            DigestError::UnknownIdentifier(identifier) => refuse(INVALID_TOKEN, secrets.refusal(&identifier)),
             _ => refuse(SASL_EXCEPTION, error.to_string()),
         })?;
         self.send_sasl(&sasl(SaslState::Success, Some(accepted.rspauth.into_bytes())));
@@ -400,7 +411,8 @@ impl ServerConnection {
         Ok(())
     }
 
-    fn context(&mut self, context: &IpcConnectionContextProto) -> Result<(), Fatal> {
+    /// `Server.processConnectionContext`: the holder of a token is who the token says.
+    fn context(&mut self, context: &IpcConnectionContextProto, secrets: &dyn Secrets) -> Result<(), Fatal> {
         let name = context
             .user_info
             .as_ref()
@@ -408,10 +420,18 @@ impl ServerConnection {
         let user = match (self.user.take(), name) {
             (Some(token), None) => token,
             (None, name) => ServerUser::Simple(name.unwrap_or_default()),
-            (Some(_), Some(name)) => {
-                let text = format!("Authenticated user doesn't match what the client claims to be ({name})");
-                return Err(Fatal::unauthorized(CallId::CONTEXT, ACCESS_CONTROL, text));
+            (Some(ServerUser::Token(identifier)), Some(name)) => {
+                let holder = secrets.holder(&identifier).unwrap_or_default();
+                if holder != name {
+                    let text = format!(
+                        "Authenticated user ({holder} (auth:TOKEN)) doesn't match what the client claims to be \
+                         ({name} (auth:SIMPLE))"
+                    );
+                    return Err(Fatal::unauthorized(CallId::CONTEXT, ACCESS_CONTROL, text));
+                }
+                ServerUser::Token(identifier)
             }
+            (Some(user @ ServerUser::Simple(_)), Some(_)) => user,
         };
         self.phase = Phase::Open;
         self.events.push_back(ServerEvent::Ready(user));
@@ -437,6 +457,20 @@ impl std::fmt::Debug for ServerConnection {
         f.debug_struct("ServerConnection")
             .field("phase", &self.phase)
             .finish_non_exhaustive()
+    }
+}
+
+/// What a server says on its RPC port to a browser (`Server.RECEIVED_HTTP_REQ_RESPONSE`).
+const NO_WEB_PAGES: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-type: text/plain\r\n\r\n\
+    It looks like you are making an HTTP request to a Hadoop IPC port. \
+    This is not the correct port for the web interface on this daemon.\r\n";
+
+/// Exceptions of the RPC engine itself have a code of their own (`RpcServerException.getRpcErrorCodeProto`).
+fn detail(class: &str) -> RpcErrorCodeProto {
+    match class.rsplit('.').next() {
+        Some("RpcNoSuchMethodException") => RpcErrorCodeProto::ErrorNoSuchMethod,
+        Some("RpcNoSuchProtocolException") => RpcErrorCodeProto::ErrorNoSuchProtocol,
+        _ => RpcErrorCodeProto::ErrorApplication,
     }
 }
 

@@ -60,7 +60,8 @@ impl Server {
         let response = Response::parse(response)?;
         self.check(&response)?;
         let identifier = identifier_of(&response.username)?;
-        let password = password_of(&identifier).ok_or(DigestError::UnknownIdentifier)?;
+        let password =
+            password_of(&identifier).ok_or_else(|| DigestError::UnknownIdentifier(identifier.clone()))?;
         let credentials = Credentials::of_token(&identifier, &password);
         let keys = response.keys(&credentials.password);
         let expected = response.proof(&keys, Direction::ClientToServer);

@@ -183,7 +183,7 @@ fn a_server_refuses_whoever_does_not_fit() {
         .map(|_| ());
     assert_eq!(wrong, Err(DigestError::WrongPassword));
     let unknown = server.accept(good.as_bytes(), |_| None).map(|_| ());
-    assert_eq!(unknown, Err(DigestError::UnknownIdentifier));
+    assert_eq!(unknown, Err(DigestError::UnknownIdentifier(b"who".to_vec())));
     for (from, to) in [
         ("\"/default\"", "\"/other\""),
         ("realm=\"default\",", ""),

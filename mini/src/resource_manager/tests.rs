@@ -405,7 +405,7 @@ fn a_wrong_response_id_is_refused_in_hadoops_words() {
     let mut world = World::running(Pacing::Immediate, 1, submission());
     let failure = world.allocate(1, 4, Vec::new()).unwrap_err();
     assert_eq!(class(&failure), "InvalidApplicationMasterRequestException");
-    let expected = "Invalid responseId in AllocateRequest from application attempt: appattempt_7_0001_000001, expect \
+    let expected = "Invalid responseId in AllocateRequest from application attempt: appattempt_7_0001_000001 expect \
                     responseId to be 0 but get 4";
     assert_eq!(failure.message, expected);
 }
@@ -619,8 +619,8 @@ fn a_silent_master_is_given_up() {
     assert_eq!(world.app().state, ApplicationState::Running);
     world.now += 1;
     world.does(Event::DeadlineReached);
-    let expected = "Application application_7_0001 failed 1 times due to ApplicationMaster for attempt \
-                    appattempt_7_0001_000001 timed out. Failing the application.";
+    let expected = "Application application_7_0001 failed 1 times (global limit =2; local limit is =1) due to \
+                    ApplicationMaster for attempt appattempt_7_0001_000001 timed out. Failing the application.";
     assert_eq!(world.app().diagnostics, expected);
 }
 

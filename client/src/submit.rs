@@ -310,6 +310,9 @@ impl<'a> Submission<'a> {
                 staging.base()
             ),
         );
+        if let Some(note) = self.not_durable(staging) {
+            self.say("note", note);
+        }
         let context = context::build(&context::Parts {
             id,
             name: &self.planned.plan.name,
@@ -326,6 +329,14 @@ impl<'a> Submission<'a> {
                 .help("change it in the job file or by --conf; `drawloom config JOB.yaml` shows where it was set")),
             None => Ok((context, staged.build, keys)),
         }
+    }
+
+    /// What does not survive because of where the application is staged. An embedded cluster is on this machine anyway.
+    fn not_durable(&self, staging: &Staging) -> Option<&'static str> {
+        let on_cluster = self.staging.is_none() && staging.base().scheme() == dfs::FILE_SCHEME;
+        (on_cluster && self.planned.plan.settings.recovery).then_some(
+            "staged on a local file system: a lost ApplicationMaster is survived only on nodes that share it",
+        )
     }
 
     /// A lifetime can only be set on an application that exists. One without the lifetime it was to have is killed.

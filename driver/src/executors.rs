@@ -183,6 +183,11 @@ impl Executors {
         self.stillborn.iter()
     }
 
+    /// How many have registered and are gone.
+    pub(crate) fn gone(&self) -> usize {
+        self.all.len() - self.live as usize
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ExecutorIx, &Executor)> {
         self.all.iter()
     }

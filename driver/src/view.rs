@@ -17,6 +17,9 @@ use crate::job::JobState;
 use crate::stage::{Phase, Stage};
 use crate::task_set::{Task, TaskState};
 
+/// How many executors that are gone a snapshot shows.
+const GONE_SHOWN: usize = 200;
+
 /// Everything but tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -34,7 +37,7 @@ pub struct Snapshot {
     pub jobs: Vec<JobView>,
     /// The stages, in the order of the plan.
     pub stages: Vec<StageView>,
-    /// The executors that ever registered, in that order.
+    /// The executors that are there and the latest 200 that are gone, in the order of their registration.
     pub executors: Vec<ExecutorView>,
     /// The last failures, the latest first.
     pub failures: Vec<FailureView>,
@@ -285,11 +288,7 @@ impl Driver {
                 .iter()
                 .map(|(index, stage)| self.stage_view(index, stage))
                 .collect(),
-            executors: self
-                .executors
-                .iter()
-                .map(|(_, executor)| self.executor_view(executor))
-                .collect(),
+            executors: self.executor_views(),
             failures: self
                 .failures
                 .iter()
@@ -319,6 +318,18 @@ impl Driver {
         numbered
             .map(|(partition, task)| self.task_view(partition, task))
             .collect()
+    }
+
+    /// Those that went long ago are left out: an application may lose any number of executors.
+    fn executor_views(&self) -> Vec<ExecutorView> {
+        let gone = self.executors.gone().saturating_sub(GONE_SHOWN);
+        let mut skipped = 0;
+        let shown = self.executors.iter().filter(|(_, executor)| {
+            let skip = executor.is_gone() && skipped < gone;
+            skipped += usize::from(skip);
+            !skip
+        });
+        shown.map(|(_, executor)| self.executor_view(executor)).collect()
     }
 
     fn job_views(&self) -> Vec<JobView> {

@@ -174,3 +174,17 @@ fn a_loss_reported_twice_counts_once() {
     assert_eq!(rig.task(0, 0).failures, 1);
     assert_eq!(status(&rig, 0), ExecutorStatus::Gone(ExecutorLoss::Exited(1)));
 }
+
+#[test]
+fn executors_that_went_long_ago_are_not_shown_any_more() {
+    let mut rig = Rig::new(plan(2, 1, vec![stage("a", 1)]));
+    rig.register("stays", 1);
+    for number in 0..250 {
+        let name = format!("x{number}");
+        rig.register(&name, 1);
+        rig.lose(&name, ExecutorLoss::Preempted);
+    }
+    let shown = rig.driver.snapshot().executors;
+    assert_eq!(shown.len(), 201);
+    assert_eq!((shown[0].id.as_str(), shown[1].id.as_str()), ("stays", "x50"));
+}

@@ -1,5 +1,7 @@
 //! How large a journal of many finished tasks is, and how long its replay takes: `replay [TASKS]`.
 
+#![expect(clippy::disallowed_methods, reason = "a measurement looks at the clock")]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,9 @@
-//! `cargo xtask bench scheduler`: the driver core alone, no network and no process.
+//! `cargo xtask bench scheduler`: the driver core alone, without network or process; then the whole path, where
+//! functions that do nothing go through driver, gateway and two executor processes.
 
 use crate::steps;
 
-const EXAMPLE: [&str; 7] = [
+const CORE: [&str; 7] = [
     "run",
     "--release",
     "--package",
@@ -12,10 +13,21 @@ const EXAMPLE: [&str; 7] = [
     "--locked",
 ];
 
-/// Runs the core's own benchmark in the release profile; it prints its table itself.
+const WHOLE_PATH: [&str; 7] = [
+    "run",
+    "--release",
+    "--package",
+    "drawloom",
+    "--example",
+    "tasks_per_second",
+    "--locked",
+];
+
+/// Runs both in the release profile; each prints its own lines.
 ///
 /// # Errors
-/// Fails when it does.
+/// Fails when one does.
 pub(super) fn run() -> anyhow::Result<()> {
-    steps::run("scheduler core", &mut steps::cargo(EXAMPLE))
+    steps::run("scheduler core", &mut steps::cargo(CORE))?;
+    steps::run("whole path", &mut steps::cargo(WHOLE_PATH))
 }

@@ -31,6 +31,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.suite.is_empty() {
         steps::run("tests of the crates", &mut steps::cargo(CRATES))?;
         steps::run("tests of the harness", &mut steps::cargo(HARNESS))?;
+        let mut conformance = steps::cargo(CONFORMANCE);
+        conformance.env("DRAWLOOM_CONFORMANCE", "mini");
+        steps::run("conformance of the embedded cluster", &mut conformance)?;
     }
     if args.pure {
         return Ok(());
@@ -84,6 +87,15 @@ const CRATES: [&str; 6] = [
     "--no-fail-fast",
 ];
 const HARNESS: [&str; 5] = ["test", "--package", "drawloom-tests", "--lib", "--locked"];
+/// The suite of that name runs the same cases on both clusters.
+const CONFORMANCE: [&str; 6] = [
+    "test",
+    "--package",
+    "drawloom-tests",
+    "--test",
+    "conformance",
+    "--locked",
+];
 const BINARY: [&str; 6] = ["build", "--profile", "fast", "--package", "drawloom", "--locked"];
 const SUITES: [&str; 5] = [
     "test",

@@ -6,6 +6,7 @@
 mod memory;
 mod relaunch;
 mod samples;
+mod scale;
 mod scheduler;
 mod size;
 mod startup;
@@ -31,6 +32,8 @@ pub(crate) enum Bench {
     Memory(memory::Args),
     /// Size of the stripped release binary, and the libraries it needs
     Size,
+    /// An ApplicationMaster with up to ten thousand executors, which are tasks of one process
+    Scale(scale::Args),
     /// Throughput of the scheduler core
     Scheduler,
 }
@@ -51,6 +54,7 @@ impl Bench {
             Self::Startup(args) => startup::run(args),
             Self::Relaunch(args) => relaunch::run(args),
             Self::Memory(args) => memory::run(args),
+            Self::Scale(args) => scale::run(args),
             Self::Size => size::run(&workspace::drawloom()),
             Self::Scheduler => Ok(()),
         }

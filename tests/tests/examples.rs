@@ -1,12 +1,11 @@
-//! The jobs of `examples/`: each shows a feature, and what it promises in its comments is looked for here, on a real
-//! YARN and on the embedded cluster.
+//! The jobs of `examples/`: each shows a feature, and what it promises in its comments is looked for here, on the
+//! embedded cluster.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use harness::hadoop::Hadoop;
 use harness::process::{Drawloom, Output};
-use harness::user::{COMMAND, User};
-use harness::{wait, workspace};
+use harness::user::COMMAND;
+use harness::workspace;
 use std::fs;
 use std::path::PathBuf;
 
@@ -20,21 +19,6 @@ trait Place {
 
 fn job(example: &str) -> PathBuf {
     workspace::root().join("examples").join(example).join("job.yaml")
-}
-
-/// A user of a real YARN.
-impl Place for User<'_> {
-    fn submit(&self, example: &str) -> Output {
-        let job = job(example);
-        let quick = "client.poll-interval=200ms";
-        self.run(["submit", job.to_str().unwrap(), "--conf", quick])
-            .unwrap()
-    }
-
-    fn lines(&self, path: &str) -> Vec<String> {
-        let text = String::from_utf8(self.get(path).unwrap()).unwrap();
-        text.lines().map(str::to_owned).collect()
-    }
 }
 
 /// A home without any Hadoop configuration.
@@ -141,56 +125,4 @@ fn all_examples(place: &impl Place) {
 #[test]
 fn examples_do_what_they_say_on_the_embedded_cluster() {
     all_examples(&Newcomer(tempfile::tempdir().unwrap()));
-}
-
-#[test]
-fn examples_do_what_they_say_on_yarn() {
-    // Speculation and exclusion go by nodes, which here differ by their ports only.
-    let hadoop = Hadoop::builder()
-        .nodes(3)
-        .port_in_node_name(true)
-        .start()
-        .unwrap();
-    let user = User::new(&hadoop, "ada").unwrap();
-    all_examples(&user);
-    one_job_of_several_is_ended(&user);
-}
-
-/// `drawloom kill APP --job J` ends one job and those after it; others go on.
-fn one_job_of_several_is_ended(user: &User<'_>) {
-    let job = "\
-version: 1
-executors: { instances: 1, memory: 256MiB, cores: 2 }
-jobs:
-  - { name: long, stages: [{ name: sleep, tasks: 1, shell: sleep 600 }] }
-  - { name: follower, after: long, stages: [{ name: never, tasks: 1, shell: echo never }] }
-  - { name: short, stages: [{ name: done, tasks: 1, shell: sleep 3 }] }
-";
-    user.write("jobs.yaml", job).unwrap();
-    let id = user.must(["submit", "jobs.yaml", "--detach"]).unwrap();
-    let id = id.trim();
-    let runs = || {
-        user.run(["status", id])
-            .unwrap()
-            .stdout
-            .contains("sleep            running")
-    };
-    wait::until("the long job", COMMAND, runs).unwrap();
-    let wrong = user.run(["kill", id, "--job", "lon"]).unwrap();
-    assert!(
-        wrong
-            .stderr
-            .contains("its jobs: 0 (long), 1 (follower), 2 (short)"),
-        "{wrong}"
-    );
-    let killed = user.run(["kill", id, "--stage", "sleep"]).unwrap();
-    assert!(killed.stderr.contains("job long of"), "{killed}");
-    let status = user.run(["status", id]).unwrap();
-    let ended = || {
-        let status = user.run(["status", id, "-o", "json"]).unwrap().stdout;
-        status.contains("\"finalStatus\":\"KILLED\"") || status.contains("\"finalStatus\": \"KILLED\"")
-    };
-    wait::until("the end of the application", COMMAND, ended).unwrap();
-    assert!(status.stdout.contains("follower         killed"), "{status}");
-    assert!(status.stdout.contains("short            "), "{status}");
 }

@@ -58,6 +58,8 @@ pub enum Command {
     Fs(Fs),
     /// Print every setting with its value and where that comes from
     Config(Config),
+    /// Serve the metrics of all running applications to Prometheus, until Ctrl-C
+    Exporter(Exporter),
     /// Run an embedded cluster on this machine until Ctrl-C, and print the configuration to export
     Mini(Mini),
     /// Print a completion script for a shell
@@ -377,6 +379,44 @@ pub struct Mini {
     /// Let everybody who reaches the address run programs as you
     #[arg(long)]
     pub expose: bool,
+}
+
+/// How Prometheus reaches an application's metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Via {
+    /// Through the exporter, which asks the ResourceManager's proxy and keeps the last sample after the end.
+    Relay,
+    /// Straight from the ResourceManager's proxy.
+    Proxy,
+}
+
+/// `drawloom exporter`.
+#[derive(Debug, Args)]
+pub struct Exporter {
+    /// Where to listen; 0.0.0.0:9755 serves other machines too
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9755")]
+    pub listen: std::net::SocketAddr,
+    /// Where Prometheus reaches this exporter, when that is not the address above
+    #[arg(long, value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
+    /// How often the ResourceManager is asked
+    #[arg(long, value_name = "DURATION", default_value = "15s")]
+    pub interval: humantime::Duration,
+    /// How long the last sample of an application that has ended is still served
+    #[arg(long, value_name = "DURATION", default_value = "5m")]
+    pub keep: humantime::Duration,
+    /// The value of the label `cluster`
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub cluster: String,
+    /// How Prometheus reaches an application's metrics
+    #[arg(long, value_enum, default_value = "relay")]
+    pub via: Via,
+    /// Write the targets to this file, for `file_sd_configs`, at every interval
+    #[arg(long, value_name = "FILE")]
+    pub file_sd: Option<PathBuf>,
+    /// Ask once, write the file of `--file-sd`, and end; for cron
+    #[arg(long, requires = "file_sd")]
+    pub once: bool,
 }
 
 /// `drawloom config`.

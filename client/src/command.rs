@@ -4,6 +4,7 @@ pub(crate) mod attach;
 pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod exporter;
 pub(crate) mod fs;
 pub(crate) mod kill;
 mod kill_job;

@@ -17,8 +17,10 @@ mod driving;
 mod embedded;
 pub mod error;
 mod explain;
+mod exporter;
 pub mod functions;
 pub mod job;
+mod pages;
 pub mod plan;
 pub mod roles;
 pub mod settings;
@@ -66,6 +68,7 @@ fn on_runtime(cli: &Cli, command: &Command) -> Result<(), CommandError> {
             Command::Doctor(command) => Box::pin(command::doctor::run(conf_dir, command)).await,
             Command::Kill(command) => command::kill::run(conf_dir, command).await,
             Command::RestartAm(command) => command::restart_am::run(conf_dir, command).await,
+            Command::Exporter(command) => command::exporter::run(conf_dir, command).await,
             Command::Mini(command) => command::mini::run(command).await,
             Command::Fs(command) => command::fs::run(conf_dir, &command.command).await,
             Command::Config(_) | Command::Completions { .. } => Ok(()),

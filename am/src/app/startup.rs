@@ -49,7 +49,7 @@ use crate::supervise::TaskGroup;
 use crate::verdict;
 use crate::vitals::Vitals;
 use crate::web::Query;
-use crate::web::proxy::Proxy;
+use crate::web::proxy::{Proxy, Visitors};
 use crate::web::server::WebServer;
 use crate::{gateway::links::Links, staged};
 use launcher::core::Launcher;
@@ -248,7 +248,10 @@ impl Servers {
             Done::ServerEnded("the gateway")
         });
         let (sender, queries) = mpsc::channel(WEB_QUEUE);
-        let web = web.serve(Proxy::new(conf, &environment.proxy_base)?, sender);
+        let web = web.serve(
+            Visitors::ThroughProxy(Proxy::new(conf, &environment.proxy_base)?),
+            sender,
+        );
         work.spawn("web", async move {
             web.await;
             Done::ServerEnded("the web server")

@@ -26,6 +26,33 @@ pub struct Proxy {
     addresses: Mutex<BTreeSet<IpAddr>>,
 }
 
+/// Whose requests are answered.
+#[derive(Debug)]
+pub enum Visitors {
+    /// Those that come through the cluster's proxy; others are sent there.
+    ThroughProxy(Proxy),
+    /// All: what is served is no secret.
+    Anyone,
+}
+
+impl Visitors {
+    /// Looks up again what is known by name.
+    pub async fn refresh(&self) {
+        if let Self::ThroughProxy(proxy) = self {
+            proxy.refresh().await;
+        }
+    }
+
+    /// Decides about a request for `target`, a path with its parameters, from `peer`.
+    #[must_use]
+    pub fn access(&self, peer: IpAddr, target: &str) -> Access {
+        match self {
+            Self::ThroughProxy(proxy) => proxy.access(peer, target),
+            Self::Anyone => Access::Granted,
+        }
+    }
+}
+
 /// What becomes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, timeout};
 
-use super::proxy::{Access, Proxy};
+use super::proxy::{Access, Visitors};
 use super::{Answer, Query, Request};
 
 /// Connections served at a time; the proxy opens one a request.
@@ -45,7 +45,7 @@ pub struct WebServer {
 }
 
 struct Shared {
-    proxy: Proxy,
+    visitors: Visitors,
     queries: mpsc::Sender<Query>,
 }
 
@@ -55,7 +55,15 @@ impl WebServer {
     /// # Errors
     /// When the system gives no port.
     pub async fn bind() -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+        Self::bind_to((Ipv4Addr::UNSPECIFIED, 0).into()).await
+    }
+
+    /// Binds an address.
+    ///
+    /// # Errors
+    /// When it is taken, or not this machine's.
+    pub async fn bind_to(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
         Ok(Self { listener })
     }
 
@@ -68,17 +76,17 @@ impl WebServer {
     }
 
     /// Serves until the receiver of `queries` is dropped.
-    pub async fn serve(self, proxy: Proxy, queries: mpsc::Sender<Query>) {
-        let shared = Arc::new(Shared { proxy, queries });
+    pub async fn serve(self, visitors: Visitors, queries: mpsc::Sender<Query>) {
+        let shared = Arc::new(Shared { visitors, queries });
         let mut connections = JoinSet::new();
-        shared.proxy.refresh().await;
+        shared.visitors.refresh().await;
         let mut refresh = interval_at(Instant::now() + REFRESH, REFRESH);
         loop {
             tokio::select! {
                 biased;
                 _ = refresh.tick() => {
                     let shared = shared.clone();
-                    connections.spawn(async move { shared.proxy.refresh().await });
+                    connections.spawn(async move { shared.visitors.refresh().await });
                 }
                 accepted = self.listener.accept() => match accepted {
                     Ok((tcp, peer)) if connections.len() < MOST_CONNECTIONS => {
@@ -133,7 +141,7 @@ async fn respond(
             .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         return Ok(response);
     }
-    Ok(match shared.proxy.access(peer, target) {
+    Ok(match shared.visitors.access(peer, target) {
         Access::Granted => response(ask(&shared.queries, reduced(&request)).await),
         Access::Elsewhere(url) => redirect(&url),
         Access::Unknown => response(Answer::text(
@@ -220,6 +228,7 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::proxy::Proxy;
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -233,7 +242,8 @@ mod tests {
         let port = server.address().unwrap().port();
         let (sender, mut queries) = mpsc::channel(4);
         let mut tasks = JoinSet::new();
-        tasks.spawn(server.serve(Proxy::new(&conf, "/proxy/application_1_0001").unwrap(), sender));
+        let proxy = Proxy::new(&conf, "/proxy/application_1_0001").unwrap();
+        tasks.spawn(server.serve(Visitors::ThroughProxy(proxy), sender));
         tasks.spawn(async move {
             while let Some(Query { request, reply }) = queries.recv().await {
                 reply

@@ -8,7 +8,7 @@ use super::orders::{leave_order, silent};
 use crate::cli::Kill;
 use crate::cluster::Cluster;
 use crate::error::CommandError;
-use crate::submit::watch::{answer, summary};
+use crate::pages::{answer, summary};
 
 /// Ends the job that the command names, or that the named stage belongs to.
 ///

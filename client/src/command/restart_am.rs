@@ -15,8 +15,8 @@ use super::orders::{leave_order, silent};
 use crate::cli::RestartAm;
 use crate::cluster::Cluster;
 use crate::error::CommandError;
+use crate::pages::{answer, summary};
 use crate::submit::preflight::rest_failed;
-use crate::submit::watch::{answer, summary};
 
 /// How long the successor may take to be at work.
 const PATIENCE: Duration = Duration::from_secs(90);

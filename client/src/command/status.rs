@@ -11,8 +11,9 @@ use super::{application_id, losses, moment, print, span};
 use crate::cli::{Format, Status};
 use crate::cluster::Cluster;
 use crate::error::CommandError;
+use crate::pages::{dossiers, summary};
 use crate::submit::preflight::rest_failed;
-use crate::submit::watch::{diagnosis, dossiers, summary, verdict};
+use crate::submit::watch::{diagnosis, verdict};
 
 /// What `-o json` prints. Additive only.
 #[derive(Debug, Serialize)]

@@ -15,8 +15,9 @@ use super::{application_id, print, print_or_stop, span};
 use crate::cli::Top;
 use crate::cluster::Cluster;
 use crate::error::CommandError;
+use crate::pages;
 use crate::submit::preflight::rest_failed;
-use crate::submit::watch::{self, verdict};
+use crate::submit::watch::verdict;
 
 /// Rows of executors at most; the busiest.
 const MOST: usize = 40;
@@ -71,8 +72,8 @@ impl Seen {
     /// Whoever does not answer is left out.
     async fn look(report: AppReport, user: &str) -> Self {
         let (summary, executors) = tokio::join!(
-            watch::summary(&report, user),
-            watch::answer::<Vec<ExecutorLine>>(&report, user, EXECUTORS_PATH),
+            pages::summary(&report, user),
+            pages::answer::<Vec<ExecutorLine>>(&report, user, EXECUTORS_PATH),
         );
         Self {
             at: Instant::now(),

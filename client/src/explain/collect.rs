@@ -6,7 +6,7 @@ use hadoop::ids::ApplicationId;
 use yarn_rest::{Client, Error, Phase};
 
 use super::{Facts, Pending};
-use crate::submit::watch;
+use crate::pages;
 
 /// The path of the ApplicationMaster's answer below the tracking URL.
 const PENDING: &str = "api/v1/drawloom/pending";
@@ -36,9 +36,9 @@ pub(crate) async fn collect(client: &Client, user: &str, id: ApplicationId) -> R
     );
     let (pending, summary, dossiers) = if running {
         tokio::join!(
-            watch::answer::<Pending>(&report, user, PENDING),
-            watch::summary(&report, user),
-            watch::dossiers(&report, user),
+            pages::answer::<Pending>(&report, user, PENDING),
+            pages::summary(&report, user),
+            pages::dossiers(&report, user),
         )
     } else {
         (Ok(None), Ok(None), Ok(None))

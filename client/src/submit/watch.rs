@@ -2,18 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use am::dossier::Dossier;
-use am::summary::Summary;
 use hadoop::ids::ApplicationId;
-use serde::de::DeserializeOwned;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use yarn_rest::request::percent_encoded;
-use yarn_rest::{AppReport, Auth, Client, Phase, Verdict};
+use yarn_rest::{AppReport, Client, Phase, Verdict};
 
 use super::progress::{Progress, line, tell};
 use crate::driving::Handle;
 use crate::error::{CommandError, Exit};
 use crate::explain;
+use crate::pages;
 
 /// The first interval between questions; it doubles up to the configured one.
 const FIRST_POLL: Duration = Duration::from_millis(100);
@@ -145,7 +142,7 @@ impl Watch<'_> {
                 shown.summary.filter(|_| shown.linked)
             }
             None if report.phase() == Phase::Running => {
-                summary(report, self.user).await.unwrap_or_else(|error| {
+                pages::summary(report, self.user).await.unwrap_or_else(|error| {
                     tracing::debug!(%error, "the ApplicationMaster's summary cannot be had");
                     None
                 })
@@ -367,61 +364,6 @@ pub(crate) async fn kill(
         .help(format!("look again with: drawloom status {id}")))
 }
 
-/// What the ApplicationMaster says of itself, through the proxy that the report names.
-///
-/// # Errors
-/// The proxy or the ApplicationMaster does not answer.
-pub(crate) async fn summary(report: &AppReport, user: &str) -> anyhow::Result<Option<Summary>> {
-    answer(report, user, am::summary::PATH).await
-}
-
-/// What it knows of lost executors.
-///
-/// # Errors
-/// As [`summary`].
-pub(crate) async fn dossiers(report: &AppReport, user: &str) -> anyhow::Result<Option<Vec<Dossier>>> {
-    answer(report, user, am::dossier::PATH).await
-}
-
-/// One of the ApplicationMaster's answers; nothing before it has pages.
-///
-/// # Errors
-/// As [`summary`].
-pub(crate) async fn answer<T: DeserializeOwned>(
-    report: &AppReport,
-    user: &str,
-    name: &str,
-) -> anyhow::Result<Option<T>> {
-    let Some(url) = report.tracking_url.as_deref() else {
-        return Ok(None);
-    };
-    let Some((origin, path)) = split_url(url) else {
-        return Ok(None);
-    };
-    let proxy = Client::builder(Auth::simple(user))
-        .resource_manager(origin)
-        .deadline(Duration::from_secs(5))
-        .rounds(1)
-        .build()?;
-    let separator = if name.contains('?') { '&' } else { '?' };
-    let user = percent_encoded(user);
-    let request = http::Request::get(format!("{path}{name}{separator}user.name={user}"));
-    let body = proxy.send(request.body(bytes::Bytes::new())?).await?;
-    Ok(Some(serde_json::from_slice(&body)?))
-}
-
-/// Origin and directory of a URL.
-fn split_url(url: &str) -> Option<(String, String)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let slash = if path.is_empty() || path.ends_with('/') {
-        ""
-    } else {
-        "/"
-    };
-    Some((format!("{scheme}://{host}"), format!("/{path}{slash}")))
-}
-
 /// The exit code of a verdict, and how to say it.
 pub(crate) fn verdict(report: &AppReport) -> (Exit, &'static str) {
     match report.final_verdict() {
@@ -480,17 +422,6 @@ pub(crate) fn diagnosis(report: &AppReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tracking_url_is_taken_apart() {
-        let split = |url| split_url(url).unwrap();
-        assert_eq!(
-            split("http://rm:8088/proxy/app/"),
-            ("http://rm:8088".into(), "/proxy/app/".into())
-        );
-        assert_eq!(split("https://h"), ("https://h".into(), "/".into()));
-        assert_eq!(split("http://h/a"), ("http://h".into(), "/a/".into()));
-    }
 
     #[test]
     fn verdicts_have_the_contracts_exit_codes() {

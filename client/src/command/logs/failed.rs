@@ -10,6 +10,7 @@ use yarn_rest::Client;
 
 use super::attempt_of;
 use crate::error::{CommandError, Exit};
+use crate::pages;
 use crate::submit::preflight::rest_failed;
 use crate::submit::watch;
 
@@ -75,7 +76,7 @@ fn file_name_of(stage: &str) -> String {
 pub(super) async fn find(client: &Client, user: &str, id: ApplicationId) -> Result<Failed, CommandError> {
     let report = client.application(id).await.map_err(rest_failed)?;
     let mut failed = Failed::default();
-    if let Ok(Some(summary)) = watch::summary(&report, user).await {
+    if let Ok(Some(summary)) = pages::summary(&report, user).await {
         for note in &summary.failures {
             if note.kind == "executor" {
                 failed.containers.insert(note.subject.clone());

@@ -3,6 +3,7 @@
 //! Counters and histograms are kept here and fed by the loop; everything else is read from the cores when somebody
 //! asks. Names have the prefix `drawloom_`, units are seconds and bytes, and no label is unbounded.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use driver::view::{Snapshot, StageStatus, StageView};
@@ -275,6 +276,37 @@ impl Metrics {
     }
 }
 
+/// OpenMetrics text as the format before it (0.0.4) has it: counters and infos are described under the names of
+/// their samples, an info is a gauge, and there are neither units nor an end mark.
+pub(crate) fn before_open_metrics(text: &str) -> String {
+    let types: BTreeMap<&str, &str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+        .collect();
+    let mut out = String::with_capacity(text.len());
+    for line in text
+        .lines()
+        .filter(|line| !line.starts_with("# UNIT") && *line != "# EOF")
+    {
+        out.push_str(&described(line, &types).unwrap_or_else(|| line.to_owned()));
+        out.push('\n');
+    }
+    out
+}
+
+/// A line of description under the name of the samples; none when it stays as it is.
+fn described(line: &str, types: &BTreeMap<&str, &str>) -> Option<String> {
+    let (keyword, rest) = line.strip_prefix("# ")?.split_once(' ')?;
+    let (name, about) = rest.split_once(' ')?;
+    let (suffix, kind) = match *types.get(name)? {
+        "counter" => ("total", "counter"),
+        "info" => ("info", "gauge"),
+        _ => return None,
+    };
+    let about = if keyword == "TYPE" { kind } else { about };
+    Some(format!("# {keyword} {name}_{suffix} {about}"))
+}
+
 fn gauge(registry: &mut Registry, name: &str, help: &str, value: f64) {
     registry.register(name, help, ConstGauge::new(value));
 }
@@ -433,5 +465,19 @@ fn cause(loss: ExecutorLoss) -> &'static str {
         ExecutorLoss::Silent => "silent",
         ExecutorLoss::ExcessLogs => "excess_logs",
         ExecutorLoss::Unknown => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_format_describes_what_its_samples_are_called() {
+        let text = "# HELP a Of a.\n# TYPE a counter\n# UNIT a seconds\na_total 1\n# HELP b It.\n# TYPE b info\n\
+                    b_info{c=\"# EOF\"} 1\n# HELP d D.\n# TYPE d gauge\nd 2\n# EOF\n";
+        let expected = "# HELP a_total Of a.\n# TYPE a_total counter\na_total 1\n# HELP b_info It.\n\
+                        # TYPE b_info gauge\nb_info{c=\"# EOF\"} 1\n# HELP d D.\n# TYPE d gauge\nd 2\n";
+        assert_eq!(before_open_metrics(text), expected);
     }
 }

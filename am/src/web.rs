@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use crate::clock::Clock;
 use crate::dossier::shelf::Shelf;
 use crate::environment::Environment;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::notes::Notes;
 use crate::verdict;
 use crate::vitals::Vitals;
@@ -239,11 +239,11 @@ fn metrics(scene: &Scene<'_>, request: &Request) -> Answer {
             text,
         );
     }
-    let text = text
-        .lines()
-        .filter(|line| !line.starts_with("# UNIT") && *line != "# EOF");
-    let text: String = text.flat_map(|line| [line, "\n"]).collect();
-    Answer::new(200, "text/plain; version=0.0.4; charset=utf-8", text)
+    Answer::new(
+        200,
+        "text/plain; version=0.0.4; charset=utf-8",
+        metrics::before_open_metrics(&text),
+    )
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ impl Exporter {
         self.asked.spawn(async move {
             Asked {
                 app: report.id,
-                metrics: pages::fetch(&report, &user, "metrics").await,
+                metrics: pages::fetch(&report, &user, "metrics", OPEN_METRICS).await,
                 reply,
             }
         });

@@ -37,15 +37,20 @@ pub(crate) async fn answer<T: DeserializeOwned>(
     user: &str,
     name: &str,
 ) -> anyhow::Result<Option<T>> {
-    let body = fetch(report, user, name).await?;
+    let body = fetch(report, user, name, "application/json").await?;
     Ok(body.map(|body| serde_json::from_slice(&body)).transpose()?)
 }
 
-/// One of its answers, by the path below its tracking URL; none before it has pages.
+/// One of its answers, by the path below its tracking URL and the type wanted; none before it has pages.
 ///
 /// # Errors
 /// As [`summary`].
-pub(crate) async fn fetch(report: &AppReport, user: &str, name: &str) -> anyhow::Result<Option<Bytes>> {
+pub(crate) async fn fetch(
+    report: &AppReport,
+    user: &str,
+    name: &str,
+    accept: &str,
+) -> anyhow::Result<Option<Bytes>> {
     let Some((origin, path)) = report.tracking_url.as_deref().and_then(split_url) else {
         return Ok(None);
     };
@@ -56,7 +61,8 @@ pub(crate) async fn fetch(report: &AppReport, user: &str, name: &str) -> anyhow:
         .build()?;
     let separator = if name.contains('?') { '&' } else { '?' };
     let user = percent_encoded(user);
-    let request = http::Request::get(format!("{path}{name}{separator}user.name={user}"));
+    let request = http::Request::get(format!("{path}{name}{separator}user.name={user}"))
+        .header(http::header::ACCEPT, accept);
     Ok(Some(proxy.send(request.body(Bytes::new())?).await?))
 }
 

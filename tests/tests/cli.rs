@@ -4,10 +4,14 @@
 
 use harness::application::{Application, STEP};
 use harness::hadoop::{Hadoop, Shared};
+use harness::http;
+use harness::process::Running;
 use harness::user::User;
 use harness::wait;
+use rustix::process::Signal;
 use serde_json::Value;
 use std::fs;
+use std::net::SocketAddr;
 
 static HADOOP: Shared = Shared::new(|| Hadoop::builder().nodes(2));
 
@@ -69,6 +73,12 @@ fn a_job_can_be_listed_looked_at_and_its_logs_read_while_it_runs_and_afterwards(
         "{table}"
     );
     status_while_running(&user, &application);
+    let mut exporter = user
+        .drawloom(["exporter", "--listen", "127.0.0.1:0", "--interval", "1s"])
+        .spawn()
+        .unwrap();
+    let scraped = Scraped::by(&mut exporter);
+    scraped.lists_and_relays(&id);
     let logs = user.must(["logs", &id]).unwrap();
     for words in [
         "words of task 0",
@@ -81,6 +91,9 @@ fn a_job_can_be_listed_looked_at_and_its_logs_read_while_it_runs_and_afterwards(
 
     user.gate().open().unwrap();
     client.wait(STEP).unwrap().must_end(0, &[]);
+    scraped.keeps_the_last_sample(&id);
+    exporter.signal(Signal::TERM).unwrap();
+    exporter.wait(STEP).unwrap().must_end(0, &[]);
     assert!(
         listed(&user, &id, &[]).is_none(),
         "ended applications are shown on demand"
@@ -91,6 +104,56 @@ fn a_job_can_be_listed_looked_at_and_its_logs_read_while_it_runs_and_afterwards(
     );
     status_of_the_ended(&user, &id);
     logs_of_the_ended(&user, &application);
+}
+
+/// A running `drawloom exporter`, asked as Prometheus does.
+struct Scraped(SocketAddr);
+
+impl Scraped {
+    fn by(exporter: &mut Running) -> Self {
+        let line = exporter.wait_for_text("serving http://", STEP).unwrap();
+        let (_, rest) = line.split_once("http://").unwrap();
+        Self(rest.split_once("/sd").unwrap().0.parse().unwrap())
+    }
+
+    fn get(&self, path: &str) -> (u16, String) {
+        let response = http::request(self.0, "GET", path, "", STEP).unwrap();
+        (response.status, String::from_utf8(response.body).unwrap())
+    }
+
+    fn lists_and_relays(&self, id: &str) {
+        let labels = wait::for_value("the application among the targets", STEP, || {
+            let (status, text) = self.get("/sd");
+            let targets = json(if status == 200 { &text } else { "[]" });
+            let mine = targets.as_array().unwrap().iter();
+            Ok(mine
+                .map(|target| target["labels"].clone())
+                .find(|labels| labels["app_id"] == id))
+        });
+        let labels = labels.unwrap();
+        assert_eq!(
+            (&labels["instance"], &labels["yarn_user"]),
+            (&id.into(), &"looker".into()),
+            "{labels}"
+        );
+        let (status, text) = self.get(labels["__metrics_path__"].as_str().unwrap());
+        assert_eq!(status, 200, "{text}");
+        let sample = "drawloom_tasks{stage=\"first-stage\",state=\"running\"} 2";
+        assert!(text.contains(sample) && text.ends_with("# EOF\n"), "{text}");
+        assert_eq!(self.get("/app/application_1_0001/metrics").0, 404);
+    }
+
+    fn keeps_the_last_sample(&self, id: &str) {
+        wait::until("the end to be counted", STEP, || {
+            let counted = |line: &str| {
+                line.starts_with("drawloom_apps_finished_total{") && line.contains("\"SUCCEEDED\"")
+            };
+            self.get("/metrics").1.lines().any(counted)
+        })
+        .unwrap();
+        let (status, text) = self.get(&format!("/app/{id}/metrics"));
+        assert!(status == 200 && text.contains("drawloom_info"), "{status} {text}");
+    }
 }
 
 fn status_while_running(user: &User<'_>, application: &Application<'_>) {

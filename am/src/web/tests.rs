@@ -399,6 +399,21 @@ fn task_lists_come_in_parts() {
     );
 }
 
+/// Every metric is in the operators' table.
+#[test]
+fn metrics_are_documented() {
+    let documented = include_str!("../../../docs/operations.md");
+    let stand = Stand::busy();
+    let text = stand.get("/metrics").body;
+    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    for name in names.filter_map(|line| line.split(' ').next()) {
+        assert!(
+            documented.contains(&format!("`{name}`")),
+            "docs/operations.md lacks {name}"
+        );
+    }
+}
+
 #[test]
 fn metrics_come_in_the_format_that_is_asked_for() {
     let stand = Stand::busy();

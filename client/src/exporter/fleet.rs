@@ -287,6 +287,25 @@ pub(crate) mod tests {
         assert!(line(&text, "drawloom_app_launch_wait_seconds_count").ends_with(" 1"));
     }
 
+    const DOCUMENTED: &str = include_str!("../../../docs/operations.md");
+
+    #[test]
+    fn every_metric_is_in_the_operators_table() {
+        let mut fleet = Fleet::new(1000);
+        fleet.looked(1000, Some(vec![report(1, "FINISHED", "SUCCEEDED")]));
+        let text = fleet.metrics(2000);
+        let types = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        for (name, kind) in types {
+            let total = if kind == "counter" { "_total" } else { "" };
+            assert!(
+                DOCUMENTED.contains(&format!("`{name}{total}`")),
+                "docs/operations.md lacks {name}{total}"
+            );
+        }
+    }
+
     #[test]
     fn what_was_there_before_is_not_counted_late() {
         let mut fleet = Fleet::new(5000);

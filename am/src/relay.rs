@@ -6,7 +6,7 @@
 //! is told which executors are gone, all others are made to register anew, and say everything again that nobody has
 //! acknowledged. So no message of either side needs to survive a broken connection.
 //!
-//! Bounds: at most [`QUEUE`] messages wait for the driver's connection. Below [`SLACK`] free places the loop takes
+//! Bounds: at most `QUEUE` messages wait for the driver's connection. Below `SLACK` free places the loop takes
 //! nothing more from the gateway ([`Relay::has_room`]), which holds executors back by their own connections.
 //!
 //! Invariants: one life of the driver; E, an absent driver has a deadline ([`Relay::next_deadline`]); J.

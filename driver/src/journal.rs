@@ -10,7 +10,7 @@
 //!
 //! What a shell does:
 //!
-//! 1. [`Driver::keep_journal`] before the first event. From then on an [`Effect::Record`] stands before the other
+//! 1. [`Driver::keep_journal`] before the first event. From then on an [`Effect::Record`](crate::event::Effect::Record) stands before the other
 //!    effects of its event. When it is [`Urgency::AtOnce`], nothing after it is carried out before it is safe; the
 //!    acknowledgement of an executor's report waits for the record of its event in any case.
 //! 2. After the loss of the process: [`Driver::recover`], then [`Driver::survey`] to see what was going on. When
@@ -26,7 +26,7 @@
 //! Not in the journal, because it is found out again: heartbeats, progress, permissions to commit (the same name
 //! whoever commits), waits for locality, copies that are considered, the wanted number of executors.
 //!
-//! The format is ours: see [`codec`], [`fact`], [`checkpoint`](mod@checkpoint). It only grows: kinds of facts and
+//! The format is ours: see the modules `codec`, `fact` and `checkpoint`. It only grows: kinds of facts and
 //! fields at their end. What the first version wrote is kept as samples in the tests.
 
 pub(crate) mod checkpoint;

@@ -53,7 +53,7 @@ fn a_node_manager_that_restarts_with_recovery_costs_nothing() {
     lab.order(&Order::StartNode { node, recovers: true });
     job.wait_executors(0, 3);
     let output = job.succeed();
-    assert!(!output.stderr.contains("lost"), "{output}");
+    assert!(!output.stderr.contains("failure"), "{output}");
     assert_eq!(lab.arrivals().len(), 3, "no task ran again");
 }
 

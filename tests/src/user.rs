@@ -3,6 +3,7 @@
 //! Every test takes a person of its own, so that tests share a cluster and no files.
 
 use crate::hadoop::Hadoop;
+use crate::mode::Mode;
 use crate::process::{Drawloom, Output, Running};
 use anyhow::{Context, ensure};
 use std::ffi::OsStr;
@@ -20,6 +21,7 @@ pub struct User<'a> {
     hadoop: &'a Hadoop,
     name: String,
     dir: PathBuf,
+    mode: Mode,
 }
 
 impl<'a> User<'a> {
@@ -28,12 +30,25 @@ impl<'a> User<'a> {
     /// # Errors
     /// Fails when the folder cannot be made.
     pub fn new(hadoop: &'a Hadoop, name: &str) -> anyhow::Result<Self> {
+        Self::with_mode(hadoop, name, Mode::Cluster)
+    }
+
+    /// A person of this name for each mode, who submits in it unless a job or a flag says otherwise.
+    ///
+    /// # Errors
+    /// As [`User::new`].
+    pub fn in_mode(hadoop: &'a Hadoop, name: &str, mode: Mode) -> anyhow::Result<Self> {
+        Self::with_mode(hadoop, &format!("{name}-{mode}"), mode)
+    }
+
+    fn with_mode(hadoop: &'a Hadoop, name: &str, mode: Mode) -> anyhow::Result<Self> {
         let dir = hadoop.dir().join("people").join(name);
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         Ok(Self {
             hadoop,
             name: name.to_owned(),
             dir,
+            mode,
         })
     }
 
@@ -47,6 +62,12 @@ impl<'a> User<'a> {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The path of something in this person's home in HDFS.
+    #[must_use]
+    pub fn home(&self, path: &str) -> String {
+        format!("/user/{}/{path}", self.name)
     }
 
     /// The folder that commands are given in.
@@ -75,6 +96,7 @@ impl<'a> User<'a> {
     pub fn drawloom<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Drawloom {
         Drawloom::new(self.hadoop)
             .env("HADOOP_USER_NAME", &self.name)
+            .env("DRAWLOOM_DEPLOY_MODE", self.mode.to_string())
             .env("XDG_CONFIG_HOME", &self.dir)
             .env("HOME", &self.dir)
             .current_dir(&self.dir)
@@ -144,8 +166,10 @@ impl<'a> User<'a> {
     /// # Errors
     /// Fails without HDFS.
     pub fn staged(&self) -> anyhow::Result<Vec<String>> {
-        let apps = format!("/user/{}/.drawloom/apps", self.name);
-        Ok(self.hadoop.hdfs_list(&apps)?.unwrap_or_default())
+        Ok(self
+            .hadoop
+            .hdfs_list(&self.home(".drawloom/apps"))?
+            .unwrap_or_default())
     }
 
     /// The file that tasks wait for which call [`Gate::wait`].

@@ -7,6 +7,8 @@
 
 use harness::application::{Application, STEP};
 use harness::hadoop::{Hadoop, Shared, Site};
+use harness::in_both_modes;
+use harness::mode::Mode;
 use harness::process::{Drawloom, Output};
 use harness::user::User;
 use harness::wait;
@@ -76,10 +78,22 @@ fn a_cluster_that_takes_no_submissions_over_rest_is_refused_with_the_property_to
     refused(&user, &job(FINE), &[], 3, &["switched off", property]);
 }
 
-#[test]
-fn an_unknown_queue_is_refused_with_those_there_are() {
+in_both_modes!(
+    an_unknown_queue_is_refused_with_those_there_are,
+    memory_and_cores_above_the_largest_container_are_refused_with_what_there_is,
+    all_problems_of_a_job_file_are_told_at_once_with_their_places,
+    a_missing_input_is_named_with_how_to_put_it_there,
+    an_output_that_exists_is_refused_and_kept_unless_it_may_be_replaced,
+    a_failing_task_that_floods_its_standard_error_is_quoted_by_its_last_lines,
+    binary_results_arrive_byte_by_byte,
+    an_input_of_no_bytes_gives_a_result_of_no_bytes,
+    an_input_directory_without_files_is_a_stage_without_tasks,
+    executors_that_cannot_start_use_up_their_budget_and_the_cause_is_named,
+);
+
+fn an_unknown_queue_is_refused_with_those_there_are(mode: Mode) {
     let hadoop = HADOOP.get();
-    let user = User::new(hadoop, "queue").unwrap();
+    let user = User::in_mode(hadoop, "queue", mode).unwrap();
     refused(
         &user,
         &job(FINE),
@@ -89,10 +103,9 @@ fn an_unknown_queue_is_refused_with_those_there_are() {
     );
 }
 
-#[test]
-fn memory_and_cores_above_the_largest_container_are_refused_with_what_there_is() {
+fn memory_and_cores_above_the_largest_container_are_refused_with_what_there_is(mode: Mode) {
     let hadoop = HADOOP.get();
-    let user = User::new(hadoop, "memory").unwrap();
+    let user = User::in_mode(hadoop, "memory", mode).unwrap();
     refused(
         &user,
         &job(FINE),
@@ -116,10 +129,9 @@ fn memory_and_cores_above_the_largest_container_are_refused_with_what_there_is()
     );
 }
 
-#[test]
-fn all_problems_of_a_job_file_are_told_at_once_with_their_places() {
+fn all_problems_of_a_job_file_are_told_at_once_with_their_places(mode: Mode) {
     let hadoop = HADOOP.get();
-    let user = User::new(hadoop, "invalid").unwrap();
+    let user = User::in_mode(hadoop, "invalid", mode).unwrap();
     let invalid = "version: 1
 quue: default
 executors: { instances: none }
@@ -152,10 +164,9 @@ stages:
     );
 }
 
-#[test]
-fn a_missing_input_is_named_with_how_to_put_it_there() {
+fn a_missing_input_is_named_with_how_to_put_it_there(mode: Mode) {
     let hadoop = HADOOP.get();
-    let user = User::new(hadoop, "no-input").unwrap();
+    let user = User::in_mode(hadoop, "no-input", mode).unwrap();
     let stage = |input: &str| job(&format!("    inputs: {input}\n    shell: cat"));
     refused(
         &user,
@@ -173,10 +184,9 @@ fn a_missing_input_is_named_with_how_to_put_it_there() {
     );
 }
 
-#[test]
-fn an_output_that_exists_is_refused_and_kept_unless_it_may_be_replaced() {
+fn an_output_that_exists_is_refused_and_kept_unless_it_may_be_replaced(mode: Mode) {
     let hadoop = HADOOP.get();
-    let user = User::new(hadoop, "output").unwrap();
+    let user = User::in_mode(hadoop, "output", mode).unwrap();
     user.put("precious", "results/part-00000").unwrap();
     let stage = "    tasks: 1\n    shell: echo new\n    output: results";
     refused(
@@ -303,11 +313,10 @@ fn a_task_that_floods_its_standard_error_succeeds_and_its_log_stays_small() {
     assert!(text.starts_with(b"the beginning\n") && text.ends_with(b"the end\n"));
 }
 
-#[test]
-fn a_failing_task_that_floods_its_standard_error_is_quoted_by_its_last_lines() {
+fn a_failing_task_that_floods_its_standard_error_is_quoted_by_its_last_lines(mode: Mode) {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let user = User::new(hadoop, "flood-fails").unwrap();
+    let user = User::in_mode(hadoop, "flood-fails", mode).unwrap();
     let stage = "    tasks: 1
     retries: 0
     shell: |
@@ -323,11 +332,10 @@ fn a_failing_task_that_floods_its_standard_error_is_quoted_by_its_last_lines() {
     assert!(diagnostics.contains("the end"), "{diagnostics}");
 }
 
-#[test]
-fn binary_results_arrive_byte_by_byte() {
+fn binary_results_arrive_byte_by_byte(mode: Mode) {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let user = User::new(hadoop, "binary").unwrap();
+    let user = User::in_mode(hadoop, "binary", mode).unwrap();
     let bytes: Vec<u8> = (0..1_000_000_u32)
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8)
         .collect();
@@ -337,33 +345,31 @@ fn binary_results_arrive_byte_by_byte() {
     assert!(user.get("out/part-00000").unwrap() == bytes);
 }
 
-#[test]
-fn an_input_of_no_bytes_gives_a_result_of_no_bytes() {
+fn an_input_of_no_bytes_gives_a_result_of_no_bytes(mode: Mode) {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let user = User::new(hadoop, "zero").unwrap();
+    let user = User::in_mode(hadoop, "zero", mode).unwrap();
     user.put("", "in/nothing").unwrap();
     let stage = "    inputs: in\n    split: 1MiB\n    shell: cat; wc -c >&2\n    output: out";
     user.submit_and_wait(&job(stage), &[])
         .unwrap()
         .must_end(0, &["verdict    succeeded"]);
-    let listed = hadoop.hdfs_list("/user/zero/out").unwrap().unwrap();
+    let listed = hadoop.hdfs_list(&user.home("out")).unwrap().unwrap();
     assert_eq!(listed, ["_SUCCESS", "part-00000"]);
     assert_eq!(user.get("out/part-00000").unwrap(), b"");
 }
 
-#[test]
-fn an_input_directory_without_files_is_a_stage_without_tasks() {
+fn an_input_directory_without_files_is_a_stage_without_tasks(mode: Mode) {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let user = User::new(hadoop, "no-files").unwrap();
+    let user = User::in_mode(hadoop, "no-files", mode).unwrap();
     user.must(["fs", "mkdir", "in"]).unwrap();
     let stage = "    inputs: in\n    command: [cat]\n    output: out";
     user.submit_and_wait(&job(stage), &[])
         .unwrap()
         .must_end(0, &["verdict    succeeded"]);
     assert_eq!(
-        hadoop.hdfs_list("/user/no-files/out").unwrap().unwrap(),
+        hadoop.hdfs_list(&user.home("out")).unwrap().unwrap(),
         ["_SUCCESS"]
     );
 }
@@ -405,11 +411,10 @@ fn localized_binaries(user: &User<'_>) -> Vec<PathBuf> {
         .collect()
 }
 
-#[test]
-fn executors_that_cannot_start_use_up_their_budget_and_the_cause_is_named() {
+fn executors_that_cannot_start_use_up_their_budget_and_the_cause_is_named(mode: Mode) {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let user = User::new(hadoop, "no-start").unwrap();
+    let user = User::in_mode(hadoop, "no-start", mode).unwrap();
     let gate = user.gate().wait();
     let stage = format!("    tasks: 1\n    shell: \"{gate}\"");
     let mut client = user

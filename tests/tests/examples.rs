@@ -1,8 +1,10 @@
 //! The jobs of `examples/`: each shows a feature, and what it promises in its comments is looked for here, on the
-//! embedded cluster.
+//! embedded cluster and in both modes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use harness::in_both_modes;
+use harness::mode::Mode;
 use harness::process::{Drawloom, Output};
 use harness::user::COMMAND;
 use harness::workspace;
@@ -22,7 +24,7 @@ fn job(example: &str) -> PathBuf {
 }
 
 /// A home without any Hadoop configuration.
-struct Newcomer(tempfile::TempDir);
+struct Newcomer(tempfile::TempDir, Mode);
 
 impl Place for Newcomer {
     fn submit(&self, example: &str) -> Output {
@@ -32,6 +34,7 @@ impl Place for Newcomer {
             .env("HOME", home)
             .current_dir(home)
             .args(["submit", "--master", "mini", job.to_str().unwrap()])
+            .args(["--deploy-mode", &self.1.to_string()])
             .args(quick)
             .run(COMMAND)
             .unwrap()
@@ -122,7 +125,8 @@ fn all_examples(place: &impl Place) {
     executors_follow_the_work(place);
 }
 
-#[test]
-fn examples_do_what_they_say_on_the_embedded_cluster() {
-    all_examples(&Newcomer(tempfile::tempdir().unwrap()));
+in_both_modes!(examples_do_what_they_say_on_the_embedded_cluster);
+
+fn examples_do_what_they_say_on_the_embedded_cluster(mode: Mode) {
+    all_examples(&Newcomer(tempfile::tempdir().unwrap(), mode));
 }

@@ -5,6 +5,8 @@
 
 use harness::application::{Application, STEP, wait_ended};
 use harness::hadoop::{Hadoop, Shared, Signal};
+use harness::in_both_modes;
+use harness::mode::Mode;
 use harness::process::Running;
 use harness::processes::{self, Process};
 use harness::text::{cut, word_counts, written_by_people};
@@ -54,8 +56,8 @@ struct Count<'a> {
 }
 
 impl<'a> Count<'a> {
-    fn begin(hadoop: &'a Hadoop, name: &str) -> Self {
-        let user = User::new(hadoop, name).unwrap();
+    fn begin(hadoop: &'a Hadoop, name: &str, mode: Mode) -> Self {
+        let user = User::in_mode(hadoop, name, mode).unwrap();
         let text = written_by_people(200_000).unwrap();
         for (number, part) in cut(&text, PARTS).into_iter().enumerate() {
             user.write(&format!("books/{number}.txt"), part).unwrap();
@@ -107,7 +109,8 @@ impl<'a> Count<'a> {
         output.must_end(0, &["verdict    succeeded"]);
         let total = String::from_utf8(self.user.get("total/part-00000").unwrap()).unwrap();
         assert!(total == word_counts(&self.text), "the counts differ");
-        let log = self.application.master_log(1).unwrap();
+        // In client mode the driver logs to its person.
+        let log = self.application.master_log(1).unwrap() + &output.stderr;
         assert!(log.contains(cause), "no {cause:?} in the log:\n{log}");
         let containers = self.application.containers();
         assert_eq!(containers.len(), 1 + executors, "{containers:?}");
@@ -116,20 +119,27 @@ impl<'a> Count<'a> {
     }
 }
 
-#[test]
-fn an_executor_killed_in_mid_task_is_replaced_once_and_the_counts_are_right() {
+in_both_modes!(
+    an_executor_killed_in_mid_task_is_replaced_once_and_the_counts_are_right,
+    a_guard_killed_in_mid_task_takes_its_executor_along_and_is_replaced_once,
+    a_task_killed_from_outside_is_tried_again_on_the_same_executors,
+    a_master_killed_between_two_results_leaves_each_result_once,
+    killing_an_executor_leaves_none_of_its_tasks_processes_alive,
+    ending_an_application_leaves_none_of_its_tasks_processes_alive,
+);
+
+fn an_executor_killed_in_mid_task_is_replaced_once_and_the_counts_are_right(mode: Mode) {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let count = Count::begin(hadoop, "kill-executor");
+    let count = Count::begin(hadoop, "kill-executor", mode);
     count.victim().signal(Signal::KILL);
     count.replaced_once();
 }
 
-#[test]
-fn a_guard_killed_in_mid_task_takes_its_executor_along_and_is_replaced_once() {
+fn a_guard_killed_in_mid_task_takes_its_executor_along_and_is_replaced_once(mode: Mode) {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let count = Count::begin(hadoop, "kill-guard");
+    let count = Count::begin(hadoop, "kill-guard", mode);
     let executor = count.victim();
     let guard = count.application.guard_of(&executor).unwrap();
     guard.signal(Signal::KILL);
@@ -137,11 +147,10 @@ fn a_guard_killed_in_mid_task_takes_its_executor_along_and_is_replaced_once() {
     count.replaced_once();
 }
 
-#[test]
-fn a_task_killed_from_outside_is_tried_again_on_the_same_executors() {
+fn a_task_killed_from_outside_is_tried_again_on_the_same_executors(mode: Mode) {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let count = Count::begin(hadoop, "kill-task");
+    let count = Count::begin(hadoop, "kill-task", mode);
     let is_task = |process: &Process| {
         process.variable("DRAWLOOM_TASK_ID").is_some() && process.command.starts_with("bash")
     };
@@ -194,10 +203,10 @@ fn alive(commands: &[String]) -> Vec<Process> {
     processes::all().into_iter().filter(wanted).collect()
 }
 
-fn nothing_escapes(name: &str, unique: u32, kill: impl Fn(&Application<'_>)) {
+fn nothing_escapes(mode: Mode, name: &str, unique: u32, kill: impl Fn(&Application<'_>)) {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let user = User::new(hadoop, name).unwrap();
+    let user = User::in_mode(hadoop, name, mode).unwrap();
     let unique = unique * 100_000 + std::process::id() % 100_000;
     let mut client = user.submit(&escaping_job(&user, unique), &[]).unwrap();
     let application = Application::submitted_by(hadoop, &mut client).unwrap();
@@ -218,32 +227,30 @@ fn nothing_escapes(name: &str, unique: u32, kill: impl Fn(&Application<'_>)) {
     application.wait_gone().unwrap();
 }
 
-#[test]
-fn killing_an_executor_leaves_none_of_its_tasks_processes_alive() {
-    nothing_escapes("escape-executor", 11, |application| {
+fn killing_an_executor_leaves_none_of_its_tasks_processes_alive(mode: Mode) {
+    nothing_escapes(mode, "escape-executor", 11 + 10 * mode as u32, |application| {
         application.executors()[0].signal(Signal::KILL);
     });
 }
 
 #[test]
 fn killing_a_guard_leaves_none_of_its_tasks_processes_alive() {
-    nothing_escapes("escape-guard", 12, |application| {
+    nothing_escapes(Mode::Cluster, "escape-guard", 12, |application| {
         let executor = &application.executors()[0];
         application.guard_of(executor).unwrap().signal(Signal::KILL);
     });
 }
 
-#[test]
-fn ending_an_application_leaves_none_of_its_tasks_processes_alive() {
-    nothing_escapes("escape-application", 13, |application| {
-        let killed = User::new(HADOOP.get(), "escape-application").unwrap();
+fn ending_an_application_leaves_none_of_its_tasks_processes_alive(mode: Mode) {
+    nothing_escapes(mode, "escape-application", 13 + 10 * mode as u32, |application| {
+        let killed = User::in_mode(HADOOP.get(), "escape-application", mode).unwrap();
         killed.must(["kill", application.id()]).unwrap();
     });
 }
 
 #[test]
 fn killing_by_the_name_of_executors_hits_no_guard() {
-    nothing_escapes("escape-name", 14, |application| {
+    nothing_escapes(Mode::Cluster, "escape-name", 14, |application| {
         let named = |process: &Process| process.command.contains("drawloom executor");
         let hit: Vec<Process> = application.processes().into_iter().filter(named).collect();
         assert_eq!(hit.len(), 1, "{hit:?}");
@@ -251,11 +258,10 @@ fn killing_by_the_name_of_executors_hits_no_guard() {
     });
 }
 
-#[test]
-fn a_master_killed_between_two_results_leaves_each_result_once() {
+fn a_master_killed_between_two_results_leaves_each_result_once(mode: Mode) {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let user = User::new(hadoop, "kill-master").unwrap();
+    let user = User::in_mode(hadoop, "kill-master", mode).unwrap();
     let gate = user.gate().wait();
     let job = format!(
         "version: 1
@@ -290,7 +296,7 @@ stages:
     let results = user.must(["fs", "cat", "results/part-*"]).unwrap();
     let expected: String = (0..5).map(|task| format!("result of {task}\n")).collect();
     assert_eq!(results, expected);
-    let listed = hadoop.hdfs_list("/user/kill-master/results").unwrap().unwrap();
+    let listed = hadoop.hdfs_list(&user.home("results")).unwrap().unwrap();
     assert_eq!(listed.len(), 5 + 1, "{listed:?}");
     application.wait_gone().unwrap();
     assert_eq!(user.staged().unwrap(), [""; 0]);

@@ -4,6 +4,8 @@
 
 use harness::application::{Application, STEP, wait_ended};
 use harness::hadoop::{Hadoop, Shared, Signal};
+use harness::in_both_modes;
+use harness::mode::Mode;
 use harness::process::{Output, Running};
 use harness::user::User;
 use harness::wait;
@@ -41,9 +43,13 @@ struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
-    fn begin(name: &str, args: &[&str]) -> Self {
-        let user = User::new(HADOOP.get(), name).unwrap();
-        let mut client = user.submit(&waiting_job(&user), args).unwrap();
+    fn begin(name: &str) -> Self {
+        Self::begin_in(Mode::Cluster, name)
+    }
+
+    fn begin_in(mode: Mode, name: &str) -> Self {
+        let user = User::in_mode(HADOOP.get(), name, mode).unwrap();
+        let mut client = user.submit(&waiting_job(&user), &[]).unwrap();
         let application = Application::submitted_by(HADOOP.get(), &mut client).unwrap();
         wait::until("both tasks", STEP, || user.gate().arrivals().len() == 2).unwrap();
         Self {
@@ -65,11 +71,22 @@ impl<'a> Waiting<'a> {
     }
 }
 
-#[test]
-fn a_failing_command_fails_the_job_and_the_diagnostics_say_all() {
+in_both_modes!(
+    a_failing_command_fails_the_job_and_the_diagnostics_say_all,
+    a_program_that_is_not_there_fails_the_job_with_its_name,
+    drawloom_kill_ends_it_as_killed,
+    yarns_own_kill_ends_it_as_killed,
+    the_clients_timeout_kills_it,
+    the_end_of_its_lifetime_ends_it_as_timed_out,
+    a_task_that_takes_too_long_fails_with_its_timeout,
+    an_application_that_loses_all_its_masters_is_lost,
+    an_application_survives_the_loss_of_its_first_master,
+);
+
+fn a_failing_command_fails_the_job_and_the_diagnostics_say_all(mode: Mode) {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let user = User::new(hadoop, "fails").unwrap();
+    let user = User::in_mode(hadoop, "fails", mode).unwrap();
     let stage = "    tasks: 3
     shell: |
       echo nothing of note
@@ -115,28 +132,26 @@ fn a_failing_command_fails_the_job_and_the_diagnostics_say_all() {
     application.wait_gone().unwrap();
     assert_eq!(user.staged().unwrap(), [""; 0]);
     let results = hadoop
-        .hdfs_list("/user/fails/results")
+        .hdfs_list(&user.home("results"))
         .unwrap()
         .unwrap_or_default();
     assert!(!results.contains(&"_SUCCESS".to_owned()), "{results:?}");
     assert!(!results.contains(&"_temporary".to_owned()), "{results:?}");
 }
 
-#[test]
-fn a_program_that_is_not_there_fails_the_job_with_its_name() {
+fn a_program_that_is_not_there_fails_the_job_with_its_name(mode: Mode) {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let user = User::new(hadoop, "no-program").unwrap();
+    let user = User::in_mode(hadoop, "no-program", mode).unwrap();
     let stage = "    tasks: 1\n    retries: 0\n    command: [./does-not-exist.sh]";
     let output = user.submit_and_wait(&job("no-program", stage), &[]).unwrap();
     output.must_end(1, &["./does-not-exist.sh", "is it named in `files`?"]);
 }
 
-#[test]
-fn drawloom_kill_ends_it_as_killed() {
+fn drawloom_kill_ends_it_as_killed(mode: Mode) {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let waiting = Waiting::begin("kill", &[]);
+    let waiting = Waiting::begin_in(mode, "kill");
     let id = waiting.application.id().to_owned();
     let killed = waiting
         .user
@@ -152,11 +167,10 @@ fn drawloom_kill_ends_it_as_killed() {
     );
 }
 
-#[test]
-fn yarns_own_kill_ends_it_as_killed() {
+fn yarns_own_kill_ends_it_as_killed(mode: Mode) {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let waiting = Waiting::begin("yarn-kill", &[]);
+    let waiting = Waiting::begin_in(mode, "yarn-kill");
     let class = "org.apache.hadoop.yarn.client.cli.ApplicationCLI";
     hadoop
         .tool(class, &["application", "-kill", waiting.application.id()])
@@ -168,7 +182,7 @@ fn yarns_own_kill_ends_it_as_killed() {
 fn two_interrupts_kill_it() {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let mut waiting = Waiting::begin("interrupt-twice", &[]);
+    let mut waiting = Waiting::begin("interrupt-twice");
     waiting.client.signal(Signal::INT).unwrap();
     waiting.client.wait_for_text("Press Ctrl-C again", STEP).unwrap();
     waiting.client.signal(Signal::INT).unwrap();
@@ -203,7 +217,7 @@ fn an_interrupt_while_files_are_staged_leaves_neither_application_nor_files() {
 fn one_interrupt_stops_the_waiting_and_the_job_goes_on() {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let waiting = Waiting::begin("interrupt-once", &[]);
+    let waiting = Waiting::begin("interrupt-once");
     waiting.client.signal(Signal::INT).unwrap();
     let output = waiting.client.wait(STEP).unwrap();
     let kill = format!("drawloom kill {}", waiting.application.id());
@@ -221,10 +235,46 @@ fn one_interrupt_stops_the_waiting_and_the_job_goes_on() {
 }
 
 #[test]
-fn the_clients_timeout_kills_it() {
+fn one_interrupt_of_a_client_with_the_driver_ends_the_job_as_killed() {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let user = User::new(hadoop, "timeout").unwrap();
+    let waiting = Waiting::begin_in(Mode::Client, "interrupt");
+    waiting.client.signal(Signal::INT).unwrap();
+    let (output, report) = waiting.ended("FINISHED", 130, &["ending the job", "was killed"]);
+    assert_eq!(report["finalStatus"], "KILLED", "{output}");
+}
+
+#[test]
+fn a_client_with_the_driver_that_is_killed_fails_its_job() {
+    let hadoop = HADOOP.get();
+    let _tails = hadoop.tails_on_panic();
+    let user = User::in_mode(hadoop, "vanish", Mode::Client).unwrap();
+    let mut client = user
+        .submit(&waiting_job(&user), &["--conf", "client.reconnect=3s"])
+        .unwrap();
+    let application = Application::submitted_by(hadoop, &mut client).unwrap();
+    wait::until("both tasks", STEP, || user.gate().arrivals().len() == 2).unwrap();
+    client.signal(Signal::KILL).unwrap();
+    assert_eq!(client.wait(STEP).unwrap().signal, Some(9));
+    let report = application.wait_end().unwrap();
+    assert_eq!(report["finalStatus"], "FAILED", "{report}");
+    let diagnostics = report["diagnostics"].as_str().unwrap();
+    assert!(diagnostics.contains("client.reconnect"), "{diagnostics}");
+    application.wait_gone().unwrap();
+    assert_eq!(user.staged().unwrap(), [""; 0]);
+}
+
+#[test]
+fn a_job_whose_driver_is_in_the_client_cannot_be_left_alone() {
+    let user = User::in_mode(HADOOP.get(), "no-detach", Mode::Client).unwrap();
+    let output = user.submit_and_wait(&waiting_job(&user), &["--detach"]).unwrap();
+    output.must_end(2, &["client mode", "--deploy-mode cluster"]);
+}
+
+fn the_clients_timeout_kills_it(mode: Mode) {
+    let hadoop = HADOOP.get();
+    let _tails = hadoop.tails_on_panic();
+    let user = User::in_mode(hadoop, "timeout", mode).unwrap();
     let output = user
         .submit_and_wait(&waiting_job(&user), &["--timeout", "4s"])
         .unwrap();
@@ -235,11 +285,10 @@ fn the_clients_timeout_kills_it() {
     assert_eq!(user.staged().unwrap(), [""; 0]);
 }
 
-#[test]
-fn the_end_of_its_lifetime_ends_it_as_timed_out() {
+fn the_end_of_its_lifetime_ends_it_as_timed_out(mode: Mode) {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let user = User::new(hadoop, "lifetime").unwrap();
+    let user = User::in_mode(hadoop, "lifetime", mode).unwrap();
     let output = user
         .submit_and_wait(&waiting_job(&user), &["--conf", "lifetime=6s"])
         .unwrap();
@@ -269,11 +318,10 @@ fn a_detached_submission_prints_just_the_id_and_its_job_succeeds_alone() {
     assert_eq!(user.staged().unwrap(), [""; 0]);
 }
 
-#[test]
-fn a_task_that_takes_too_long_fails_with_its_timeout() {
+fn a_task_that_takes_too_long_fails_with_its_timeout(mode: Mode) {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let user = User::new(hadoop, "slow-task").unwrap();
+    let user = User::in_mode(hadoop, "slow-task", mode).unwrap();
     let stage = "    tasks: 1\n    timeout: 1s\n    retries: 0\n    shell: echo so slow >&2; sleep 800";
     let output = user.submit_and_wait(&job("slow", stage), &[]).unwrap();
     output.must_end(1, &["verdict    failed", "timeout of 1s", "so slow"]);
@@ -283,22 +331,20 @@ fn a_task_that_takes_too_long_fails_with_its_timeout() {
         .unwrap();
 }
 
-#[test]
-fn an_application_that_loses_all_its_masters_is_lost() {
+fn an_application_that_loses_all_its_masters_is_lost(mode: Mode) {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let waiting = Waiting::begin("masters", &[]);
+    let waiting = Waiting::begin_in(mode, "masters");
     for attempt in [1, 2] {
         kill_master(&waiting.application, attempt);
     }
     waiting.ended("FAILED", 5, &["verdict    lost"]);
 }
 
-#[test]
-fn an_application_survives_the_loss_of_its_first_master() {
+fn an_application_survives_the_loss_of_its_first_master(mode: Mode) {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let waiting = Waiting::begin("master", &[]);
+    let waiting = Waiting::begin_in(mode, "master");
     kill_master(&waiting.application, 1);
     waiting.user.gate().open().unwrap();
     let (_, report) = waiting.ended("FINISHED", 0, &["verdict    succeeded"]);

@@ -3,11 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use harness::application::{Application, STEP};
-use harness::hadoop::Hadoop;
+use harness::hadoop::{Hadoop, Shared};
+use harness::in_both_modes;
+use harness::mode::Mode;
 use harness::text::{cut, word_counts, written_by_people};
 use harness::user::{COMMAND, User};
 use harness::{wait, workspace};
 use std::collections::BTreeMap;
+
+static HADOOP: Shared = Shared::new(|| Hadoop::builder().nodes(2));
 
 const TEXT: usize = 24 << 20;
 const FILES: usize = 5;
@@ -48,10 +52,11 @@ impl Seen {
     }
 }
 
-#[test]
-fn words_of_twenty_megabytes_in_hdfs_are_counted_and_every_promise_of_a_run_is_kept() {
-    let hadoop = Hadoop::builder().nodes(2).start().unwrap();
-    let user = User::new(&hadoop, "ada").unwrap();
+in_both_modes!(words_of_twenty_megabytes_in_hdfs_are_counted_and_every_promise_of_a_run_is_kept);
+
+fn words_of_twenty_megabytes_in_hdfs_are_counted_and_every_promise_of_a_run_is_kept(mode: Mode) {
+    let hadoop = HADOOP.get();
+    let user = User::in_mode(hadoop, "ada", mode).unwrap();
     let text = written_by_people(TEXT).unwrap();
     for (number, part) in cut(&text, FILES).into_iter().enumerate() {
         user.write(&format!("books/{number}.txt"), part).unwrap();
@@ -64,7 +69,7 @@ fn words_of_twenty_megabytes_in_hdfs_are_counted_and_every_promise_of_a_run_is_k
     let settings = ["rm.heartbeat.idle=300ms", "client.poll-interval=200ms"];
     let args = ["submit", job, "--conf", settings[0], "--conf", settings[1]];
     let mut client = user.drawloom(args).spawn().unwrap();
-    let application = Application::submitted_by(&hadoop, &mut client).unwrap();
+    let application = Application::submitted_by(hadoop, &mut client).unwrap();
     let mut seen = Seen::default();
     wait::until("the application's end", COMMAND, || seen.look(&application)).unwrap();
     let output = client.wait(STEP).unwrap();
@@ -113,7 +118,7 @@ fn words_of_twenty_megabytes_in_hdfs_are_counted_and_every_promise_of_a_run_is_k
     }
     application.wait_gone().unwrap();
     assert_eq!(user.staged().unwrap(), [""; 0], "nothing stays staged");
-    let listed = hadoop.hdfs_list("/user/ada/wordcount/total").unwrap().unwrap();
+    let listed = hadoop.hdfs_list(&user.home("wordcount/total")).unwrap().unwrap();
     assert_eq!(listed, ["_SUCCESS", "part-00000"]);
     let counted = String::from_utf8(user.get("wordcount/total/part-00000").unwrap()).unwrap();
     assert!(

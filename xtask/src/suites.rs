@@ -20,6 +20,9 @@ pub(crate) struct Args {
     /// Only suite tests whose name contains this
     #[arg(requires = "suite")]
     filter: Option<String>,
+    /// Where the drivers of jobs are that say nothing of it: cluster or client
+    #[arg(long, requires = "suite", value_parser = ["cluster", "client"])]
+    deploy_mode: Option<String>,
 }
 
 /// Runs the tests.
@@ -41,12 +44,30 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let (embedded, real) = split(args)?;
     if !embedded.is_empty() {
         let title = "suites on the embedded cluster";
-        suites(title, &embedded, EMBEDDED_THREADS, args.filter.as_deref())?;
+        let mode = args.deploy_mode.as_deref();
+        suites(title, &embedded, EMBEDDED_THREADS, args.filter.as_deref(), mode)?;
+    }
+    if args.suite.is_empty() {
+        let title = "scenarios with the driver in the client";
+        suites(
+            title,
+            &["scenarios".to_owned()],
+            EMBEDDED_THREADS,
+            None,
+            Some("client"),
+        )?;
     }
     if real.is_empty() || !hadoop_is_possible()? {
         return Ok(());
     }
-    suites("suites on a real Hadoop", &real, "1", args.filter.as_deref())
+    let mode = args.deploy_mode.as_deref();
+    suites(
+        "suites on a real Hadoop",
+        &real,
+        "1",
+        args.filter.as_deref(),
+        mode,
+    )
 }
 
 /// Suites that need the binary, but no Hadoop.
@@ -97,6 +118,8 @@ const CONFORMANCE: [&str; 6] = [
     "--locked",
 ];
 const BINARY: [&str; 6] = ["build", "--profile", "fast", "--package", "drawloom", "--locked"];
+/// What suites read that run as a whole in one mode (`harness::mode::Mode::of_run`).
+const DEPLOY_MODE: &str = "TEST_DEPLOY_MODE";
 const SUITES: [&str; 5] = [
     "test",
     "--package",
@@ -105,8 +128,15 @@ const SUITES: [&str; 5] = [
     "--no-fail-fast",
 ];
 
-fn suites(title: &str, names: &[String], threads: &str, filter: Option<&str>) -> anyhow::Result<()> {
+fn suites(
+    title: &str,
+    names: &[String],
+    threads: &str,
+    filter: Option<&str>,
+    deploy_mode: Option<&str>,
+) -> anyhow::Result<()> {
     let mut command = steps::cargo(SUITES);
+    command.envs(deploy_mode.map(|mode| (DEPLOY_MODE, mode)));
     for suite in names {
         command.args(["--test", suite]);
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use harness::http;
+use harness::mode::Mode;
 use harness::process::{Drawloom, Output, Running};
 use harness::processes::{self, Process};
 use harness::wait;
@@ -72,6 +73,7 @@ impl Lab {
             .env("HADOOP_CONF_DIR", self.cluster().conf_dir())
             .env("HOME", self.home())
             .env("XDG_CONFIG_HOME", self.home())
+            .env("DRAWLOOM_DEPLOY_MODE", Mode::of_run().to_string())
             .current_dir(self.home())
             .args(args)
     }

@@ -86,7 +86,8 @@ fn a_killed_application_leaves_nothing() {
 #[test]
 fn an_application_goes_on_without_its_client() {
     let lab = lab();
-    let mut job = lab.gated("orphan", 2, 4, 2);
+    let mut job = lab.job_with("orphan", 2, 4, &lab.gate(), "deploy-mode=cluster");
+    lab.wait_arrivals(2);
     job.drop_client();
     lab.open_gate();
     wait::until("the results", STEP, || job.is_marked()).unwrap();

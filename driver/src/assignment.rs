@@ -353,7 +353,8 @@ impl Driver {
         Some(attempt)
     }
 
-    /// Takes an attempt out of the list of its task.
+    /// Takes an attempt out of the list of its task, wherever it is there: an original, its copy, and those that
+    /// executors report after a recovery.
     fn unlink(&mut self, index: AttemptIx, attempt: &Attempt) {
         let Some(tasks) = self.stages[attempt.stage].tasks.as_mut() else {
             return;
@@ -364,8 +365,15 @@ impl Driver {
         };
         if task.live == Some(index) {
             task.live = attempt.sibling;
-        } else if let Some(other) = task.live.and_then(|head| self.attempts.get_mut(head)) {
-            other.sibling = attempt.sibling;
+            return;
+        }
+        let mut next = task.live;
+        while let Some(other) = next.and_then(|other| self.attempts.get_mut(other)) {
+            if other.sibling == Some(index) {
+                other.sibling = attempt.sibling;
+                return;
+            }
+            next = other.sibling;
         }
     }
 }

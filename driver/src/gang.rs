@@ -52,9 +52,8 @@ impl Driver {
         for index in running {
             self.cancel(index, KillReason::StageEnded, effects);
         }
-        let gang = &mut self.stages[stage];
-        gang.key.stage_attempt += 1;
-        if let Some(tasks) = &mut gang.tasks {
+        self.begin_stage_attempt(stage);
+        if let Some(tasks) = &mut self.stages[stage].tasks {
             tasks.restart();
         }
         self.offer_stage(stage);

@@ -40,6 +40,7 @@ mod survey;
 use std::time::Duration;
 
 use crate::core::Driver;
+use crate::index::StageIx;
 use codec::Writer;
 use fact::Fact;
 
@@ -109,5 +110,13 @@ impl Driver {
             let fact = fact(self);
             self.ledger.note(&fact);
         }
+    }
+
+    /// Begins another attempt of a stage, which has to be safe before anything of it is launched: an executor that
+    /// comes back with tasks of an attempt that nobody else knows would have them cancelled, and their ids would be
+    /// given out a second time.
+    pub(crate) fn begin_stage_attempt(&mut self, stage: StageIx) {
+        self.stages[stage].key.stage_attempt += 1;
+        self.ledger.urgent |= self.ledger.enabled;
     }
 }

@@ -63,8 +63,7 @@ impl Driver {
     /// The present attempt of a stage has failed to read its input.
     fn end_stage_attempt(&mut self, index: StageIx, source: ExecutorIx, effects: &mut Vec<Effect>) {
         let limit = self.plan.settings.stage_max_attempts;
-        let stage = &mut self.stages[index];
-        stage.key.stage_attempt += 1;
+        self.begin_stage_attempt(index);
         let innocent = matches!(
             self.executors[source].liveness,
             Liveness::Gone {
@@ -72,6 +71,7 @@ impl Driver {
                 ..
             }
         );
+        let stage = &mut self.stages[index];
         stage.failed_attempts += u32::from(!innocent);
         let (job, failed) = (stage.key.job, stage.failed_attempts);
         if failed >= limit {
@@ -147,9 +147,9 @@ impl Driver {
             return;
         }
         stage.phase = Phase::Running;
-        stage.key.stage_attempt += 1;
         stage.times.completed = None;
         self.jobs[stage.key.job as usize].open_stages += 1;
+        self.begin_stage_attempt(index);
         for reader in self.stages[index].followers.clone() {
             self.stages[reader].waits_for += 1;
             self.queue.set_pending(reader, false);

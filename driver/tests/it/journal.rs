@@ -10,7 +10,7 @@ use driver::plan::AppPlan;
 use proptest::prelude::*;
 
 use crate::random::any_plan;
-use crate::rig::{Rig, executor, exit, id, launches, plan, seconds, stage, with_output};
+use crate::rig::{Rig, cancels, executor, exit, id, launches, plan, seconds, stage, with_output};
 use crate::world::{Journal, World};
 
 fn recover(
@@ -143,6 +143,31 @@ fn nothing_is_launched_until_an_executor_says_what_it_runs() {
         1,
         "x2 had its time, x1 does not run what it was given: {effects:?}"
     );
+}
+
+#[test]
+fn of_several_attempts_of_a_task_that_come_back_each_is_known_until_its_end() {
+    let mut recorded = Recorded::new(plan(1, 3, vec![stage("a", 1)]));
+    recorded.act(|rig| rig.register("x1", 3));
+    let (mut rig, _) = recorded.lost(&["x1"]);
+    let [first, second, third] = [0, 1, 2].map(|attempt| id(0, 0, attempt));
+    rig.register_with("x1", 3, "host-of-x1", &[first, second, third]);
+    rig.fail("x1", first, exit(1));
+    let effects = rig.succeed("x1", third);
+    assert_eq!(cancels(&effects), [second], "{effects:?}");
+}
+
+#[test]
+fn an_attempt_of_a_stage_is_safe_before_any_of_its_tasks_is_launched() {
+    let mut gang = stage("g", 2);
+    gang.scheduling.gang = true;
+    let mut recorded = Recorded::new(plan(1, 2, vec![gang]));
+    recorded.act(|rig| rig.register("x1", 2));
+    let effects = recorded.act(|rig| rig.fail("x1", id(0, 0, 0), exit(1)));
+    let Some(Effect::Record(entry)) = effects.first() else {
+        panic!("the record comes first: {effects:?}");
+    };
+    assert_eq!(entry.urgency, Urgency::AtOnce, "the gang's next attempt begins");
 }
 
 #[test]

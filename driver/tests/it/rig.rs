@@ -238,12 +238,23 @@ impl Rig {
     }
 
     pub(crate) fn register_on(&mut self, name: &str, slots: u32, host: &str) -> Vec<Effect> {
+        self.register_with(name, slots, host, &[])
+    }
+
+    /// An executor registers that runs these attempts or holds their reports.
+    pub(crate) fn register_with(
+        &mut self,
+        name: &str,
+        slots: u32,
+        host: &str,
+        running: &[TaskAttemptId],
+    ) -> Vec<Effect> {
         self.send(Event::ExecutorRegistered(Registration {
             executor: executor(name),
             boot: BootNonce(1),
             host: host.to_owned(),
             slots,
-            running: Vec::new(),
+            running: running.to_vec(),
         }))
     }
 

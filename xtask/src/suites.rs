@@ -32,7 +32,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         steps::run("binary under test", &mut steps::cargo(BINARY))?;
     }
     if args.suite.is_empty() {
-        steps::run("tests of the crates", &mut steps::cargo(CRATES))?;
+        let mut crates = steps::cargo(CRATES);
+        if env::var_os(PROPERTY_SEED).is_none() {
+            crates.env(PROPERTY_SEED, "1");
+        }
+        steps::run("tests of the crates", &mut crates)?;
         steps::run("tests of the harness", &mut steps::cargo(HARNESS))?;
         let mut conformance = steps::cargo(CONFORMANCE);
         conformance.env("DRAWLOOM_CONFORMANCE", "mini");
@@ -107,6 +111,9 @@ const CRATES: [&str; 6] = [
     "--locked",
     "--no-fail-fast",
 ];
+/// What proptest draws its cases from. A change is judged by the same cases on every machine; plain `cargo test` draws
+/// others each time, and with `PROPTEST_CASES=100000` that is how one looks for more.
+const PROPERTY_SEED: &str = "PROPTEST_RNG_SEED";
 const HARNESS: [&str; 5] = ["test", "--package", "drawloom-tests", "--lib", "--locked"];
 /// The suite of that name runs the same cases on both clusters.
 const CONFORMANCE: [&str; 6] = [

@@ -37,12 +37,25 @@ impl Driver {
                 source: source.number(),
             });
         }
+        let innocent = self.was_overtaken(attempt, source);
         self.forget_outputs(source);
         self.recover_outputs();
         self.end_reader(attempt, source, effects);
         let stage = StageIx::from_number(id.stage.stage);
         if self.stages[stage].is_running() && self.stages[stage].key == id.stage {
-            self.end_stage_attempt(stage, source, effects);
+            self.end_stage_attempt(stage, source, innocent, effects);
+        }
+    }
+
+    /// Whether an attempt was on its way when the executor it reads from was taken out of service.
+    fn was_overtaken(&self, reader: AttemptIx, source: ExecutorIx) -> bool {
+        let launched = self.attempts.get(reader).map(|attempt| attempt.launched_at);
+        match self.executors[source].liveness {
+            Liveness::Gone {
+                loss: ExecutorLoss::Decommissioned,
+                at,
+            } => launched.is_some_and(|launched| launched <= at),
+            _ => false,
         }
     }
 
@@ -60,17 +73,17 @@ impl Driver {
         }
     }
 
-    /// The present attempt of a stage has failed to read its input.
-    fn end_stage_attempt(&mut self, index: StageIx, source: ExecutorIx, effects: &mut Vec<Effect>) {
+    /// The present attempt of a stage has failed to read its input. That counts unless a decommissioned node was the
+    /// reason.
+    fn end_stage_attempt(
+        &mut self,
+        index: StageIx,
+        source: ExecutorIx,
+        innocent: bool,
+        effects: &mut Vec<Effect>,
+    ) {
         let limit = self.plan.settings.stage_max_attempts;
         self.begin_stage_attempt(index);
-        let innocent = matches!(
-            self.executors[source].liveness,
-            Liveness::Gone {
-                loss: ExecutorLoss::Decommissioned,
-                ..
-            }
-        );
         let stage = &mut self.stages[index];
         stage.failed_attempts += u32::from(!innocent);
         let (job, failed) = (stage.key.job, stage.failed_attempts);

@@ -374,7 +374,7 @@ impl World {
         poisoned || bad || self.pending.fail_task()
     }
 
-    /// An executor that held what the task reads and is gone.
+    /// One that held what the task reads, when all who did are gone.
     fn unreadable_source(&self, id: TaskAttemptId) -> Option<ExecutorId> {
         let plan = &self.scenario.plan.stages;
         let stage = &plan[id.stage.stage as usize];
@@ -389,10 +389,9 @@ impl World {
             let tasks = u32::try_from(plan[before as usize].source.known_tasks()).unwrap_or(0);
             (0..tasks).map(move |partition| (before, partition))
         });
-        let mut sources = one_to_one.chain(all).filter_map(|part| self.kept.get(&part));
-        sources
-            .find(|source| !self.processes.contains_key(source))
-            .cloned()
+        let mut holders = one_to_one.chain(all).filter_map(|part| self.kept.get(&part));
+        let lost = holders.find(|holders| !holders.iter().any(|holder| self.processes.contains_key(holder)));
+        lost.and_then(|holders| holders.last().cloned())
     }
 
     fn decided(&mut self, executor: &ExecutorId, id: TaskAttemptId, granted: bool) {

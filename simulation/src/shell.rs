@@ -143,10 +143,10 @@ impl World {
     fn remember(&mut self, event: &DriverEvent) {
         match event {
             DriverEvent::TaskFinished { executor, report } => {
-                // A report that comes again from an executor that is gone is not where the result is.
-                if report.outcome.is_ok() && self.processes.contains_key(executor) {
+                if report.outcome.is_ok() {
                     let partition = (report.id.stage.stage, report.id.partition);
-                    self.kept.insert(partition, executor.clone());
+                    let holders = self.kept.entry(partition).or_default();
+                    holders.insert(executor.clone());
                 }
             }
             DriverEvent::TaskStarted { .. }

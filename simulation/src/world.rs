@@ -153,8 +153,8 @@ pub(crate) struct World {
     pub(crate) audit: Audit,
     /// Results in place, by stage and partition.
     pub(crate) placed: BTreeSet<(u32, u32)>,
-    /// Results that stay on executors.
-    pub(crate) kept: BTreeMap<(u32, u32), ExecutorId>,
+    /// Results that stay on executors, and all who said that they have them.
+    pub(crate) kept: BTreeMap<(u32, u32), BTreeSet<ExecutorId>>,
     pub(crate) pending: Pending,
     /// Events of the driver that may come again.
     pub(crate) past: VecDeque<DriverEvent>,

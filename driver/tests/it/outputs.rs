@@ -6,7 +6,7 @@ use driver::view::StageStatus;
 use wire::failure::ExecutorLoss;
 use wire::id::TaskAttemptId;
 
-use crate::rig::{Rig, after, executor, id, launches, plan, stage};
+use crate::rig::{Rig, after, executor, id, launches, plan, seconds, stage};
 
 /// A stage whose results stay where they are made, and one that reads them.
 fn map_reduce(maps: u32, reduces: u32) -> AppPlan {
@@ -119,6 +119,28 @@ fn a_stage_that_cannot_read_its_input_again_and_again_fails_the_job() {
             rig.succeed(view.executor.unwrap().as_str(), id);
         }
     }
+    let cause = "stage reduce could not read its input in 4 attempts, last from x";
+    assert_eq!(rig.verdict, Some(Verdict::Failed(cause.to_owned())));
+}
+
+#[test]
+fn a_decommissioned_node_excuses_only_those_who_were_on_their_way_when_it_went() {
+    let mut rig = mapped();
+    let reader = (0..4).find(|&task| rig.task(1, task).executor == Some(executor("y")));
+    let reader = reader.unwrap();
+    rig.lose("x", ExecutorLoss::Decommissioned);
+    rig.now += seconds(1);
+    rig.register("z", 2);
+    while let Some(task) = (0..4).find(|&task| runs(&rig, task)) {
+        let id = again(id(0, task, 1), rig.stage(0).key.stage_attempt);
+        rig.succeed("z", id);
+    }
+    unreadable(&mut rig, reader, "x");
+    for _ in 0..3 {
+        unreadable(&mut rig, reader, "x");
+        assert_eq!(rig.verdict, None);
+    }
+    unreadable(&mut rig, reader, "x");
     let cause = "stage reduce could not read its input in 4 attempts, last from x";
     assert_eq!(rig.verdict, Some(Verdict::Failed(cause.to_owned())));
 }

@@ -116,6 +116,29 @@ impl Drawloom {
         self
     }
 
+    /// Has it started by another program, which gets this command line behind its own arguments; nothing of it
+    /// changes without a program.
+    #[must_use]
+    pub fn through<S: AsRef<OsStr>>(mut self, program: &[S]) -> Self {
+        let Some((program, args)) = program.split_first() else {
+            return self;
+        };
+        let mut command = Command::new(program);
+        command.args(args).arg(self.command.get_program());
+        command.args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        if let Some(dir) = self.command.get_current_dir() {
+            command.current_dir(dir);
+        }
+        self.command = command;
+        self
+    }
+
     /// Works in this folder.
     #[must_use]
     pub fn current_dir(mut self, dir: impl AsRef<Path>) -> Self {

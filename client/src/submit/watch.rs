@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use am::summary::Summary;
 use hadoop::ids::ApplicationId;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use yarn_rest::{AppReport, Client, Phase, Verdict};
@@ -97,11 +98,14 @@ impl Watch<'_> {
 
     /// Asks once, and gives the report if it is the last one.
     async fn look(&self, known: &mut Known) -> Result<Option<AppReport>, CommandError> {
-        match self.client.application(self.id).await {
+        match self.ask(known).await {
             Ok(report) => {
                 known.answered = Instant::now();
                 self.say(known.progress.report(self.since.elapsed(), &report));
                 if report.is_final() {
+                    // A link that came back since the last look.
+                    self.driver
+                        .map(|driver| self.look_at(driver, &mut known.progress));
                     return Ok(Some(report));
                 }
                 if let (Some(driver), Some(address)) = (self.driver, &report.am_rpc_address) {
@@ -124,6 +128,28 @@ impl Watch<'_> {
         Ok(None)
     }
 
+    /// The ResourceManager's answer. How the driver in this process does is told meanwhile: over a link that is cut no
+    /// answer comes for long.
+    async fn ask(&self, known: &mut Known) -> Result<AppReport, yarn_rest::Error> {
+        let mut answer = std::pin::pin!(self.client.application(self.id));
+        loop {
+            tokio::select! {
+                answer = &mut answer => return answer,
+                () = tokio::time::sleep(self.poll), if self.driver.is_some() => {
+                    let summary = self.driver.and_then(|driver| self.look_at(driver, &mut known.progress));
+                    self.say(summary.iter().flat_map(|summary| known.progress.summary(self.since.elapsed(), summary)));
+                }
+            }
+        }
+    }
+
+    /// Tells of the link of the driver in this process; how it does while somebody listens to it.
+    fn look_at(&self, driver: &Handle, progress: &mut Progress) -> Option<Summary> {
+        let shown = driver.shown();
+        self.say(progress.link(self.since.elapsed(), shown.link_down.as_deref()));
+        shown.summary.filter(|_| shown.linked)
+    }
+
     /// Never, without a timeout or with one beyond all clocks.
     async fn timeout_over(&self) {
         match self.timeout.and_then(|timeout| self.since.checked_add(timeout)) {
@@ -136,11 +162,7 @@ impl Watch<'_> {
     async fn ask_how_it_goes(&self, report: &AppReport, progress: &mut Progress) -> bool {
         let elapsed = self.since.elapsed();
         let summary = match self.driver {
-            Some(driver) => {
-                let shown = driver.shown();
-                self.say(progress.link(elapsed, shown.link_down.as_deref()));
-                shown.summary.filter(|_| shown.linked)
-            }
+            Some(driver) => self.look_at(driver, progress),
             None if report.phase() == Phase::Running => {
                 pages::summary(report, self.user).await.unwrap_or_else(|error| {
                     tracing::debug!(%error, "the ApplicationMaster's summary cannot be had");

@@ -27,6 +27,8 @@ pub(crate) struct Lab {
     runtime: Runtime,
     cluster: Option<Cluster>,
     home: tempfile::TempDir,
+    /// A program with arguments that commands are started through: it decides where the person is.
+    pub(crate) from: Vec<String>,
 }
 
 impl Lab {
@@ -42,6 +44,7 @@ impl Lab {
             runtime,
             cluster: Some(cluster),
             home: tempfile::tempdir().unwrap(),
+            from: Vec::new(),
         }
     }
 
@@ -76,6 +79,7 @@ impl Lab {
             .env("DRAWLOOM_DEPLOY_MODE", Mode::of_run().to_string())
             .current_dir(self.home())
             .args(args)
+            .through(&self.from)
     }
 
     /// A job of `tasks` tasks on `executors` executors of one slot, each of which runs `script` and then gives its

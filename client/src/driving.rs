@@ -11,7 +11,6 @@
 mod session;
 
 use std::future::pending;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,31 +43,8 @@ const NOTICEABLE: f64 = 0.01;
 /// The longest state that is shown, in bytes: well within a frame.
 const MOST_SHOWN: usize = 8 << 20;
 
-type Connection = gateway::Connection<DriverMessage, LauncherMessage>;
-type Dialing = Pin<Box<dyn Future<Output = Result<Connection, String>>>>;
-
-/// What is known of the connection.
-enum Line {
-    Down,
-    Dialing(Dialing),
-    Up(Box<Connection>),
-}
-
-impl Line {
-    /// The next thing that happens on the line. Nothing is lost when the future is dropped.
-    async fn next(&mut self) -> LineEvent {
-        match self {
-            Self::Down => pending().await,
-            Self::Dialing(dialing) => LineEvent::Dialed(dialing.await.map(Box::new)),
-            Self::Up(connection) => LineEvent::Frame(connection.next().await.map(Box::new)),
-        }
-    }
-}
-
-enum LineEvent {
-    Dialed(Result<Box<Connection>, String>),
-    Frame(Result<Box<Envelope<LauncherMessage>>, String>),
-}
+type Line = gateway::Line<DriverMessage, LauncherMessage>;
+type LineEvent = gateway::LineEvent<DriverMessage, LauncherMessage>;
 
 /// Everything that can happen.
 enum Input {

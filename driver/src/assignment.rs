@@ -9,7 +9,7 @@ use crate::attempts::{Attempt, CommitState};
 use crate::core::Driver;
 use crate::event::Effect;
 use crate::index::{AttemptIx, ExecutorIx, StageIx};
-use crate::journal::fact::Fact;
+use crate::journal::fact::AttemptFact;
 use crate::locality::{Level, RoundResult};
 use crate::task_set::{Task, TaskSet, Terms};
 use crate::timers::Timer;
@@ -269,7 +269,7 @@ impl Driver {
 
     /// Has a task that was taken from its set run on an executor, with slots of its own or ahead of them.
     pub(crate) fn launch(&mut self, index: StageIx, partition: u32, executor: ExecutorIx, queued: bool) {
-        self.note_fact(|_| Fact::Launched {
+        self.note_fact(|_| AttemptFact::Launched {
             stage: index.number(),
             partition,
             executor: executor.number(),

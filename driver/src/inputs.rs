@@ -99,13 +99,14 @@ fn narrow(count: usize) -> u32 {
     u32::try_from(count).expect("a stage has fewer than 2^32 input slices")
 }
 
+/// Any input of a task, for property tests.
 #[cfg(test)]
-mod tests {
+pub(crate) mod arbitrary {
     use super::*;
     use proptest::prelude::*;
 
-    fn task_input() -> impl Strategy<Value = TaskInput> {
-        let slice = ("[ab]", any::<u64>(), any::<u64>(), any::<bool>());
+    pub(crate) fn any_input() -> impl Strategy<Value = TaskInput> {
+        let slice = ("[abä/]{0,6}", any::<u64>(), any::<u64>(), any::<bool>());
         let slice = slice.prop_map(|(uri, offset, length, cut_at_lines)| InputSlice {
             uri,
             offset,
@@ -113,16 +114,24 @@ mod tests {
             cut_at_lines,
         });
         let slices = prop::collection::vec(slice, 0..4);
-        (prop::option::of("[xyz]{0,3}"), slices).prop_map(|(item, inputs)| TaskInput {
+        let hosts = prop::collection::vec("[nm]{1,2}", 0..3);
+        (prop::option::of("[xyz]{0,3}"), slices, hosts).prop_map(|(item, inputs, hosts)| TaskInput {
             item,
             inputs,
-            hosts: Vec::new(),
+            hosts,
         })
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::arbitrary::any_input;
+    use super::*;
+    use proptest::prelude::*;
 
     proptest! {
         #[test]
-        fn what_goes_in_comes_out(tasks in prop::collection::vec(task_input(), 0..20)) {
+        fn what_goes_in_comes_out(tasks in prop::collection::vec(any_input(), 0..20)) {
             let inputs = TaskInputs::new(&tasks);
             for (partition, task) in (0..).zip(&tasks) {
                 prop_assert_eq!(&inputs.item(partition), &task.item);

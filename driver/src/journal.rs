@@ -105,10 +105,10 @@ impl Driver {
     }
 
     /// Notes a fact, before anything changes because of it.
-    pub(crate) fn note_fact(&mut self, fact: impl FnOnce(&Self) -> Fact) {
+    pub(crate) fn note_fact<F: Into<Fact>>(&mut self, fact: impl FnOnce(&Self) -> F) {
         if self.ledger.enabled {
             let fact = fact(self);
-            self.ledger.note(&fact);
+            self.ledger.note(&fact.into());
         }
     }
 

@@ -6,7 +6,7 @@ use crate::core::{Driver, Life};
 use crate::event::{Effect, TaskInput};
 use crate::index::{ExecutorIx, StageIx};
 use crate::job::JobState;
-use crate::journal::fact::Fact;
+use crate::journal::fact::{ApplicationFact, StageFact};
 use crate::locality::Locality;
 use crate::stage::Phase;
 use crate::task_set::{TaskSet, TaskState};
@@ -17,7 +17,7 @@ impl Driver {
         if self.life != Life::New {
             return;
         }
-        self.note_fact(|_| Fact::Started);
+        self.note_fact(|_| ApplicationFact::Started);
         self.life = Life::Running;
         self.recovered = false;
         self.gate.start(self.now);
@@ -60,7 +60,7 @@ impl Driver {
                 continue;
             }
             let stage = index.number();
-            self.note_fact(|_| Fact::Begun { stage });
+            self.note_fact(|_| StageFact::Begun { stage });
             self.begin_stage(index, effects);
         }
     }
@@ -95,7 +95,7 @@ impl Driver {
         let Some(index) = self.stage_in(key, Phase::Planning) else {
             return;
         };
-        self.note_fact(|_| Fact::Planned {
+        self.note_fact(|_| StageFact::Planned {
             stage: key,
             tasks: tasks.clone(),
         });
@@ -240,7 +240,7 @@ impl Driver {
         for index in self.stages.indexes() {
             if self.stages[index].phase == Phase::Complete {
                 let stage = index.number();
-                self.note_fact(|_| Fact::CommitStarted { stage });
+                self.note_fact(|_| StageFact::CommitStarted { stage });
                 let stage = &mut self.stages[index];
                 stage.phase = Phase::Committing;
                 effects.push(Effect::CommitStage { stage: stage.key });
@@ -257,7 +257,7 @@ impl Driver {
         let Some(index) = self.stage_in(key, Phase::Committing) else {
             return;
         };
-        self.note_fact(|_| Fact::Committed {
+        self.note_fact(|_| StageFact::Committed {
             stage: key,
             result: result.clone(),
         });
@@ -276,7 +276,7 @@ impl Driver {
     pub(crate) fn on_stage_failed(&mut self, key: StageKey, cause: &str, effects: &mut Vec<Effect>) {
         if let Some(index) = self.stage_in(key, Phase::Running) {
             let cause = format!("stage {} failed: {cause}", self.stage_name(index));
-            self.note_fact(|_| Fact::JobFailed {
+            self.note_fact(|_| ApplicationFact::JobFailed {
                 job: key.job,
                 cause: cause.clone(),
             });

@@ -16,7 +16,7 @@ use crate::core::Driver;
 use crate::event::{Effect, Registration};
 use crate::executors::{Executor, Liveness};
 use crate::index::ExecutorIx;
-use crate::journal::fact::Fact;
+use crate::journal::fact::ExecutorFact;
 use crate::plan::Settings;
 use crate::stage::Phase;
 
@@ -72,7 +72,7 @@ impl Driver {
     }
 
     fn admit(&mut self, registration: Registration, effects: &mut Vec<Effect>) {
-        self.note_fact(|_| Fact::Admitted {
+        self.note_fact(|_| ExecutorFact::Admitted {
             executor: registration.executor.to_string(),
             boot: registration.boot,
             host: registration.host.clone(),
@@ -205,7 +205,7 @@ impl Driver {
         }
         self.gate.arrive(executor);
         if self.executors.find(executor).is_none() {
-            self.note_fact(|_| Fact::Stillborn {
+            self.note_fact(|_| ExecutorFact::Stillborn {
                 executor: executor.to_string(),
             });
         }
@@ -236,9 +236,9 @@ impl Driver {
         self.revalidate_localities();
     }
 
-    fn removal(&self, index: ExecutorIx, loss: ExecutorLoss) -> Fact {
+    fn removal(&self, index: ExecutorIx, loss: ExecutorLoss) -> ExecutorFact {
         let attempts = self.executors[index].held();
-        Fact::Removed {
+        ExecutorFact::Removed {
             executor: index.number(),
             loss,
             started: attempts

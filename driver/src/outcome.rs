@@ -13,7 +13,7 @@ use crate::core::Driver;
 use crate::event::Effect;
 use crate::failures::FailureRecord;
 use crate::index::{AttemptIx, StageIx};
-use crate::journal::fact::Fact;
+use crate::journal::fact::AttemptFact;
 use crate::resume::name_of_id;
 use crate::task_set::{Completion, TaskState};
 
@@ -50,7 +50,7 @@ impl Driver {
 
     fn note_finish(&mut self, executor: &ExecutorId, report: &TaskReport) {
         if let Some(index) = self.executors.find(executor) {
-            self.note_fact(|_| Fact::Finished {
+            self.note_fact(|_| AttemptFact::Finished {
                 executor: index.number(),
                 id: name_of_id(report.id),
                 metrics: report.metrics,

@@ -12,7 +12,7 @@ use crate::core::Driver;
 use crate::event::Effect;
 use crate::executors::Liveness;
 use crate::index::{AttemptIx, ExecutorIx, StageIx};
-use crate::journal::fact::Fact;
+use crate::journal::fact::AttemptFact;
 use crate::resume::name_of_id;
 use crate::stage::Phase;
 use crate::task_set::{Task, TaskState};
@@ -31,7 +31,7 @@ impl Driver {
             return;
         };
         if let Some(reader) = self.executors.find(executor) {
-            self.note_fact(|_| Fact::Unreadable {
+            self.note_fact(|_| AttemptFact::Unreadable {
                 executor: reader.number(),
                 id: name_of_id(id),
                 source: source.number(),

@@ -26,7 +26,7 @@ use crate::core::Driver;
 use crate::event::Effect;
 use crate::index::{AttemptIx, ExecutorIx, StageIx};
 use crate::journal::checkpoint::name_of;
-use crate::journal::fact::Fact;
+use crate::journal::fact::AttemptFact;
 use crate::policy::PrefetchPlan;
 
 /// The most attempts in the queue of one executor.
@@ -201,7 +201,7 @@ impl Driver {
         };
         if attempt.cores <= self.executors[attempt.executor].free {
             let (executor, id) = (attempt.executor.number(), name_of(attempt));
-            self.note_fact(|_| Fact::Seated { executor, id });
+            self.note_fact(|_| AttemptFact::Seated { executor, id });
             self.seat(index);
         }
     }
@@ -283,7 +283,7 @@ impl Driver {
     pub(crate) fn take_back(&mut self, index: AttemptIx, effects: &mut Vec<Effect>) {
         if let Some(attempt) = self.attempts.get(index) {
             let (executor, id) = (attempt.executor.number(), name_of(attempt));
-            self.note_fact(|_| Fact::Returned { executor, id });
+            self.note_fact(|_| AttemptFact::Returned { executor, id });
         }
         if let Some(attempt) = self.retire(index)
             && self.is_open(&attempt)

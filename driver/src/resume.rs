@@ -17,7 +17,7 @@ use crate::event::Effect;
 use crate::executors::Liveness;
 use crate::index::{AttemptIx, ExecutorIx, StageIx};
 use crate::journal::checkpoint::name_of;
-use crate::journal::fact::Fact;
+use crate::journal::fact::{ApplicationFact, AttemptFact};
 use crate::stage::Phase;
 use crate::task_set::TaskState;
 
@@ -31,7 +31,7 @@ impl Driver {
         if !std::mem::take(&mut self.recovered) || self.life != Life::Running {
             return;
         }
-        self.note_fact(|_| Fact::Resumed);
+        self.note_fact(|_| ApplicationFact::Resumed);
         self.resumed = true;
         self.reopen_commits();
         self.redo_functions();
@@ -150,7 +150,7 @@ impl Driver {
             if self.can_adopt(id) {
                 let cores = self.stages[StageIx::from_number(id.stage.stage)].cores;
                 let queued = self.executors[index].free < cores;
-                self.note_fact(|_| Fact::Adopted {
+                self.note_fact(|_| AttemptFact::Adopted {
                     executor: index.number(),
                     id: name_of_id(id),
                     queued,
@@ -206,7 +206,7 @@ impl Driver {
             return;
         };
         let (executor, id) = (attempt.executor.number(), name_of(attempt));
-        self.note_fact(|_| Fact::Vanished { executor, id });
+        self.note_fact(|_| AttemptFact::Vanished { executor, id });
     }
 }
 

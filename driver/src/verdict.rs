@@ -7,7 +7,7 @@ use crate::core::{Driver, Life};
 use crate::event::{Effect, Verdict};
 use crate::index::StageIx;
 use crate::job::{Job, JobState};
-use crate::journal::fact::Fact;
+use crate::journal::fact::ApplicationFact;
 use crate::stage::Phase;
 use crate::timers::Timer;
 
@@ -16,7 +16,7 @@ const QUOTED_LINES: usize = 10;
 
 impl Driver {
     pub(crate) fn on_kill_requested(&mut self, by: &str, effects: &mut Vec<Effect>) {
-        self.note_fact(|_| Fact::Killed {
+        self.note_fact(|_| ApplicationFact::Killed {
             job: None,
             by: by.to_owned(),
         });
@@ -30,7 +30,7 @@ impl Driver {
 
     pub(crate) fn on_job_kill_requested(&mut self, job: u32, by: String, effects: &mut Vec<Effect>) {
         if self.jobs.get(job as usize).is_some_and(Job::is_running) {
-            self.note_fact(|_| Fact::Killed {
+            self.note_fact(|_| ApplicationFact::Killed {
                 job: Some(job),
                 by: by.clone(),
             });
@@ -129,7 +129,7 @@ impl Driver {
         if self.jobs.iter().any(Job::is_running) {
             return;
         }
-        self.note_fact(|_| Fact::Concluded);
+        self.note_fact(|_| ApplicationFact::Concluded);
         self.life = Life::Finished;
         effects.push(Effect::Finish(self.verdict()));
     }
@@ -158,7 +158,7 @@ impl Driver {
             if let Some(lack) = self.lack_of_room(index) {
                 // The cause first: YARN shows little more than the beginning.
                 let (job, cause) = (self.stages[index].key.job, format!("{reason}; {lack}"));
-                self.note_fact(|_| Fact::JobFailed {
+                self.note_fact(|_| ApplicationFact::JobFailed {
                     job,
                     cause: cause.clone(),
                 });

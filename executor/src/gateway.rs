@@ -3,7 +3,7 @@
 //!
 //! Every wait has its deadline: dialing here, answers in the session (silence ends a connection).
 
-use std::future::poll_fn;
+use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -53,6 +53,40 @@ pub async fn dial<Out: Framed, In: Framed>(
     stream
         .map(Connection::new)
         .map_err(|error| format!("{address}: {error}"))
+}
+
+/// A connection that is being made; `E` says why it could not be.
+pub type Dialing<Out, In, E> = Pin<Box<dyn Future<Output = Result<Connection<Out, In>, E>>>>;
+
+/// What is known of a connection with the gateway.
+#[expect(missing_debug_implementations, reason = "a future has nothing to show")]
+pub enum Line<Out, In, E = String> {
+    /// There is none.
+    Down,
+    /// It is being made.
+    Dialing(Dialing<Out, In, E>),
+    /// It stands.
+    Up(Box<Connection<Out, In>>),
+}
+
+/// What happened on a [`Line`].
+#[derive(Debug)]
+pub enum LineEvent<Out, In, E = String> {
+    /// The connection was made, or not.
+    Dialed(Result<Box<Connection<Out, In>>, E>),
+    /// A frame arrived, or the connection is over.
+    Frame(Result<Box<Envelope<In>>, String>),
+}
+
+impl<Out: Framed, In: Framed, E> Line<Out, In, E> {
+    /// The next thing that happens on the line; nothing while it is down. Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> LineEvent<Out, In, E> {
+        match self {
+            Self::Down => pending().await,
+            Self::Dialing(dialing) => LineEvent::Dialed(dialing.await.map(Box::new)),
+            Self::Up(connection) => LineEvent::Frame(connection.next().await.map(Box::new)),
+        }
+    }
 }
 
 /// A connection with the gateway, on which `Out` is sent and `In` received.

@@ -2,12 +2,9 @@
 //! nothing that takes long. Heartbeats go out from here, whatever the tasks and their input and output do.
 
 use std::collections::BTreeSet;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::pending;
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
@@ -27,8 +24,8 @@ use crate::task::pool::Pool;
 /// How long the last frames may take to be sent.
 const FLUSH_LIMIT: Duration = Duration::from_millis(60);
 
-type Connection = gateway::Connection<ExecutorMessage, GatewayMessage>;
-type Dialing = Pin<Box<dyn Future<Output = Result<Connection, NoConnection>>>>;
+type Line = gateway::Line<ExecutorMessage, GatewayMessage, NoConnection>;
+type LineEvent = gateway::LineEvent<ExecutorMessage, GatewayMessage, NoConnection>;
 
 /// Why there is no connection.
 enum NoConnection {
@@ -40,29 +37,6 @@ enum NoConnection {
 
 /// Events of attempts that are taken at a time.
 const BATCH: usize = 256;
-
-/// What is known of the connection.
-enum Line {
-    Down,
-    Dialing(Dialing),
-    Up(Box<Connection>),
-}
-
-impl Line {
-    /// The next thing that happens on the line. Nothing is lost when the future is dropped.
-    async fn next(&mut self) -> LineEvent {
-        match self {
-            Self::Down => pending().await,
-            Self::Dialing(dialing) => LineEvent::Dialed(dialing.await.map(Box::new)),
-            Self::Up(connection) => LineEvent::Frame(connection.next().await.map(Box::new)),
-        }
-    }
-}
-
-enum LineEvent {
-    Dialed(Result<Box<Connection>, NoConnection>),
-    Frame(Result<Box<Envelope<GatewayMessage>>, String>),
-}
 
 /// The loop's state.
 pub(crate) struct Link<D> {
@@ -128,7 +102,7 @@ impl<D: Discovery> Link<D> {
         let timer = async {
             match deadline {
                 Some(at) => sleep_until(at.into()).await,
-                None => pending().await,
+                None => std::future::pending().await,
             }
         };
         // The pool holds a sender, so the inbox is never closed. Time first, then our own tasks: a gateway that talks without pause must not keep heartbeats back.

@@ -115,24 +115,8 @@ fn shared_prefix(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inputs::arbitrary::any_input;
     use proptest::prelude::*;
-
-    fn any_input() -> impl Strategy<Value = TaskInput> {
-        let slice = ("[abä/]{0,6}", any::<u64>(), any::<u64>(), any::<bool>());
-        let slice = slice.prop_map(|(uri, offset, length, cut_at_lines)| InputSlice {
-            uri,
-            offset,
-            length,
-            cut_at_lines,
-        });
-        let slices = prop::collection::vec(slice, 0..4);
-        let hosts = prop::collection::vec("[nm]{1,2}", 0..3);
-        (prop::option::of("[xyz]{0,3}"), slices, hosts).prop_map(|(item, inputs, hosts)| TaskInput {
-            item,
-            inputs,
-            hosts,
-        })
-    }
 
     proptest! {
         #[test]

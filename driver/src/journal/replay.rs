@@ -1,12 +1,13 @@
 //! From records back to a core.
 
-use wire::failure::ExecutorLoss;
+use wire::failure::{ExecutorLoss, TaskFailure};
 use wire::id::{BootNonce, StageKey, TaskAttemptId};
 use wire::message::TaskReport;
+use wire::task::TaskMetrics;
 
 use super::VERSION;
 use super::codec::{Damaged, Reader};
-use super::fact::{AttemptName, Fact};
+use super::fact::{ApplicationFact, AttemptFact, AttemptName, ExecutorFact, Fact, StageFact};
 use crate::core::{Driver, Life};
 use crate::event::{Effect, Registration};
 use crate::index::{AttemptIx, ExecutorIx, Ix, StageIx};
@@ -94,98 +95,139 @@ impl Driver {
     /// The transition of a fact.
     fn apply(&mut self, fact: Fact, effects: &mut Vec<Effect>) -> Result<(), Damaged> {
         match fact {
-            Fact::Started => self.on_started(effects),
-            Fact::Resumed => {
+            Fact::Application(fact) => self.apply_to_application(fact, effects),
+            Fact::Executor(fact) => self.apply_to_executors(fact, effects),
+            Fact::Stage(fact) => self.apply_to_stage(fact, effects),
+            Fact::Attempt(fact) => self.apply_to_attempt(fact, effects),
+        }
+    }
+
+    fn apply_to_application(
+        &mut self,
+        fact: ApplicationFact,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Damaged> {
+        match fact {
+            ApplicationFact::Started => self.on_started(effects),
+            ApplicationFact::Resumed => {
                 self.reopen_commits();
                 self.redo_functions();
             }
-            Fact::Admitted {
+            ApplicationFact::JobFailed { job, cause } => {
+                self.known_job(job)?;
+                self.fail_job(job, cause, effects);
+            }
+            ApplicationFact::Killed { job: None, by } => self.on_kill_requested(&by, effects),
+            ApplicationFact::Killed { job: Some(job), by } => self.on_job_kill_requested(job, by, effects),
+            ApplicationFact::Concluded => self.life = Life::Finished,
+        }
+        Ok(())
+    }
+
+    fn apply_to_executors(&mut self, fact: ExecutorFact, effects: &mut Vec<Effect>) -> Result<(), Damaged> {
+        match fact {
+            ExecutorFact::Admitted {
                 executor,
                 boot,
                 host,
                 slots,
-            } => self.replay_admitted(&executor, boot, host, slots)?,
-            Fact::Removed {
+            } => self.replay_admitted(&executor, boot, host, slots),
+            ExecutorFact::Removed {
                 executor,
                 loss,
                 started,
-            } => {
-                self.replay_removed(executor, loss, &started, effects)?;
+            } => self.replay_removed(executor, loss, &started, effects),
+            ExecutorFact::Stillborn { executor } => {
+                self.executors.note_stillborn(&parsed(&executor)?);
+                Ok(())
             }
-            Fact::Stillborn { executor } => self.executors.note_stillborn(&parsed(&executor)?),
-            Fact::Begun { stage } => {
+        }
+    }
+
+    fn apply_to_stage(&mut self, fact: StageFact, effects: &mut Vec<Effect>) -> Result<(), Damaged> {
+        match fact {
+            StageFact::Begun { stage } => {
                 let stage = self.known_stage(stage)?;
                 self.begin_stage(stage, effects);
             }
-            Fact::Planned { stage, tasks } => {
+            StageFact::Planned { stage, tasks } => {
                 self.known_stage(stage.stage)?;
                 self.on_stage_planned(stage, tasks, effects);
             }
-            Fact::Launched {
+            StageFact::CommitStarted { stage } => {
+                let stage = self.known_stage(stage)?;
+                self.stages[stage].phase = Phase::Committing;
+            }
+            StageFact::Committed { stage, result } => self.on_stage_committed(stage, result, effects),
+        }
+        Ok(())
+    }
+
+    fn apply_to_attempt(&mut self, fact: AttemptFact, effects: &mut Vec<Effect>) -> Result<(), Damaged> {
+        match fact {
+            AttemptFact::Launched {
                 stage,
                 partition,
                 executor,
                 queued,
-            } => {
-                self.replay_launched(stage, partition, executor, queued)?;
-            }
-            Fact::Adopted { executor, id, queued } => {
-                let executor = self.known_executor(executor)?;
-                let (id, free) = (self.full_id(id)?, self.executors[executor].free);
-                let cores = self.stages[StageIx::from_number(id.stage.stage)].cores;
-                if !queued && free < cores {
-                    return Err(Damaged::new(format!("attempt {id} has no place")));
-                }
-                self.adopt(executor, id, queued);
-            }
-            Fact::Seated { executor, id } => {
+            } => self.replay_launched(stage, partition, executor, queued)?,
+            AttemptFact::Adopted { executor, id, queued } => self.replay_adopted(executor, id, queued)?,
+            AttemptFact::Seated { executor, id } => {
                 let attempt = self.known_attempt(executor, id)?;
                 self.seat(attempt);
             }
-            Fact::Returned { executor, id } => {
+            AttemptFact::Returned { executor, id } => {
                 let attempt = self.known_attempt(executor, id)?;
                 self.take_back(attempt, effects);
             }
-            Fact::Finished {
+            AttemptFact::Finished {
                 executor,
                 id,
                 metrics,
                 outcome,
-            } => {
-                let executor = self.executors[self.known_executor(executor)?].id.clone();
-                let report = TaskReport {
-                    sequence: 0,
-                    id: self.full_id(id)?,
-                    metrics,
-                    outcome,
-                    result: None,
-                    counters: Vec::new(),
-                };
-                self.on_task_finished(&executor, &report, effects);
-            }
-            Fact::Vanished { executor, id } => {
+            } => self.replay_finished(executor, id, (metrics, outcome), effects)?,
+            AttemptFact::Vanished { executor, id } => {
                 let attempt = self.known_attempt(executor, id)?;
                 self.vanish(attempt, effects);
             }
-            Fact::Unreadable { executor, id, source } => {
+            AttemptFact::Unreadable { executor, id, source } => {
                 let executor = self.executors[self.known_executor(executor)?].id.clone();
                 let source = self.executors[self.known_executor(source)?].id.clone();
                 let id = self.full_id(id)?;
                 self.on_output_unreadable(&executor, id, &source, effects);
             }
-            Fact::CommitStarted { stage } => {
-                let stage = self.known_stage(stage)?;
-                self.stages[stage].phase = Phase::Committing;
-            }
-            Fact::Committed { stage, result } => self.on_stage_committed(stage, result, effects),
-            Fact::JobFailed { job, cause } => {
-                self.known_job(job)?;
-                self.fail_job(job, cause, effects);
-            }
-            Fact::Killed { job: None, by } => self.on_kill_requested(&by, effects),
-            Fact::Killed { job: Some(job), by } => self.on_job_kill_requested(job, by, effects),
-            Fact::Concluded => self.life = Life::Finished,
         }
+        Ok(())
+    }
+
+    fn replay_adopted(&mut self, executor: u32, id: AttemptName, queued: bool) -> Result<(), Damaged> {
+        let executor = self.known_executor(executor)?;
+        let (id, free) = (self.full_id(id)?, self.executors[executor].free);
+        let cores = self.stages[StageIx::from_number(id.stage.stage)].cores;
+        if !queued && free < cores {
+            return Err(Damaged::new(format!("attempt {id} has no place")));
+        }
+        self.adopt(executor, id, queued);
+        Ok(())
+    }
+
+    fn replay_finished(
+        &mut self,
+        executor: u32,
+        id: AttemptName,
+        (metrics, outcome): (TaskMetrics, Result<(), TaskFailure>),
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Damaged> {
+        let executor = self.executors[self.known_executor(executor)?].id.clone();
+        let report = TaskReport {
+            sequence: 0,
+            id: self.full_id(id)?,
+            metrics,
+            outcome,
+            result: None,
+            counters: Vec::new(),
+        };
+        self.on_task_finished(&executor, &report, effects);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use hadoop::ids::ContainerId;
+use hadoop::ids::{ContainerId, NodeId};
 use mini::node_manager::Stage;
 use mini::resource_manager::{Contract, Recovery};
 use mini::tokens::TokenKind;
@@ -400,19 +400,23 @@ async fn containers_that_are_wanted_back_are_announced_and_then_taken() {
     lab.cluster.shutdown().await;
 }
 
-#[tokio::test]
-async fn a_full_disk_makes_a_node_unhealthy() {
-    let lab = Lab::start(Options::default()).await;
-    let (_, mut master) = lab.played(|_| {}).await;
-    let own = lab
-        .cluster
-        .nodes()
+/// Of two nodes the one that does not run the ApplicationMaster: its number and its id.
+fn node_without_master(lab: &Lab) -> (usize, NodeId) {
+    let nodes = lab.cluster.nodes();
+    let own = nodes
         .iter()
         .position(|node| !node.containers().is_empty())
         .unwrap();
     let number = 2 - own;
+    (number, nodes[number - 1].facts().id.clone())
+}
+
+#[tokio::test]
+async fn a_full_disk_makes_a_node_unhealthy() {
+    let lab = Lab::start(Options::default()).await;
+    let (_, mut master) = lab.played(|_| {}).await;
+    let (number, there) = node_without_master(&lab);
     let containers = master.get_containers(2).await;
-    let there = lab.cluster.nodes()[number - 1].facts().id.clone();
     assert!(containers.iter().any(|one| one.node == there));
     lab.cluster.order(&Order::FillDisk(number));
     let response = master.allocate(Default::default()).await.unwrap();
@@ -505,15 +509,8 @@ async fn a_container_that_uses_too_much_memory_is_killed_with_its_processes_list
 async fn a_node_is_taken_out_when_its_last_container_has_ended() {
     let lab = Lab::start(Options::default()).await;
     let (_, mut master) = lab.played(|_| {}).await;
-    let own = lab
-        .cluster
-        .nodes()
-        .iter()
-        .position(|node| !node.containers().is_empty())
-        .unwrap();
-    let number = 2 - own;
+    let (number, there) = node_without_master(&lab);
     let containers = master.get_containers(2).await;
-    let there = lab.cluster.nodes()[number - 1].facts().id.clone();
     let container = containers.into_iter().find(|one| one.node == there).unwrap();
     lab.cluster.order(&Order::DecommissionNode {
         node: number,

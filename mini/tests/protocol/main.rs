@@ -377,10 +377,8 @@ async fn pages_of_others_cannot_submit_through_a_browser() {
     lab.cluster.shutdown().await;
 }
 
-#[tokio::test]
-async fn a_killed_application_leaves_no_process() {
-    let lab = Lab::start(Options::default()).await;
-    let (id, mut master) = lab.played(|_| {}).await;
+/// The process of a container that would run for long, as `/proc` has it.
+async fn sleeping_process(lab: &Lab, master: &mut Master) -> std::path::PathBuf {
     let container = master.get_containers(1).await.remove(0);
     let pid_file = lab.shared.path().join("pid");
     let command = format!(
@@ -393,7 +391,14 @@ async fn a_killed_application_leaves_no_process() {
         .await
         .unwrap();
     let pid = wait_for(async || std::fs::read_to_string(&pid_file).ok()).await;
-    let process = std::path::PathBuf::from(format!("/proc/{}", pid.trim()));
+    std::path::PathBuf::from(format!("/proc/{}", pid.trim()))
+}
+
+#[tokio::test]
+async fn a_killed_application_leaves_no_process() {
+    let lab = Lab::start(Options::default()).await;
+    let (id, mut master) = lab.played(|_| {}).await;
+    let process = sleeping_process(&lab, &mut master).await;
     assert!(process.exists());
     lab.client.kill(id, Some("because")).await.unwrap();
     let report = lab.report(id, AppReport::is_final).await;
@@ -410,21 +415,10 @@ async fn a_killed_application_leaves_no_process() {
 async fn a_shutdown_leaves_no_process_and_no_directory() {
     let lab = Lab::start(Options::default()).await;
     let (_, mut master) = lab.played(|_| {}).await;
-    let container = master.get_containers(1).await.remove(0);
-    let pid_file = lab.shared.path().join("pid");
-    let command = format!(
-        "echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600",
-        pid_file.display()
-    );
-    master
-        .nodes()
-        .start_container(&container, &shell(&command))
-        .await
-        .unwrap();
-    let pid = wait_for(async || std::fs::read_to_string(&pid_file).ok()).await;
+    let process = sleeping_process(&lab, &mut master).await;
     let directory = lab.cluster.directory().to_owned();
     lab.cluster.shutdown().await;
-    assert!(!std::path::Path::new(&format!("/proc/{}", pid.trim())).exists());
+    assert!(!process.exists());
     assert!(!directory.exists());
 }
 
@@ -432,21 +426,10 @@ async fn a_shutdown_leaves_no_process_and_no_directory() {
 async fn a_cluster_that_is_dropped_leaves_no_process() {
     let lab = Lab::start(Options::default()).await;
     let (_, mut master) = lab.played(|_| {}).await;
-    let container = master.get_containers(1).await.remove(0);
-    let pid_file = lab.shared.path().join("pid");
-    let command = format!(
-        "echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600",
-        pid_file.display()
-    );
-    master
-        .nodes()
-        .start_container(&container, &shell(&command))
-        .await
-        .unwrap();
-    let pid = wait_for(async || std::fs::read_to_string(&pid_file).ok()).await;
+    let process = sleeping_process(&lab, &mut master).await;
     let Lab { cluster, .. } = lab;
     drop(cluster);
-    let status = format!("/proc/{}/status", pid.trim());
+    let status = process.join("status");
     // What is left is at most an exit status that nobody has asked for.
     wait_for(async || {
         let status = std::fs::read_to_string(&status).unwrap_or_default();

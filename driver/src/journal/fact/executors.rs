@@ -1,0 +1,83 @@
+//! Facts of executors that come and go.
+
+use wire::failure::ExecutorLoss;
+use wire::id::BootNonce;
+
+use super::super::codec::{Damaged, Reader, Writer};
+use super::super::failure;
+use super::unknown;
+
+/// Who is there.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ExecutorFact {
+    /// An executor registered.
+    Admitted {
+        executor: String,
+        boot: BootNonce,
+        host: String,
+        slots: u32,
+    },
+    /// An executor was taken away.
+    Removed {
+        executor: u32,
+        loss: ExecutorLoss,
+        /// Of each of its attempts, in the order of their launch: whether it had started.
+        started: Vec<bool>,
+    },
+    /// An executor was lost before it registered.
+    Stillborn { executor: String },
+}
+
+impl ExecutorFact {
+    /// Gives the number of its kind.
+    pub(super) fn write(&self, into: &mut Writer) -> u8 {
+        match self {
+            Self::Admitted {
+                executor,
+                boot,
+                host,
+                slots,
+            } => {
+                into.text(executor).number(boot.0).text(host).number(*slots);
+                3
+            }
+            Self::Removed {
+                executor,
+                loss,
+                started,
+            } => {
+                into.number(*executor);
+                failure::write_loss(*loss, into);
+                into.count(started.len()).bits(started.iter().copied());
+                4
+            }
+            Self::Stillborn { executor } => {
+                into.text(executor);
+                5
+            }
+        }
+    }
+
+    pub(super) fn read(kind: u64, from: &mut Reader<'_>) -> Result<Self, Damaged> {
+        Ok(match kind {
+            3 => Self::Admitted {
+                executor: from.owned()?,
+                boot: BootNonce(from.number()?),
+                host: from.owned()?,
+                slots: from.narrow()?,
+            },
+            4 => Self::Removed {
+                executor: from.narrow()?,
+                loss: failure::read_loss(from)?,
+                started: {
+                    let count = from.narrow()?;
+                    from.bits(count)?
+                },
+            },
+            5 => Self::Stillborn {
+                executor: from.owned()?,
+            },
+            other => return Err(unknown(other)),
+        })
+    }
+}

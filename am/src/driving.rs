@@ -490,3 +490,6 @@ async fn check_all(outputs: &Outputs, stages: &[StagePlan]) -> Result<(), String
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

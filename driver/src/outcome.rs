@@ -98,7 +98,9 @@ impl Driver {
                 .tasks
                 .as_ref()
                 .and_then(|tasks| tasks.get(report.id.partition));
-            let issued = task.is_some_and(|task| report.id.attempt < task.next_attempt);
+            // What is done is noted once, however often its executor tells.
+            let issued = task
+                .is_some_and(|task| task.state != TaskState::Done && report.id.attempt < task.next_attempt);
             let there = place.is_some_and(|place| !self.executors[place].is_gone());
             let same = stage.key.job == report.id.stage.job && stage.accepts(report.id.stage.stage_attempt);
             issued && same && place.is_some() && (there || !stage.keeps_output)

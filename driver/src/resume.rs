@@ -40,6 +40,7 @@ impl Driver {
         self.await_known(patience);
         self.gate
             .reopen(self.now, present.iter().cloned().collect(), patience);
+        self.watch_for_slow_tasks();
         for index in self.stages.indexes() {
             self.resume_stage(index, effects);
         }
@@ -156,6 +157,7 @@ impl Driver {
                     queued,
                 });
                 self.adopt(index, id, queued);
+                self.watch_for_slow_tasks();
             }
         }
     }

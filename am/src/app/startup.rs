@@ -346,6 +346,7 @@ impl Job {
                     done = survey.progress.0,
                     known = survey.progress.1,
                     executors = survey.executors.len(),
+                    committing = survey.committing.len(),
                     "going on where the last attempt was"
                 );
                 self.clock = self.clock.continuing(past.zero_unix, survey.at);

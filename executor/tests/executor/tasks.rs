@@ -165,6 +165,28 @@ async fn what_an_earlier_attempt_committed_stands() {
 }
 
 #[tokio::test]
+async fn w6_a_commit_that_was_allowed_lands_without_the_master_and_another_one_changes_nothing() {
+    let (mut container, mut peer) = Container::serving().await;
+    let stage = to_output(&container, "echo result of attempt $DRAWLOOM_TASK_ATTEMPT");
+    peer.launch(stage.clone(), vec![task(0, Vec::new())]).await;
+    peer.decide(true).await;
+    drop(peer);
+    container.move_gateway(2).await;
+    let mut peer = container.welcome().await;
+    assert_eq!(peer.hello().running, [id(0)], "nobody else may run it");
+    assert_eq!(peer.finished().await.outcome, Ok(()));
+    assert_eq!(container.read("out/part-00000"), "result of attempt 0\n");
+    // The next one does not know of the permission and gives it to another attempt.
+    let mut again = task(0, Vec::new());
+    again.id.attempt = 1;
+    peer.launch(stage, vec![again]).await;
+    peer.decide(true).await;
+    assert_eq!(peer.finished().await.outcome, Ok(()));
+    assert_eq!(container.read("out/part-00000"), "result of attempt 0\n");
+    assert_eq!(output_files(&container), ["part-00000"]);
+}
+
+#[tokio::test]
 async fn a_failing_command_is_reported_with_its_last_words() {
     let (container, mut peer) = Container::serving().await;
     let failure = peer

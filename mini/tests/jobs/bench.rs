@@ -333,6 +333,10 @@ impl Job<'_> {
 
 impl Drop for Job<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.said());
+            (1..=2).for_each(|attempt| eprintln!("attempt {attempt}:\n{}", self.log(attempt)));
+        }
         let _ = self.client.kill();
         let _ = self.client.wait();
     }

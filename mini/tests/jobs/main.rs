@@ -8,3 +8,4 @@ mod bench;
 mod client_mode;
 mod every_record;
 mod lost_masters;
+mod windows;

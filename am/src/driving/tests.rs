@@ -1,0 +1,230 @@
+//! The shell over a journal on local files, lost and followed by another one.
+
+use super::*;
+use crate::journal::{Base, look_back};
+use driver::plan::{BodyPlan, ExecutorPlan, FeedPlan, Settings, TaskSource, VERSION};
+use hadoop::conf::Configuration;
+use std::collections::BTreeMap;
+use wire::id::{BootNonce, TaskAttemptId};
+use wire::launcher::Registration;
+use wire::message::TaskReport;
+use wire::task::TaskMetrics;
+
+/// How long a step may take on a busy machine.
+const STEP: Duration = Duration::from_secs(30);
+/// Of the driver's clock; no test lets time pass.
+const NOW: Duration = Duration::from_secs(1);
+
+const STAGE: StageKey = StageKey {
+    job: 0,
+    stage: 0,
+    stage_attempt: 0,
+};
+
+/// An application's staging directory.
+struct Rig {
+    directory: tempfile::TempDir,
+    systems: Arc<FileSystems>,
+    plan: AppPlan,
+}
+
+impl Rig {
+    /// For one stage of two tasks, on one executor of two slots.
+    fn new() -> Self {
+        let conf = BTreeMap::from([("fs.defaultFS".to_owned(), "file:///".to_owned())]);
+        let systems = FileSystems::builder(&Configuration::from_map(conf), "ada")
+            .build()
+            .unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        Self {
+            plan: plan(),
+            directory,
+            systems: Arc::new(systems),
+        }
+    }
+
+    fn uri(&self, name: &str) -> String {
+        format!("file://{}/{name}", self.directory.path().display())
+    }
+
+    fn driving(&self, attempt: u32, core: Option<Driver>) -> Driving {
+        let base = Base {
+            zero_unix: Duration::ZERO,
+            checkpoint: core.as_ref().map(|core| core.checkpoint().into()),
+        };
+        let scribe = Scribe::start(Arc::clone(&self.systems), &self.uri("staging"), attempt, base);
+        let mut driving = Driving::new(self.plan.clone(), Arc::clone(&self.systems), "application_1_0001");
+        if let Some(core) = core {
+            driving = driving.from_core(core);
+        }
+        driving.with_journal(scribe)
+    }
+
+    /// The first attempt with all tasks given to the executor, and everything so far in the journal.
+    async fn begun(&self) -> Driving {
+        let mut driving = self.driving(1, None);
+        let mut commands = Vec::new();
+        driving.begin(None);
+        until(&mut driving, &mut commands, |command| {
+            matches!(command, LauncherCommand::SetTarget(_))
+        })
+        .await;
+        driving.report(NOW, registered(&[]), &mut commands);
+        until(&mut driving, &mut commands, |command| {
+            matches!(told(command), Some(GatewayMessage::Launch { .. }))
+        })
+        .await;
+        settled(&mut driving).await;
+        driving
+    }
+
+    /// The attempt after that, whose executor is back and holds `running`.
+    async fn followed(&self, attempt: u32, running: &[TaskAttemptId]) -> Driving {
+        let past = look_back(&self.systems, &self.uri("staging"), attempt, &self.plan).await;
+        let mut driving = self.driving(attempt, Some(past.unwrap().unwrap().core));
+        let mut commands = Vec::new();
+        driving.resume(NOW, vec![executor()], STEP, &mut commands);
+        driving.report(NOW, registered(running), &mut commands);
+        driving
+    }
+}
+
+fn plan() -> AppPlan {
+    AppPlan {
+        version: VERSION,
+        name: "lost".into(),
+        executors: ExecutorPlan {
+            instances: 1,
+            memory_mib: 512,
+            cores: 2,
+        },
+        env: BTreeMap::new(),
+        files: vec![],
+        stages: vec![StagePlan {
+            name: "work".into(),
+            after: vec![],
+            source: TaskSource::Tasks(2),
+            body: BodyPlan::Shell("true".into()),
+            env: BTreeMap::new(),
+            feed: FeedPlan::None,
+            output: None,
+            cores: 1,
+            memory_mib: None,
+            timeout: None,
+            max_failures: None,
+            scheduling: driver::policy::StageScheduling::default(),
+        }],
+        settings: Settings::default(),
+        scheduling: driver::policy::Scheduling::default(),
+    }
+}
+
+fn executor() -> ExecutorId {
+    "container_1_0001_01_000002".parse().unwrap()
+}
+
+fn id(partition: u32) -> TaskAttemptId {
+    TaskAttemptId {
+        stage: STAGE,
+        partition,
+        attempt: 0,
+    }
+}
+
+fn registered(running: &[TaskAttemptId]) -> LauncherReport {
+    LauncherReport::ExecutorRegistered(Registration {
+        executor: executor(),
+        boot: BootNonce(7),
+        host: "n1".to_owned(),
+        slots: 2,
+        running: running.to_vec(),
+    })
+}
+
+fn finished(partition: u32) -> LauncherReport {
+    let report = TaskReport {
+        sequence: u64::from(partition) + 1,
+        id: id(partition),
+        metrics: TaskMetrics::default(),
+        outcome: Ok(()),
+        result: None,
+        counters: Vec::new(),
+    };
+    LauncherReport::Heard {
+        executor: executor(),
+        message: ExecutorMessage::TaskFinished(Box::new(report)),
+    }
+}
+
+fn told(command: &LauncherCommand) -> Option<&GatewayMessage> {
+    match command {
+        LauncherCommand::Tell { message, .. } => Some(message),
+        _ => None,
+    }
+}
+
+fn is_acknowledgement(command: &LauncherCommand) -> bool {
+    matches!(told(command), Some(GatewayMessage::Acknowledge { .. }))
+}
+
+/// Lets errands end until a command is what is wanted.
+async fn until(
+    driving: &mut Driving,
+    commands: &mut Vec<LauncherCommand>,
+    wanted: impl Fn(&LauncherCommand) -> bool,
+) {
+    let work = async {
+        while !commands.iter().any(&wanted) {
+            let errand = driving.next_errand().await;
+            driving.finish(NOW, errand, commands).unwrap();
+        }
+    };
+    tokio::time::timeout(STEP, work)
+        .await
+        .expect("the command does not come");
+}
+
+/// Waits until everything is in the journal.
+async fn settled(driving: &mut Driving) {
+    let mut commands = Vec::new();
+    let safe = |driving: &Driving| {
+        let journal = driving.journal.as_ref().unwrap();
+        journal.kept() == journal.appended()
+    };
+    while !safe(driving) {
+        let errand = tokio::time::timeout(STEP, driving.next_errand()).await;
+        driving
+            .finish(NOW, errand.expect("a flush"), &mut commands)
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn w5_a_report_that_was_heard_and_not_kept_is_sent_again_and_counts_once() {
+    let rig = Rig::new();
+    let mut first = rig.begun().await;
+    let mut commands = Vec::new();
+    first.report(NOW, finished(0), &mut commands);
+    assert_eq!(first.core().progress(), (1, 2));
+    assert!(!commands.iter().any(is_acknowledgement), "it is not safe yet");
+    drop(first);
+    // The executor goes on holding both: one runs, the other's report is not acknowledged.
+    let mut second = rig.followed(2, &[id(0), id(1)]).await;
+    assert_eq!(second.core().progress(), (0, 2));
+    second.report(NOW, finished(0), &mut commands);
+    let records = second.journal.as_ref().unwrap().appended();
+    second.report(NOW, finished(0), &mut commands);
+    assert_eq!(
+        second.journal.as_ref().unwrap().appended(),
+        records,
+        "nothing is noted twice"
+    );
+    until(&mut second, &mut commands, is_acknowledgement).await;
+    assert_eq!(second.core().progress(), (1, 2));
+    let again = commands.iter().filter_map(told);
+    let again = again.filter(|message| matches!(message, GatewayMessage::Launch { .. }));
+    assert_eq!(again.count(), 0, "both tasks are in good hands");
+    drop(second);
+    let third = rig.followed(3, &[id(1)]).await;
+    assert_eq!(third.core().progress(), (1, 2), "the acknowledged one is safe");
+}

@@ -302,7 +302,6 @@ impl App {
         self.process(Step::Launcher(LauncherEvent::DeadlineReached));
         self.with_driver(Seat::deadline_reached);
         self.expect_driver();
-        self.forget_ended_containers();
     }
 
     fn on_errand(&mut self, errand: Result<Errand, Panicked>) {

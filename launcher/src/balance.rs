@@ -119,9 +119,8 @@ impl Launcher {
             record.deadline = Some(now + RELEASE_AGAIN);
             record.releases
         });
-        if releases.is_none_or(|releases| releases > RELEASES) {
+        if releases.is_none_or(|releases| releases >= RELEASES) {
             self.forget(now, executor, loss, "YARN never confirmed its end");
-            return;
         }
         effects.push(Effect::StopContainer {
             executor: executor.clone(),

@@ -213,7 +213,7 @@ pub enum Effect {
         /// Which.
         executor: ExecutorId,
     },
-    /// Give the container back to the ResourceManager.
+    /// Give the container back to the ResourceManager. One without a record is not named again.
     ReleaseContainer {
         /// Which.
         executor: ExecutorId,

@@ -148,7 +148,11 @@ impl App {
         });
     }
 
+    /// A container that the launcher has no record of is released for the last time.
     fn release_container(&mut self, executor: &ExecutorId) {
+        if self.launcher.record(executor).is_none() {
+            self.containers.remove(executor);
+        }
         match executor.as_str().parse::<ContainerId>() {
             Ok(id) => self.outbox.push(SessionCommand::Release(id)),
             Err(error) => tracing::error!(%error, "a container cannot be released"),
@@ -190,12 +194,5 @@ impl App {
             host,
             cause,
         });
-    }
-
-    /// Drops what is kept of containers that the launcher no longer knows.
-    pub(super) fn forget_ended_containers(&mut self) {
-        let launcher = &self.launcher;
-        self.containers
-            .retain(|executor, _| launcher.record(executor).is_some());
     }
 }

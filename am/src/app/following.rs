@@ -161,7 +161,6 @@ impl App {
             running,
             remembered,
         }));
-        self.forget_ended_containers();
     }
 
     /// An elastic application keeps what is there until the driver says how many it wants.

@@ -138,7 +138,6 @@ impl App {
         }
         self.metrics.granted(grants.len());
         self.process(Step::Launcher(LauncherEvent::ContainersGranted(grants)));
-        self.forget_ended_containers();
     }
 
     fn on_completed(&mut self, status: ContainerStatus) {

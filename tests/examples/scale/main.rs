@@ -143,10 +143,13 @@ fn observed(plan: &Plan, crowd: &Crowd, cluster: &Cluster) -> Outcome<String> {
     let memory = master.memory()?;
     let (before, begun) = (master.cpu()?, Instant::now());
     crowd.open();
+    // It may have ended by the time that we look at the last task.
+    let mut after = before;
     until("all tasks", || {
+        after = master.cpu().unwrap_or(after);
         crowd.finished.load(Ordering::Relaxed) > plan.tasks
     })?;
-    let (work, spent) = (begun.elapsed().as_secs_f64(), master.cpu()? - before);
+    let (work, spent) = (begun.elapsed().as_secs_f64(), after - before);
     let tasks = plan.tasks.max(1) as f64;
     Ok(format!(
         "| {} | {:.1} | {:.1} | {share:.1} | {calls:.2} | {:.1} | {} | {work:.1} | {:.0} | {:.0} |",
@@ -160,7 +163,7 @@ fn observed(plan: &Plan, crowd: &Crowd, cluster: &Cluster) -> Outcome<String> {
     ))
 }
 
-fn until(what: &str, done: impl Fn() -> bool) -> Outcome<()> {
+fn until(what: &str, mut done: impl FnMut() -> bool) -> Outcome<()> {
     let begun = Instant::now();
     while !done() {
         if begun.elapsed() > LONG {

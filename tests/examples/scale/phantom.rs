@@ -20,7 +20,7 @@ use tokio_rustls::client::TlsStream;
 use wire::environment as variable;
 use wire::frame::{self, Decoder};
 use wire::id::{BootNonce, Epoch, ExecutorId, TaskAttemptId};
-use wire::message::{Envelope, ExecutorMessage, GatewayMessage, Heartbeat, Hello, TaskReport};
+use wire::message::{Envelope, ExecutorMessage, GatewayMessage, Heartbeat, Hello, RunningTask, TaskReport};
 use wire::security::{self, Identity, secret};
 use wire::task::{Body, TaskMetrics};
 use wire::version::PROTOCOL;
@@ -187,8 +187,7 @@ impl<'a> Phantom<'a> {
                 () = sleep_until(beat) => {
                     beat += self.heartbeat;
                     self.beats += 1;
-                    let sequence = self.beats;
-                    self.say(ExecutorMessage::Heartbeat(Heartbeat { sequence, ..Default::default() }))?;
+                    self.say(ExecutorMessage::Heartbeat(self.sign_of_life()))?;
                 }
                 Ok(()) = opened.changed() => {
                     for id in std::mem::take(&mut self.held) {
@@ -197,6 +196,22 @@ impl<'a> Phantom<'a> {
                 }
             }
             self.flush().await?;
+        }
+    }
+
+    /// What is not said to run is given up after a while.
+    fn sign_of_life(&self) -> Heartbeat {
+        let running = |id: &TaskAttemptId| RunningTask {
+            id: *id,
+            resident: 1 << 20,
+            progress: 0.0,
+            waiting: false,
+            status: String::new(),
+        };
+        Heartbeat {
+            sequence: self.beats,
+            running: self.held.iter().map(running).collect(),
+            ..Heartbeat::default()
         }
     }
 

@@ -16,9 +16,10 @@ pub(crate) struct Args {
     idle: u64,
 }
 
-const EXAMPLE: [&str; 9] = [
+const EXAMPLE: [&str; 10] = [
     "run",
-    "--release",
+    "--profile",
+    "fast",
     "--package",
     "drawloom-tests",
     "--example",

@@ -132,7 +132,7 @@ pub enum GatewayEvent {
 #[derive(Debug)]
 pub enum Admission {
     /// It is in; these are the messages for it. The connection ends when the sender is dropped.
-    Admitted(mpsc::Receiver<GatewayMessage>),
+    Admitted(mpsc::Receiver<Box<GatewayMessage>>),
     /// It is not.
     Refused {
         /// The kind of refusal.
@@ -146,7 +146,7 @@ pub enum Admission {
 #[derive(Debug)]
 pub enum DriverAdmission {
     /// It is in; these are the messages for it. The connection ends when the sender is dropped.
-    Admitted(mpsc::Receiver<LauncherMessage>),
+    Admitted(mpsc::Receiver<Box<LauncherMessage>>),
     /// It is not.
     Refused {
         /// The kind of refusal.

@@ -44,7 +44,7 @@ pub struct RelayedView {
 #[derive(Debug)]
 struct Link {
     connection: ConnectionId,
-    outbound: mpsc::Sender<LauncherMessage>,
+    outbound: mpsc::Sender<Box<LauncherMessage>>,
 }
 
 /// The driver that is elsewhere.
@@ -99,7 +99,11 @@ impl Relay {
     }
 
     /// Takes the driver in, in place of an earlier connection, and gives the end that its connection reads from.
-    pub fn attach(&mut self, connection: ConnectionId, boot: BootNonce) -> mpsc::Receiver<LauncherMessage> {
+    pub fn attach(
+        &mut self,
+        connection: ConnectionId,
+        boot: BootNonce,
+    ) -> mpsc::Receiver<Box<LauncherMessage>> {
         let (outbound, inbox) = mpsc::channel(QUEUE);
         self.link = Some(Link { connection, outbound });
         self.life = Some(boot);
@@ -144,7 +148,7 @@ impl Relay {
     /// Queues a message for the driver.
     pub fn send(&mut self, now: Duration, message: LauncherMessage) {
         let Some(link) = &self.link else { return };
-        if link.outbound.try_send(message).is_err() {
+        if link.outbound.try_send(Box::new(message)).is_err() {
             tracing::warn!("the driver does not take its messages: disconnected");
             self.hang_up(now);
         }
@@ -253,7 +257,10 @@ mod tests {
             sent += 1;
         }
         assert!(sent <= QUEUE - SLACK + 1 && relay.is_connected());
-        assert!(matches!(inbox.recv().await, Some(LauncherMessage::Welcome(_))));
+        assert!(matches!(
+            inbox.recv().await.as_deref(),
+            Some(LauncherMessage::Welcome(_))
+        ));
         for _ in 0..sent {
             inbox.recv().await.unwrap();
         }

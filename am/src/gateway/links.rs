@@ -16,7 +16,8 @@ const QUEUE: usize = 16_384;
 #[derive(Debug)]
 struct Link {
     connection: ConnectionId,
-    outbound: mpsc::Sender<GatewayMessage>,
+    /// Boxed, because a channel has room for 32 messages however empty it is.
+    outbound: mpsc::Sender<Box<GatewayMessage>>,
 }
 
 /// What became of a message.
@@ -45,7 +46,7 @@ impl Links {
         executor: &ExecutorId,
         boot: BootNonce,
         connection: ConnectionId,
-    ) -> mpsc::Receiver<GatewayMessage> {
+    ) -> mpsc::Receiver<Box<GatewayMessage>> {
         let (outbound, inbox) = mpsc::channel(QUEUE);
         self.links.insert(executor.clone(), Link { connection, outbound });
         self.boots.insert(executor.clone(), boot);
@@ -92,7 +93,7 @@ impl Links {
         let Some(link) = self.links.get(executor) else {
             return Sent::NoLink;
         };
-        if link.outbound.try_send(message).is_ok() {
+        if link.outbound.try_send(Box::new(message)).is_ok() {
             return Sent::Queued;
         }
         self.links.remove(executor);
@@ -103,7 +104,7 @@ impl Links {
     pub fn broadcast(&mut self, message: &GatewayMessage) {
         for link in self.links.values() {
             // Whoever is behind learns of it when its connection ends.
-            let _behind = link.outbound.try_send(message.clone()).is_err();
+            let _behind = link.outbound.try_send(Box::new(message.clone())).is_err();
         }
     }
 
@@ -139,7 +140,7 @@ mod tests {
         assert_eq!(old.recv().await, None);
         assert!(!links.closed(&id(), ConnectionId(1)));
         assert_eq!(links.send(&id(), message()), Sent::Queued);
-        assert_eq!(new.recv().await, Some(message()));
+        assert_eq!(new.recv().await.as_deref(), Some(&message()));
         assert!(links.closed(&id(), ConnectionId(2)));
         assert_eq!(links.boot(&id()), Some(BootNonce(1)));
     }

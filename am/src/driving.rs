@@ -112,6 +112,21 @@ impl Driving {
         self
     }
 
+    /// Tells it in which racks nodes stand, given as host and rack.
+    #[must_use]
+    pub fn with_racks<'a>(mut self, nodes: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        for (host, rack) in nodes {
+            self.learn_rack(Duration::ZERO, host, rack, &mut Vec::new());
+        }
+        self
+    }
+
+    /// Tells it in which rack a node stands.
+    pub fn learn_rack(&mut self, now: Duration, host: &str, rack: &str, commands: &mut Vec<LauncherCommand>) {
+        let (host, rack) = (host.to_owned(), rack.to_owned());
+        self.handle(now, Event::RackLearned { host, rack }, commands);
+    }
+
     /// Has it keep a journal.
     #[must_use]
     pub fn with_journal(mut self, journal: Scribe) -> Self {

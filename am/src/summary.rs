@@ -3,7 +3,7 @@
 //! The status page, `drawloom submit` and `drawloom status` show what is here; so the type is shared with the client.
 //! Additive only: a field that is absent takes its default.
 
-use driver::view::{CounterView, JobStatus, JobView, Snapshot, StageStatus, StageView};
+use driver::view::{CounterView, JobStatus, JobView, LocalityCounts, Snapshot, StageStatus, StageView};
 use serde::{Deserialize, Serialize};
 
 /// The path below the tracking URL.
@@ -118,6 +118,8 @@ pub struct StageSummary {
     pub tasks: TaskCounts,
     /// What the tasks that are done have counted together.
     pub counters: Vec<CounterTotal>,
+    /// How near its attempts were to what they read.
+    pub placed: LocalityCounts,
 }
 
 /// A named number.
@@ -254,6 +256,7 @@ impl StageSummary {
             state: stage_word(stage.status).to_owned(),
             tasks: TaskCounts::of_stage(stage),
             counters: stage.counters.iter().map(CounterTotal::of).collect(),
+            placed: stage.placed,
         }
     }
 }

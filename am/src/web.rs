@@ -21,7 +21,7 @@ use std::time::Duration;
 use driver::core::Driver;
 use driver::event::Verdict;
 use driver::plan::AppPlan;
-use driver::view::{Snapshot, TaskView};
+use driver::view::{LocalityCounts, Snapshot, TaskView};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
@@ -133,6 +133,15 @@ impl DriverView<'_> {
         match self {
             Self::Core(driver) => driver.progress(),
             Self::Relayed(snapshot) => snapshot.progress,
+        }
+    }
+
+    /// How near all attempts were to what they read.
+    #[must_use]
+    pub fn placed(&self) -> LocalityCounts {
+        match self {
+            Self::Core(driver) => driver.placed(),
+            Self::Relayed(snapshot) => snapshot.placed(),
         }
     }
 

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use am::driving::Driving;
+use am::launch::NodeAtSubmission;
 use dfs::FileSystems;
 use dfs::staging::Staging;
 use hadoop::ids::ApplicationId;
@@ -232,6 +233,7 @@ impl<'a> Submission<'a> {
         id: ApplicationId,
         build: &str,
         keys: &ApplicationKeys,
+        nodes: &[NodeAtSubmission],
     ) -> Result<Option<Driver>, CommandError> {
         if !self.is_client_mode() {
             return Ok(None);
@@ -241,7 +243,8 @@ impl<'a> Submission<'a> {
             self.planned.plan.clone(),
             Arc::clone(&self.file_systems),
             &application,
-        );
+        )
+        .with_racks(nodes.iter().map(|node| (node.host.as_str(), node.rack.as_str())));
         let who = Identification {
             application,
             build: build.to_owned(),
@@ -280,7 +283,7 @@ impl<'a> Submission<'a> {
         let id = checked.application.application_id;
         self.say("submitted", &format!("{id} ({})", self.planned.plan.name));
         self.set_lifetime(id).await?;
-        self.driver(id, &build, &keys)
+        self.driver(id, &build, &keys, &checked.nodes)
     }
 
     async fn stage(

@@ -187,6 +187,15 @@ impl FileSystems {
         Ok(made)
     }
 
+    /// The NameNodes that know about `path`, as `host:port`; none when it is not on HDFS.
+    #[must_use]
+    pub fn namenodes(&self, path: &DfsPath) -> Vec<String> {
+        if path.scheme() != HDFS_SCHEME || path.authority().is_empty() {
+            return Vec::new();
+        }
+        ClientSettings::new(&self.properties, &self.user, &self.deadlines).addresses(path.authority())
+    }
+
     fn make(&self, root: &DfsPath) -> Result<Arc<dyn FileSystem>, DfsError> {
         match root.scheme() {
             FILE_SCHEME => Ok(Arc::new(LocalFileSystem::new(&self.local_home)?)),

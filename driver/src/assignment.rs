@@ -279,9 +279,18 @@ impl Driver {
         attempt.queued = queued;
         let id = attempt.id(self.stages[index].key.job);
         self.stages[index].times.first_launch.get_or_insert(self.now);
+        self.count_place(index, partition, executor);
         self.insert_attempt(attempt);
         self.watch_for_slow_tasks();
         self.enqueue_launch(executor, id);
+    }
+
+    fn count_place(&mut self, index: StageIx, partition: u32, executor: ExecutorIx) {
+        let offer = self.executors.offer(executor);
+        let stage = &mut self.stages[index];
+        if let Some(tasks) = &stage.tasks {
+            stage.placed.add(tasks.level(partition, &offer, &self.executors));
+        }
     }
 
     /// Begins the life of an attempt: it takes its slots or its place in the queue, and its task knows it.

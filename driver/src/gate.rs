@@ -84,7 +84,18 @@ impl Driver {
         let enough = self.gate.awaited.is_empty() && self.executors.present() >= self.gate.needed;
         if enough || self.now >= until {
             self.gate.open = true;
+            self.begin_locality_waits();
             self.offers.everyone();
+        }
+    }
+
+    /// Tasks wait for better places from now on: while the gate was closed nothing was kept from them.
+    fn begin_locality_waits(&mut self) {
+        for index in self.stages.indexes() {
+            let tasks = self.stages[index].tasks.as_mut();
+            if let Some(locality) = tasks.and_then(|tasks| tasks.locality()) {
+                locality.begin_wait(self.now);
+            }
         }
     }
 }

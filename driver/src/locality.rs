@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::TaskInput;
 use crate::hosts::Hosts;
 use crate::index::{ExecutorIx, HostIx, RackIx};
@@ -14,11 +16,16 @@ use crate::policy::LocalityWaits;
 
 /// How near a task is to its data, the nearest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Level {
+pub enum Level {
+    /// On the executor that made its input.
     Process,
+    /// On a node that holds its input.
     Node,
+    /// It has no preference.
     NoPreference,
+    /// In the rack of a node that holds its input.
     Rack,
+    /// Elsewhere.
     Any,
 }
 
@@ -42,6 +49,58 @@ impl Level {
 
     fn number(self) -> usize {
         self as usize
+    }
+}
+
+/// Launched attempts by how near they were to what they read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct LocalityCounts {
+    /// On the executor that made their input.
+    pub process: u32,
+    /// On a node that holds their input.
+    pub node: u32,
+    /// Without any preference.
+    pub no_preference: u32,
+    /// In the rack of such a node.
+    pub rack: u32,
+    /// Elsewhere.
+    pub any: u32,
+}
+
+impl LocalityCounts {
+    /// Attempts that had a preference.
+    #[must_use]
+    pub fn particular(&self) -> u32 {
+        self.near() + self.rack + self.any
+    }
+
+    /// Those of them that ran on a node that holds what they read, or on the executor.
+    #[must_use]
+    pub fn near(&self) -> u32 {
+        self.process + self.node
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            process: self.process + other.process,
+            node: self.node + other.node,
+            no_preference: self.no_preference + other.no_preference,
+            rack: self.rack + other.rack,
+            any: self.any + other.any,
+        }
+    }
+
+    pub(crate) fn add(&mut self, level: Level) {
+        *match level {
+            Level::Process => &mut self.process,
+            Level::Node => &mut self.node,
+            Level::NoPreference => &mut self.no_preference,
+            Level::Rack => &mut self.rack,
+            Level::Any => &mut self.any,
+        } += 1;
     }
 }
 
@@ -131,6 +190,31 @@ impl Locality {
         let partition = partition as usize;
         let start = partition.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.hosts[start as usize..self.ends[partition] as usize]
+    }
+
+    /// How near a task is to what it reads when it runs there.
+    pub(crate) fn level(
+        &self,
+        partition: u32,
+        offer: &Offer,
+        hosts: &Hosts,
+        place: impl Fn(ExecutorIx) -> HostIx,
+    ) -> Level {
+        let maker = self.executors.get(&partition).copied();
+        let preferred = self.preferred(partition);
+        let mut places = preferred.iter().copied().chain(maker.map(place));
+        let in_rack = |host| offer.rack.is_some() && hosts.rack(host) == offer.rack;
+        if maker == Some(offer.executor) {
+            Level::Process
+        } else if places.clone().any(|host| host == offer.host) {
+            Level::Node
+        } else if preferred.is_empty() && maker.is_none() {
+            Level::NoPreference
+        } else if places.any(in_rack) {
+            Level::Rack
+        } else {
+            Level::Any
+        }
     }
 
     /// Puts a pending task on top of the lists of its places.
@@ -225,6 +309,11 @@ impl Locality {
     pub(crate) fn changes_at(&self, waits: &LocalityWaits) -> Option<Duration> {
         self.next_level(self.level)?;
         Some(self.since + self.level.wait(waits))
+    }
+
+    /// Counts the wait at the present level from now.
+    pub(crate) fn begin_wait(&mut self, now: Duration) {
+        self.since = now;
     }
 
     /// Resets the wait if the round deserves it.
@@ -405,6 +494,34 @@ mod tests {
         locality.revalidate(&hosts, |_| true);
         assert_eq!(locality.changes_at(&WAITS), Some(locality.since + at(3)));
         assert_eq!(locality.level, Level::Process);
+    }
+
+    #[test]
+    fn a_place_is_as_near_as_the_best_preference_that_it_meets() {
+        let mut hosts = Hosts::new();
+        for (host, rack) in [("a", "/r"), ("b", "/r"), ("c", "/s"), ("d", "/s")] {
+            hosts.set_rack(host, rack);
+        }
+        let tasks = [input(&["a"]), input(&[]), input(&["a", "c"])];
+        let mut locality = Locality::new(&tasks, &mut hosts, false, at(0)).unwrap();
+        locality.prefer(2, ExecutorIx::new(7));
+        let mut level = |partition, host: &str, executor| {
+            let host = hosts.intern(host);
+            let offer = Offer {
+                executor: ExecutorIx::new(executor),
+                host,
+                rack: hosts.rack(host),
+            };
+            locality.level(partition, &offer, &hosts, |_| HostIx::new(3))
+        };
+        let of_first = ["a", "b", "c"].map(|host| level(0, host, 0));
+        assert_eq!(of_first, [Level::Node, Level::Rack, Level::Any]);
+        assert_eq!(level(1, "a", 0), Level::NoPreference);
+        // Its input was made by executor 7, on d.
+        assert_eq!(
+            [level(2, "d", 7), level(2, "d", 8)],
+            [Level::Process, Level::Node]
+        );
     }
 
     #[test]

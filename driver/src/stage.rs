@@ -8,6 +8,7 @@ use wire::task::{Counter, TaskMetrics};
 
 use crate::assignment::Sweep;
 use crate::index::StageIx;
+use crate::locality::LocalityCounts;
 use crate::plan::{AppPlan, StagePlan, TaskSource};
 use crate::task_set::TaskSet;
 
@@ -58,6 +59,8 @@ pub(crate) struct Stage {
     pub(crate) totals: TaskMetrics,
     /// What the attempts that made its results have counted together, by group and name.
     pub(crate) counters: BTreeMap<(String, String), i64>,
+    /// How near its attempts were to what they read.
+    pub(crate) placed: LocalityCounts,
     /// How far the current round of offers has come with it.
     pub(crate) sweep: Sweep,
 }
@@ -97,6 +100,7 @@ impl Stage {
             times: StageTimes::default(),
             totals: TaskMetrics::default(),
             counters: BTreeMap::new(),
+            placed: LocalityCounts::default(),
             sweep: Sweep::new(),
         }
     }

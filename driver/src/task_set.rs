@@ -200,6 +200,14 @@ impl TaskSet {
         }
     }
 
+    /// How near a task is to what it reads on an executor.
+    pub(crate) fn level(&self, partition: u32, offer: &Offer, executors: &Executors) -> Level {
+        self.locality.as_ref().map_or(Level::NoPreference, |locality| {
+            let place = |executor| executors[executor].host;
+            locality.level(partition, offer, &executors.hosts, place)
+        })
+    }
+
     pub(crate) fn locality(&mut self) -> Option<&mut Locality> {
         self.locality.as_deref_mut()
     }

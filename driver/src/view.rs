@@ -14,8 +14,9 @@ use crate::executors::{Executor, Liveness};
 use crate::failures::FailureRecord;
 use crate::index::StageIx;
 use crate::job::JobState;
+pub use crate::locality::{Level, LocalityCounts};
 use crate::stage::{Phase, Stage};
-use crate::task_set::{Task, TaskState};
+use crate::task_set::{Task, TaskSet, TaskState};
 
 /// How many executors that are gone a snapshot shows.
 const GONE_SHOWN: usize = 200;
@@ -46,6 +47,13 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// How near all attempts were to what they read.
+    #[must_use]
+    pub fn placed(&self) -> LocalityCounts {
+        let stages = self.stages.iter().map(|stage| stage.placed);
+        stages.fold(LocalityCounts::default(), LocalityCounts::plus)
+    }
+
     /// Changes every moment in it, for instance to those of another clock.
     pub fn for_each_time(&mut self, change: &mut impl FnMut(&mut Duration)) {
         change(&mut self.at);
@@ -144,6 +152,9 @@ pub struct StageView {
     pub totals: TaskMetrics,
     /// What those have counted together, in the order of groups and names.
     pub counters: Vec<CounterView>,
+    /// How near its attempts were to what they read, as far as this driver has launched them.
+    #[serde(default)]
+    pub placed: LocalityCounts,
 }
 
 /// A named number that tasks have counted up.
@@ -189,6 +200,8 @@ pub struct TaskView {
     pub launched: Option<Duration>,
     /// How long it has been running, or took.
     pub took: Option<Duration>,
+    /// How near that is to what it reads; without a preference once the stage is done.
+    pub level: Option<Level>,
     /// How far it says it is, 0 to 1.
     pub progress: f32,
     /// What it says it is doing.
@@ -273,6 +286,13 @@ impl Driver {
         parts.fold((0, 0), |(done, known), part| (done + part.0, known + part.1))
     }
 
+    /// How near all attempts were to what they read, as far as this driver has launched them.
+    #[must_use]
+    pub fn placed(&self) -> LocalityCounts {
+        let stages = self.stages.iter().map(|(_, stage)| stage.placed);
+        stages.fold(LocalityCounts::default(), LocalityCounts::plus)
+    }
+
     /// The state of everything but tasks.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -316,7 +336,11 @@ impl Driver {
         };
         let numbered = (0..).zip(tasks.tasks()).skip(from as usize).take(limit);
         numbered
-            .map(|(partition, task)| self.task_view(partition, task))
+            .map(|(partition, task)| {
+                let mut view = self.task_view(partition, task);
+                view.level = self.level_of(tasks, partition, task);
+                view
+            })
             .collect()
     }
 
@@ -368,7 +392,15 @@ impl Driver {
             completed: stage.times.completed,
             totals: stage.totals,
             counters: counters(stage),
+            placed: stage.placed,
         }
+    }
+
+    /// How near the attempt that [`Driver::task_view`] shows is to what it reads.
+    fn level_of(&self, tasks: &TaskSet, partition: u32, task: &Task) -> Option<Level> {
+        let live = || Some(self.attempts.get(task.live?)?.executor);
+        let executor = task.place.or_else(live)?;
+        Some(tasks.level(partition, &self.executors.offer(executor), &self.executors))
     }
 
     fn task_view(&self, partition: u32, task: &Task) -> TaskView {
@@ -381,6 +413,7 @@ impl Driver {
             host: None,
             launched: None,
             took: None,
+            level: None,
             progress: 0.0,
             status_text: String::new(),
             resident: 0,

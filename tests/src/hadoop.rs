@@ -212,6 +212,9 @@ impl Hadoop {
         command.env(processes::MARKER, format!("{}/", self.layout.dir.display()));
         let tmp = self.layout.home(role).join("tmp");
         command.arg(format!("-Djava.io.tmpdir={}", tmp.display()));
+        if let Some(hosts) = &self.layout.hosts {
+            command.arg(format!("-Djdk.net.hosts.file={}", hosts.display()));
+        }
         command.arg(role.main_class()).current_dir(self.layout.home(role));
         command
     }

@@ -1,33 +1,65 @@
-//! The jobs of `examples/`: each shows a feature, and what it promises in its comments is looked for here, on the
-//! embedded cluster and in both modes.
+//! The jobs of `examples/`: each shows a feature, and what it promises in its comments is looked for here, on a real
+//! YARN, where they run side by side, and on the embedded cluster in both modes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use harness::hadoop::Hadoop;
 use harness::in_both_modes;
 use harness::mode::Mode;
 use harness::process::{Drawloom, Output};
-use harness::user::COMMAND;
-use harness::workspace;
+use harness::user::{COMMAND, User};
+use harness::{wait, workspace};
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 /// Where examples run.
-trait Place {
-    /// Submits an example and waits for its end.
-    fn submit(&self, example: &str) -> Output;
+trait Place: Sync {
+    /// Submits an example, with more arguments, and waits for its end.
+    fn submit(&self, example: &str, more: &[&str]) -> Output;
+    /// What to submit with so that no two executors fit on one node.
+    fn apart(&self) -> &'static [&'static str];
     /// The lines of a result.
     fn lines(&self, path: &str) -> Vec<String>;
+    /// Leaves a file for a job to read.
+    fn put(&self, path: &str, text: &str);
 }
 
 fn job(example: &str) -> PathBuf {
     workspace::root().join("examples").join(example).join("job.yaml")
 }
 
+/// A user of a real YARN.
+impl Place for User<'_> {
+    fn submit(&self, example: &str, more: &[&str]) -> Output {
+        let job = job(example);
+        let quick = "client.poll-interval=200ms";
+        self.drawloom(["submit", job.to_str().unwrap(), "--conf", quick])
+            .args(more)
+            .run(COMMAND)
+            .unwrap()
+    }
+
+    fn apart(&self) -> &'static [&'static str] {
+        &["--executor-memory", "2300MiB"]
+    }
+
+    fn lines(&self, path: &str) -> Vec<String> {
+        let text = String::from_utf8(self.get(path).unwrap()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn put(&self, path: &str, text: &str) {
+        User::put(self, text, path).unwrap();
+    }
+}
+
 /// A home without any Hadoop configuration.
 struct Newcomer(tempfile::TempDir, Mode);
 
 impl Place for Newcomer {
-    fn submit(&self, example: &str) -> Output {
+    fn submit(&self, example: &str, more: &[&str]) -> Output {
         let (home, job) = (self.0.path(), job(example));
         let quick = ["--conf", "client.poll-interval=200ms"];
         Drawloom::without_cluster(&home.join("client"))
@@ -36,18 +68,34 @@ impl Place for Newcomer {
             .args(["submit", "--master", "mini", job.to_str().unwrap()])
             .args(["--deploy-mode", &self.1.to_string()])
             .args(quick)
+            .args(more)
             .run(COMMAND)
             .unwrap()
+    }
+
+    fn apart(&self) -> &'static [&'static str] {
+        // Nodes take turns there.
+        &[]
     }
 
     fn lines(&self, path: &str) -> Vec<String> {
         let text = fs::read_to_string(self.0.path().join(path)).unwrap();
         text.lines().map(str::to_owned).collect()
     }
+
+    fn put(&self, path: &str, text: &str) {
+        let file = self.0.path().join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
 }
 
-fn succeed(place: &impl Place, example: &str) -> Output {
-    let output = place.submit(example);
+fn succeed(place: &dyn Place, example: &str) -> Output {
+    succeed_with(place, example, &[])
+}
+
+fn succeed_with(place: &dyn Place, example: &str, more: &[&str]) -> Output {
+    let output = place.submit(example, more);
     assert_eq!(output.code, Some(0), "{example}: {output}");
     output
 }
@@ -61,7 +109,7 @@ fn executors(output: &Output) -> Vec<u32> {
     counts.collect()
 }
 
-fn edges_join_stages_task_by_task_or_as_a_whole(place: &impl Place) {
+fn edges_join_stages_task_by_task_or_as_a_whole(place: &dyn Place) {
     succeed(place, "dag");
     let story = place.lines("examples/dag/story/part-00000");
     let at = |line: &str| story.iter().position(|other| other == line).unwrap();
@@ -69,7 +117,7 @@ fn edges_join_stages_task_by_task_or_as_a_whole(place: &impl Place) {
     assert!(at("extract 0 is done") < at("refine 0 begins"), "{story:?}");
 }
 
-fn weights_and_min_shares_decide_as_computed_by_hand(place: &impl Place) {
+fn weights_and_min_shares_decide_as_computed_by_hand(place: &dyn Place) {
     succeed(place, "pools");
     let order = place.lines("examples/pools/order/part-00000");
     assert_eq!(order.len(), 16, "{order:?}");
@@ -79,24 +127,25 @@ fn weights_and_min_shares_decide_as_computed_by_hand(place: &impl Place) {
     }
 }
 
-fn a_copy_saves_the_job_from_a_task_that_hangs(place: &impl Place) {
-    succeed(place, "speculation");
+fn a_copy_saves_the_job_from_a_task_that_hangs(place: &dyn Place) {
+    // A copy needs another node.
+    succeed_with(place, "speculation", place.apart());
     let result = place.lines("examples/speculation/out/part-00005");
     assert_eq!(result, ["task 5, attempt 1"]);
 }
 
-fn a_gang_is_together(place: &impl Place) {
+fn a_gang_is_together(place: &dyn Place) {
     succeed(place, "gang");
     assert_eq!(place.lines("examples/gang/met/part-00000"), ["4 were together"]);
 }
 
-fn a_third_attempt_succeeds(place: &impl Place) {
+fn a_third_attempt_succeeds(place: &dyn Place) {
     succeed(place, "retry");
     let result = place.lines("examples/retry/out/part-00001");
     assert_eq!(result, ["task 1 succeeded in attempt 2"]);
 }
 
-fn work_moves_away_from_a_bad_executor(place: &impl Place) {
+fn work_moves_away_from_a_bad_executor(place: &dyn Place) {
     succeed(place, "exclusion");
     let ran = |part: usize| place.lines(&format!("examples/exclusion/out/part-{part:05}"));
     let all: Vec<_> = (0..12).flat_map(ran).collect();
@@ -107,7 +156,7 @@ fn work_moves_away_from_a_bad_executor(place: &impl Place) {
     );
 }
 
-fn executors_follow_the_work(place: &impl Place) {
+fn executors_follow_the_work(place: &dyn Place) {
     let output = succeed(place, "elastic");
     let counts = executors(&output);
     let most = counts.iter().copied().max().unwrap();
@@ -115,18 +164,119 @@ fn executors_follow_the_work(place: &impl Place) {
     assert_eq!(counts.last(), Some(&1), "{counts:?}");
 }
 
-fn all_examples(place: &impl Place) {
-    edges_join_stages_task_by_task_or_as_a_whole(place);
-    weights_and_min_shares_decide_as_computed_by_hand(place);
-    a_copy_saves_the_job_from_a_task_that_hangs(place);
-    a_gang_is_together(place);
-    a_third_attempt_succeeds(place);
-    work_moves_away_from_a_bad_executor(place);
-    executors_follow_the_work(place);
+/// HDFS has spread the files, and every task finds an executor on the node that has its own.
+fn tasks_go_to_the_nodes_that_hold_their_input(place: &dyn Place) {
+    const FILES: usize = 9;
+    for file in 0..FILES {
+        place.put(
+            &format!("examples/locality/text/{file}.txt"),
+            &"a line\n".repeat(1 + file),
+        );
+    }
+    let output = succeed_with(place, "locality", place.apart());
+    let near = format!("{FILES} of {FILES} attempts near their input");
+    assert!(output.stderr.contains(&near), "{output}");
+    println!("locality: {near}");
+    let line = |file: usize| {
+        place
+            .lines(&format!("examples/locality/counts/part-{file:05}"))
+            .concat()
+    };
+    let counts: Vec<String> = (0..FILES).map(line).collect();
+    for (file, line) in counts.iter().enumerate() {
+        assert!(line.contains(&format!(" {} ", file + 1)), "{counts:?}");
+    }
+}
+
+/// What is looked for, the longest first.
+const EXAMPLES: [fn(&dyn Place); 6] = [
+    executors_follow_the_work,
+    edges_join_stages_task_by_task_or_as_a_whole,
+    weights_and_min_shares_decide_as_computed_by_hand,
+    work_moves_away_from_a_bad_executor,
+    a_gang_is_together,
+    a_third_attempt_succeeds,
+];
+
+/// So many examples run at a time: they mostly wait.
+const LANES: usize = 3;
+
+/// Runs all of these, some at a time; fails with the first that fails.
+fn side_by_side(place: &dyn Place, examples: &[fn(&dyn Place)]) {
+    let next = AtomicUsize::new(0);
+    let lane = || {
+        while let Some(example) = examples.get(next.fetch_add(1, Ordering::Relaxed)) {
+            example(place);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..LANES {
+            scope.spawn(lane);
+        }
+    });
 }
 
 in_both_modes!(examples_do_what_they_say_on_the_embedded_cluster);
 
 fn examples_do_what_they_say_on_the_embedded_cluster(mode: Mode) {
-    all_examples(&Newcomer(tempfile::tempdir().unwrap(), mode));
+    let others: [fn(&dyn Place); 1] = [a_copy_saves_the_job_from_a_task_that_hangs];
+    let newcomer = Newcomer(tempfile::tempdir().unwrap(), mode);
+    side_by_side(&newcomer, &[&others[..], &EXAMPLES].concat());
+}
+
+#[test]
+fn examples_do_what_they_say_on_yarn() {
+    let hadoop = Hadoop::builder()
+        .nodes(3)
+        .datanodes(3)
+        .distinct_hosts(true)
+        .start()
+        .unwrap();
+    let user = User::new(&hadoop, "ada").unwrap();
+    // Not at the same time: each wants most of the nodes.
+    let apart: [fn(&dyn Place); 1] = [|place| {
+        a_copy_saves_the_job_from_a_task_that_hangs(place);
+        tasks_go_to_the_nodes_that_hold_their_input(place);
+    }];
+    side_by_side(&user, &[&apart[..], &EXAMPLES].concat());
+    one_job_of_several_is_ended(&user);
+}
+
+/// `drawloom kill APP --job J` ends one job and those after it; others go on.
+fn one_job_of_several_is_ended(user: &User<'_>) {
+    let job = "\
+version: 1
+executors: { instances: 1, memory: 256MiB, cores: 2 }
+jobs:
+  - { name: long, stages: [{ name: sleep, tasks: 1, shell: sleep 600 }] }
+  - { name: follower, after: long, stages: [{ name: never, tasks: 1, shell: echo never }] }
+  - { name: short, stages: [{ name: done, tasks: 1, shell: sleep 3 }] }
+";
+    user.write("jobs.yaml", job).unwrap();
+    let id = user.must(["submit", "jobs.yaml", "--detach"]).unwrap();
+    let id = id.trim();
+    let runs = || {
+        user.run(["status", id])
+            .unwrap()
+            .stdout
+            .contains("sleep            running")
+    };
+    wait::until("the long job", COMMAND, runs).unwrap();
+    let wrong = user.run(["kill", id, "--job", "lon"]).unwrap();
+    assert!(
+        wrong
+            .stderr
+            .contains("its jobs: 0 (long), 1 (follower), 2 (short)"),
+        "{wrong}"
+    );
+    let killed = user.run(["kill", id, "--stage", "sleep"]).unwrap();
+    assert!(killed.stderr.contains("job long of"), "{killed}");
+    let status = user.run(["status", id]).unwrap();
+    let ended = || {
+        let status = user.run(["status", id, "-o", "json"]).unwrap().stdout;
+        status.contains("\"finalStatus\":\"KILLED\"") || status.contains("\"finalStatus\": \"KILLED\"")
+    };
+    wait::until("the end of the application", COMMAND, ended).unwrap();
+    assert!(status.stdout.contains("follower         killed"), "{status}");
+    assert!(status.stdout.contains("short            "), "{status}");
 }

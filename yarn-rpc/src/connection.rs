@@ -68,6 +68,11 @@ impl Protocol {
         name: "org.apache.hadoop.yarn.api.ApplicationClientProtocolPB",
         version: 1,
     };
+    /// Client to NameNode, of HDFS (`ClientNamenodeProtocolPB`).
+    pub const HDFS_CLIENT: Self = Self {
+        name: "org.apache.hadoop.hdfs.protocol.ClientProtocol",
+        version: 1,
+    };
     /// ApplicationMaster to NodeManager: start, stop, status.
     pub const CONTAINER_MANAGEMENT: Self = Self {
         name: "org.apache.hadoop.yarn.api.ContainerManagementProtocolPB",

@@ -139,8 +139,13 @@ impl App {
             1 => ", 1 executor lost".to_owned(),
             lost => format!(", {lost} executors lost"),
         };
+        let placed = self.driver.view().placed();
+        let near = match placed.particular() {
+            0 => String::new(),
+            all => format!(", {} of {all} attempts near their input", placed.near()),
+        };
         format!(
-            "{done} of {known} tasks done in {:.1} s{lost}",
+            "{done} of {known} tasks done in {:.1} s{near}{lost}",
             self.clock.now().as_secs_f64()
         )
     }

@@ -55,6 +55,19 @@ impl Seat {
         }
     }
 
+    /// A node stands in this rack. A driver in the client knows what it saw at submission.
+    pub(super) fn learn_rack(
+        &mut self,
+        now: Duration,
+        host: &str,
+        rack: &str,
+        commands: &mut Vec<LauncherCommand>,
+    ) {
+        if let Self::Here(driving) = self {
+            driving.learn_rack(now, host, rack, commands);
+        }
+    }
+
     /// Ends one job on somebody's word.
     ///
     /// # Errors

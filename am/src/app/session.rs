@@ -167,6 +167,10 @@ impl App {
             free_mib: free(report),
         };
         tracing::info!(node = %report.id, state = ?report.state, "node changed");
+        if let Some(rack) = &report.rack {
+            let host = &report.id.host;
+            self.with_driver(|driver, now, commands| driver.learn_rack(now, host, rack, commands));
+        }
         self.process(Step::Launcher(LauncherEvent::NodeUpdated(facts)));
     }
 

@@ -319,6 +319,8 @@ impl Job {
         if let Some(core) = core {
             driving = driving.from_core(core);
         }
+        let nodes = &self.launch.nodes;
+        driving = driving.with_racks(nodes.iter().map(|node| (node.host.as_str(), node.rack.as_str())));
         if let Some(systems) = &self.journal {
             let zero_unix = self.clock.zero_unix();
             let base = Base {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use driver::view::{
-    CounterView, ExecutorStatus, ExecutorView, JobStatus, JobView, Snapshot, StageStatus, StageView,
+    CounterView, ExecutorStatus, ExecutorView, JobStatus, JobView, Level, Snapshot, StageStatus, StageView,
     TaskStatus, TaskView,
 };
 use serde_json::{Value, json};
@@ -249,6 +249,17 @@ fn task_list(scene: &Scene<'_>, view: &StageView, request: &Request) -> Value {
         .collect()
 }
 
+/// `TaskLocality` of Spark.
+fn locality(level: Option<Level>) -> &'static str {
+    match level {
+        Some(Level::Process) => "PROCESS_LOCAL",
+        Some(Level::Node) => "NODE_LOCAL",
+        Some(Level::NoPreference) => "NO_PREF",
+        Some(Level::Rack) => "RACK_LOCAL",
+        Some(Level::Any) | None => "ANY",
+    }
+}
+
 fn task(scene: &Scene<'_>, view: &TaskView) -> Value {
     json!({
         "taskId": view.partition,
@@ -260,7 +271,7 @@ fn task(scene: &Scene<'_>, view: &TaskView) -> Value {
         "executorId": view.executor.as_ref().map(ToString::to_string),
         "host": view.host,
         "status": if view.status == TaskStatus::Succeeded { "SUCCESS" } else { "RUNNING" },
-        "taskLocality": "ANY",
+        "taskLocality": locality(view.level),
         "speculative": false,
         "accumulatorUpdates": [],
         "executorLogs": {},

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use am::dossier::Dossier;
 use am::summary::{FailureNote, Summary};
+use driver::view::LocalityCounts;
 use serde::Serialize;
 use yarn_rest::AppReport;
 
@@ -142,7 +143,7 @@ fn text(report: &AppReport, summary: Option<&Summary>, dossiers: &[Dossier]) -> 
                 "{:<16} {:<10} {}/{} tasks, {} running, {} failed attempts",
                 stage.name, stage.state, tasks.finished, tasks.total, tasks.running, tasks.failed_attempts
             );
-            field("stage", &counts);
+            field("stage", &(counts + &near_input(stage.placed)));
             for counter in &stage.counters {
                 let text = format!("{}.{} = {}", counter.group, counter.name, counter.value);
                 field("counter", &text);
@@ -164,6 +165,13 @@ fn text(report: &AppReport, summary: Option<&Summary>, dossiers: &[Dossier]) -> 
         field("diagnostics", &reason);
     }
     text
+}
+
+fn near_input(placed: LocalityCounts) -> String {
+    match placed.particular() {
+        0 => String::new(),
+        all => format!(", {} of {all} attempts near their input", placed.near()),
+    }
 }
 
 fn state(report: &AppReport) -> String {
@@ -197,7 +205,8 @@ mod tests {
         .unwrap();
         let summary: Summary = serde_json::from_str(
             r#"{"executors":{"wanted":3,"registered":2,"starting":1,"lost":1},
-                "stages":[{"name":"count","state":"running","tasks":{"total":10,"finished":4,"running":2,"failedAttempts":1}}],
+                "stages":[{"name":"count","state":"running","tasks":{"total":10,"finished":4,"running":2,"failedAttempts":1},
+                    "placed":{"node":5,"rack":1,"any":1}}],
                 "failures":[{"unixMs":1795218448194,"subject":"container_1_0001_01_000002","host":"n1","cause":"ended by SIGKILL"}]}"#,
         )
         .unwrap();

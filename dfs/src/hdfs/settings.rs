@@ -76,6 +76,17 @@ impl ClientSettings {
         builder.with_user(&self.user).build()
     }
 
+    /// The NameNodes of an authority, as `host:port`: several of a name service, else one.
+    pub(crate) fn addresses(&self, authority: &str) -> Vec<String> {
+        let namenodes = self.namenodes(authority);
+        if namenodes.is_empty() {
+            return vec![self.for_authority(authority, 0).0];
+        }
+        let address = |name| self.properties.get(&format!("{RPC_ADDRESS}.{authority}.{name}"));
+        let known = namenodes.into_iter().filter_map(address);
+        known.map(|address| with_port(address)).collect()
+    }
+
     fn is_secure(&self) -> bool {
         self.properties
             .get("hadoop.security.authentication")
@@ -175,6 +186,17 @@ mod tests {
         assert_eq!(first["dfs.namenode.rpc-address.ns.nn1"], "a:8020");
         assert_eq!(first["dfs.namenode.rpc-address.ns.nn2"], "b:9000");
         assert_eq!(service.for_authority("ns", 3).1["dfs.ha.namenodes.ns"], "nn2,nn1");
+    }
+
+    #[test]
+    fn the_namenodes_of_an_authority_are_named_with_their_ports() {
+        let service = settings(&[
+            ("dfs.ha.namenodes.ns", "nn1, nn2"),
+            ("dfs.namenode.rpc-address.ns.nn1", "a"),
+            ("dfs.namenode.rpc-address.ns.nn2", "b:9000"),
+        ]);
+        assert_eq!(service.addresses("ns"), ["a:8020", "b:9000"]);
+        assert_eq!(service.addresses("nn:9000"), ["nn:9000"]);
     }
 
     #[test]

@@ -66,6 +66,56 @@ fn the_rack_is_better_than_anywhere() {
 }
 
 #[test]
+fn the_wait_for_a_node_begins_when_tasks_may_begin() {
+    let mut plan = plan(2, 1, vec![stage("a", 2)]);
+    plan.settings.min_registered_ratio = 1.0;
+    let mut rig = Rig::unstarted(plan);
+    rig.hosts = vec![vec!["h1".to_owned()]; 2];
+    rig.send(Event::ResourceManagerHeard);
+    rig.send(Event::Started);
+    rig.pass(seconds(10));
+    rig.register_on("x", 1, "h1");
+    let launched = launches(&rig.register_on("y", 1, "h2"));
+    assert_eq!(
+        launched,
+        [("x".to_owned(), id(0, 0, 0))],
+        "y is not near and has to wait"
+    );
+    assert_eq!(launches(&rig.pass(seconds(3))), [("y".to_owned(), id(0, 1, 0))]);
+}
+
+#[test]
+fn attempts_are_counted_by_how_near_they_are_to_their_input() {
+    let mut rig = prefer(&[&["h1"], &["h1"], &["h1"], &[]]);
+    for (host, rack) in [("h1", "/r1"), ("h2", "/r1"), ("h3", "/r2")] {
+        rig.send(Event::RackLearned {
+            host: host.to_owned(),
+            rack: rack.to_owned(),
+        });
+    }
+    rig.register_on("x", 1, "h1");
+    rig.send(Event::Started);
+    rig.register_on("y", 1, "h2");
+    rig.register_on("z", 1, "h3");
+    rig.pass(seconds(3));
+    rig.succeed("y", id(0, 3, 0));
+    rig.pass(seconds(3));
+    let counts = rig.stage(0).placed;
+    assert_eq!(
+        [
+            counts.process,
+            counts.node,
+            counts.rack,
+            counts.any,
+            counts.no_preference
+        ],
+        [0, 1, 1, 1, 1]
+    );
+    assert_eq!((counts.near(), counts.particular()), (1, 3));
+    assert_eq!(rig.task(0, 0).level, Some(driver::view::Level::Node));
+}
+
+#[test]
 fn the_launcher_is_told_where_tasks_would_like_to_run() {
     let mut rig = prefer(&[&["h1", "h2"], &["h1"]]);
     let effects = rig.send(Event::Started);

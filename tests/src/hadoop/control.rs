@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -74,10 +75,19 @@ impl Hadoop {
         format!("http://{}", self.layout.nodes[node].web)
     }
 
-    /// The node's id, `localhost:<port>`: Hadoop names nodes by the canonical name of the address they bind.
+    /// The node's id, `<host>:<port>`.
     #[must_use]
     pub fn node_id(&self, node: usize) -> String {
-        format!("localhost:{}", self.layout.nodes[node].rpc.0)
+        format!("{}:{}", self.node_host(node), self.layout.nodes[node].rpc.number)
+    }
+
+    /// The node's host: Hadoop names nodes by the canonical name of the address they bind.
+    #[must_use]
+    pub fn node_host(&self, node: usize) -> String {
+        match self.layout.nodes[node].rpc.host {
+            Ipv4Addr::LOCALHOST => "localhost".to_owned(),
+            other => other.to_string(),
+        }
     }
 
     /// A document of the active ResourceManager's REST, such as `/ws/v1/cluster/apps`.

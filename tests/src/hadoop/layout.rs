@@ -3,6 +3,7 @@
 use super::options::Builder;
 use super::ports::{Port, Ports};
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 /// One daemon of a cluster; numbers count from 0.
@@ -78,6 +79,8 @@ pub(super) struct Layout {
     pub(super) nodes: Vec<NodePorts>,
     pub(super) namenode: Option<NameNodePorts>,
     pub(super) datanodes: Vec<DataNodePorts>,
+    /// What daemons look names up in instead of asking the machine, which may call all loopback addresses the same.
+    pub(super) hosts: Option<PathBuf>,
 }
 
 impl Layout {
@@ -90,7 +93,7 @@ impl Layout {
                 .map(|_| rm_ports(&mut ports))
                 .collect::<anyhow::Result<_>>()?,
             nodes: (0..options.nodes)
-                .map(|_| node_ports(&mut ports))
+                .map(|node| node_ports(&mut ports, options.host(node)))
                 .collect::<anyhow::Result<_>>()?,
             namenode: if options.datanodes > 0 {
                 Some(namenode_ports(&mut ports)?)
@@ -100,6 +103,7 @@ impl Layout {
             datanodes: (0..options.datanodes)
                 .map(|_| datanode_ports(&mut ports))
                 .collect::<anyhow::Result<_>>()?,
+            hosts: options.distinct_hosts.then(|| dir.join("hosts")),
         })
     }
 
@@ -147,12 +151,12 @@ fn rm_ports(ports: &mut Ports) -> anyhow::Result<RmPorts> {
     })
 }
 
-fn node_ports(ports: &mut Ports) -> anyhow::Result<NodePorts> {
+fn node_ports(ports: &mut Ports, host: Ipv4Addr) -> anyhow::Result<NodePorts> {
     Ok(NodePorts {
-        rpc: ports.take()?,
-        localizer: ports.take()?,
-        web: ports.take()?,
-        collector: ports.take()?,
+        rpc: ports.take_on(host)?,
+        localizer: ports.take_on(host)?,
+        web: ports.take_on(host)?,
+        collector: ports.take_on(host)?,
     })
 }
 

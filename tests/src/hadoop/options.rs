@@ -4,6 +4,7 @@ use super::Hadoop;
 use super::version::Version;
 use super::xml::Properties;
 use anyhow::bail;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -155,6 +156,7 @@ pub struct Builder {
     pub(super) high_availability: bool,
     pub(super) log_aggregation: bool,
     pub(super) port_in_node_name: bool,
+    pub(super) distinct_hosts: bool,
     pub(super) extra: Extra,
     pub(super) directory: Option<PathBuf>,
     pub(super) start_limit: Duration,
@@ -180,6 +182,7 @@ impl Default for Builder {
             high_availability: false,
             log_aggregation: false,
             port_in_node_name: true,
+            distinct_hosts: false,
             extra: Extra::default(),
             directory: None,
             start_limit: Duration::from_secs(150),
@@ -323,6 +326,23 @@ impl Builder {
             port_in_node_name: on,
             ..self
         }
+    }
+
+    /// Node `i` and DataNode `i` are on a host of their own, 127.0.0.2, 127.0.0.3 and so on, and bear that name (off: all
+    /// are on `localhost`). What goes by hosts, as locality and speculation do, needs this.
+    #[must_use]
+    pub fn distinct_hosts(self, on: bool) -> Self {
+        Self {
+            distinct_hosts: on,
+            port_in_node_name: !on,
+            ..self
+        }
+    }
+
+    /// Where node `i` listens.
+    pub(super) fn host(&self, node: usize) -> Ipv4Addr {
+        let last = if self.distinct_hosts { node + 2 } else { 1 };
+        Ipv4Addr::new(127, 0, 0, u8::try_from(last).unwrap_or(u8::MAX))
     }
 
     /// Any property of any file; wins over the fixture's own.

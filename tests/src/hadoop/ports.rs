@@ -10,19 +10,22 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 const FIRST: u16 = 12_000;
 const COUNT: u16 = 20_000;
 
-/// One listener, always on 127.0.0.1.
+/// One listener, always on a loopback address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Port(pub(super) u16);
+pub(super) struct Port {
+    pub(super) host: Ipv4Addr,
+    pub(super) number: u16,
+}
 
 impl Port {
     pub(super) fn addr(self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.0))
+        SocketAddr::from((self.host, self.number))
     }
 }
 
 impl std::fmt::Display for Port {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "127.0.0.1:{}", self.0)
+        self.addr().fmt(f)
     }
 }
 
@@ -44,15 +47,22 @@ impl Ports {
     }
 
     pub(super) fn take(&mut self) -> anyhow::Result<Port> {
+        self.take_on(Ipv4Addr::LOCALHOST)
+    }
+
+    pub(super) fn take_on(&mut self, host: Ipv4Addr) -> anyhow::Result<Port> {
         while self.left > 0 {
-            let port = Port(FIRST + self.next);
+            let port = Port {
+                host,
+                number: FIRST + self.next,
+            };
             self.next = (self.next + 1) % COUNT;
             self.left -= 1;
             if TcpListener::bind(port.addr()).is_ok() {
                 return Ok(port);
             }
         }
-        bail!("no free port on 127.0.0.1 between {FIRST} and {}", FIRST + COUNT)
+        bail!("no free port on {host} between {FIRST} and {}", FIRST + COUNT)
     }
 }
 
@@ -64,7 +74,7 @@ mod tests {
     #[test]
     fn ports_are_distinct_and_one_in_use_is_passed_over() {
         let mut ports = Ports::new();
-        let taken: BTreeSet<u16> = (0..50).map(|_| ports.take().unwrap().0).collect();
+        let taken: BTreeSet<u16> = (0..50).map(|_| ports.take().unwrap().number).collect();
         assert_eq!(taken.len(), 50);
         let mut again = Ports {
             next: ports.next,

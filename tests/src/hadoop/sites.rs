@@ -1,4 +1,4 @@
-//! Configuration folders: one per daemon, one for clients, all on 127.0.0.1.
+//! Configuration folders: one per daemon, one for clients, all on loopback addresses.
 
 use super::layout::{Layout, Role};
 use super::options::{Builder, Calculator, Scheduler};
@@ -30,6 +30,9 @@ const FAIR_SCHEDULER: &str = "<?xml version=\"1.0\"?>
 pub(super) fn write(options: &Builder, layout: &Layout) -> anyhow::Result<()> {
     fs::create_dir_all(layout.dir.join("logs"))
         .with_context(|| format!("cannot create {}", layout.dir.display()))?;
+    if let Some(hosts) = &layout.hosts {
+        fs::write(hosts, format!("127.0.0.1 localhost {}\n", own_name()))?;
+    }
     let sites = Sites { options, layout };
     sites.write(None, &layout.client_conf())?;
     for role in layout.roles() {
@@ -37,6 +40,12 @@ pub(super) fn write(options: &Builder, layout: &Layout) -> anyhow::Result<()> {
         fs::create_dir_all(layout.home(role).join("tmp"))?;
     }
     Ok(())
+}
+
+/// What the machine calls itself, which daemons ask for.
+fn own_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
 }
 
 struct Sites<'a> {
@@ -114,6 +123,9 @@ impl Sites<'_> {
         hdfs.set("dfs.datanode.address", ports.data);
         hdfs.set("dfs.datanode.ipc.address", ports.ipc);
         hdfs.set("dfs.datanode.http.address", ports.web);
+        if self.options.distinct_hosts {
+            hdfs.set("dfs.datanode.hostname", self.options.host(i));
+        }
     }
 
     fn yarn(&self, role: Option<Role>) -> Properties {
@@ -214,7 +226,7 @@ impl Sites<'_> {
     fn node(&self, i: usize, yarn: &mut Properties) {
         let ports = &self.layout.nodes[i];
         let home = self.layout.home(Role::NodeManager(i));
-        yarn.set("yarn.nodemanager.hostname", "127.0.0.1");
+        yarn.set("yarn.nodemanager.hostname", ports.rpc.host);
         yarn.set("yarn.nodemanager.address", ports.rpc);
         yarn.set("yarn.nodemanager.localizer.address", ports.localizer);
         yarn.set("yarn.nodemanager.webapp.address", ports.web);

@@ -59,6 +59,8 @@ pub(crate) struct Stage {
     pub(crate) totals: TaskMetrics,
     /// What the attempts that made its results have counted together, by group and name.
     pub(crate) counters: BTreeMap<(String, String), i64>,
+    /// When the last copy was begun because of what a task had reported about its progress.
+    pub(crate) copied_at: Option<Duration>,
     /// How near its attempts were to what they read.
     pub(crate) placed: LocalityCounts,
     /// How far the current round of offers has come with it.
@@ -100,6 +102,7 @@ impl Stage {
             times: StageTimes::default(),
             totals: TaskMetrics::default(),
             counters: BTreeMap::new(),
+            copied_at: None,
             placed: LocalityCounts::default(),
             sweep: Sweep::new(),
         }

@@ -15,7 +15,7 @@ use crate::index::{AttemptIx, ExecutorIx, HostIx};
 use crate::inputs::TaskInputs;
 use crate::locality::{Fitness, Level, Locality, Offer, take_last};
 use crate::policy::{LocalityWaits, Scheduling};
-use crate::speculation::Median;
+use crate::speculation::Durations;
 
 /// What a task is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub(crate) struct TaskSet {
     locality: Option<Box<Locality>>,
     pub(crate) exclusion: StageExclusion,
     /// How long successful tasks took, if anybody wants to know.
-    durations: Option<Box<Median>>,
+    durations: Option<Box<Durations>>,
     /// How long tasks took lately.
     pace: Option<Duration>,
 }
@@ -122,7 +122,7 @@ impl TaskSet {
 
     /// Has it keep what speculation needs.
     pub(crate) fn keep_durations(&mut self) {
-        let mut durations = Box::<Median>::default();
+        let mut durations = Box::<Durations>::default();
         for task in self.tasks.iter().filter(|task| task.state == TaskState::Done) {
             durations.add(Duration::from_millis(task.took_ms.into()));
         }
@@ -275,8 +275,9 @@ impl TaskSet {
         self.pending > 0 || !self.copies.is_empty()
     }
 
-    pub(crate) fn median(&self) -> Option<Duration> {
-        self.durations.as_ref()?.get()
+    /// How long successful tasks took, if that is kept.
+    pub(crate) fn durations(&self) -> Option<&Durations> {
+        self.durations.as_deref()
     }
 
     /// The first level at which a round looks for places.

@@ -1,5 +1,6 @@
 //! A driver with short words for what a test does to it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use driver::core::Driver;
@@ -111,6 +112,8 @@ pub(crate) struct Rig {
     pub(crate) verdict: Option<Verdict>,
     /// Preferred nodes by partition, of every stage.
     pub(crate) hosts: Vec<Vec<String>>,
+    /// What running tasks say of their progress, by partition.
+    pub(crate) progress: BTreeMap<u32, f32>,
 }
 
 impl Rig {
@@ -129,6 +132,7 @@ impl Rig {
             obliging: true,
             verdict: None,
             hosts: Vec::new(),
+            progress: BTreeMap::new(),
         }
     }
 
@@ -222,7 +226,7 @@ impl Rig {
                     attempt: task.attempts - 1,
                 },
                 resident: 0,
-                progress: 0.0,
+                progress: self.progress.get(&task.partition).copied().unwrap_or(0.0),
                 waiting: false,
                 status: String::new(),
             }));

@@ -134,6 +134,65 @@ fn a_task_much_slower_than_the_median_gets_a_copy_on_another_node() {
     assert!(launches(&rig.pass(seconds(9))).is_empty(), "one copy is enough");
 }
 
+/// Eight tasks on x and y, of which all but these took ten seconds, and these report progress then: what is begun in the
+/// half second that follows.
+fn reporting(open: &[(u32, f32)]) -> (Rig, Vec<TaskAttemptId>) {
+    let mut plan = plan(2, 4, vec![stage("a", 8)]);
+    plan.scheduling.speculation.enabled = true;
+    plan.scheduling.speculation.quantile = 1.0;
+    let mut rig = Rig::new(plan);
+    rig.register("x", 4);
+    rig.register("y", 4);
+    rig.pass(seconds(10));
+    rig.progress = open.iter().copied().collect();
+    for task in (0..8).filter(|task| open.iter().all(|(other, _)| other != task)) {
+        let place = rig.task(0, task).executor.unwrap();
+        rig.succeed(place.as_str(), id(0, task, 0));
+    }
+    // Both are heard before anybody looks for slow tasks again.
+    rig.beat("x");
+    rig.beat("y");
+    let launched = begun(&mut rig, 5);
+    (rig, launched)
+}
+
+/// What is begun in so many tenths of a second.
+fn begun(rig: &mut Rig, tenths: u32) -> Vec<TaskAttemptId> {
+    let tenth = std::time::Duration::from_millis(100);
+    let all = (0..tenths).flat_map(|_| launches(&rig.pass(tenth)));
+    all.map(|(_, id)| id).collect()
+}
+
+#[test]
+fn a_task_whose_progress_promises_a_later_end_than_a_copy_gets_one() {
+    // A quarter in ten seconds: thirty to go, and a copy takes ten.
+    let (_, launched) = reporting(&[(5, 0.25)]);
+    assert_eq!(launched, [id(0, 5, 1)]);
+}
+
+#[test]
+fn a_task_that_will_be_done_before_a_copy_gets_none_however_long_it_takes() {
+    let (mut rig, launched) = reporting(&[(5, 0.6)]);
+    assert!(launched.is_empty(), "{launched:?}");
+    rig.progress.insert(5, 0.9);
+    assert!(begun(&mut rig, 200).is_empty());
+}
+
+#[test]
+fn the_task_whose_copy_gains_most_is_first_and_the_next_waits_a_second() {
+    let (mut rig, launched) = reporting(&[(2, 0.2), (5, 0.1)]);
+    assert_eq!(launched, [id(0, 5, 1)]);
+    assert!(begun(&mut rig, 3).is_empty());
+    assert_eq!(begun(&mut rig, 10), [id(0, 2, 1)]);
+}
+
+#[test]
+fn progress_is_trusted_once_a_task_is_done() {
+    let all: Vec<_> = (0..8).map(|task| (task, 0.01)).collect();
+    let (_, launched) = reporting(&all);
+    assert!(launched.is_empty(), "{launched:?}");
+}
+
 #[test]
 fn a_stage_of_one_task_and_a_gang_get_no_copies() {
     let mut rig = speculating(1);

@@ -154,12 +154,13 @@ impl Relay {
         }
     }
 
-    /// Whether the driver keeps up, so that more may be taken from executors.
+    /// Whether the driver keeps up, so that more may be taken from executors. One whose connection has ended, of which
+    /// the news may still be among what is to be taken, holds nobody back.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.link
             .as_ref()
-            .is_none_or(|link| link.outbound.capacity() >= SLACK)
+            .is_none_or(|link| link.outbound.is_closed() || link.outbound.capacity() >= SLACK)
     }
 
     /// Waits until [`Relay::has_room`]; may be dropped while it waits.
@@ -265,6 +266,17 @@ mod tests {
             inbox.recv().await.unwrap();
         }
         relay.room().await;
+        assert!(relay.has_room());
+    }
+
+    #[test]
+    fn a_connection_that_has_ended_holds_nobody_back() {
+        let mut relay = relay();
+        let inbox = relay.attach(ConnectionId(1), BOOT);
+        while relay.has_room() {
+            relay.report(S(1), LauncherReport::ResourceManagerHeard);
+        }
+        drop(inbox);
         assert!(relay.has_room());
     }
 

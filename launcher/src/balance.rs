@@ -153,10 +153,12 @@ impl Launcher {
     }
 
     /// Gives up what is above the target: what registered last, or has not yet, goes first. Not so at the end, when
-    /// the gateway asks executors to leave, and not when no others can be had, because those that are up may do.
+    /// the gateway asks executors to leave, and not when no others can be had, because those that are up may do. Nor
+    /// as long as some are awaited from an earlier attempt: which of those are busy only they can say.
     fn shed(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let surplus = self.held().saturating_sub(self.wanted()) as usize;
-        if surplus == 0 || self.ending || self.verdict.is_some() {
+        let awaited = self.records.values().any(|record| record.phase == Phase::Adopted);
+        if surplus == 0 || awaited || self.ending || self.verdict.is_some() {
             return;
         }
         let live = self.records.values().filter(|record| record.phase.is_live());

@@ -627,12 +627,33 @@ fn a_container_that_is_handed_over_late_or_twice_is_adopted_once() {
 }
 
 #[test]
-fn more_than_is_wanted_is_given_back() {
-    let (_, effects) = following(1, &[2, 3], &[]);
-    let released = effects
-        .iter()
-        .filter(|effect| matches!(effect, Effect::ReleaseContainer { .. }));
-    assert_eq!(released.count(), 1);
+fn more_than_is_wanted_is_given_back_once_all_have_said_what_they_run() {
+    let (mut bench, effects) = following(1, &[2, 3], &[]);
+    assert_eq!(released(&effects), []);
+    assert_eq!(released(&bench.at(1_000, registered(3))), []);
+    assert_eq!(released(&bench.at(2_000, registered(2))), [id(2)]);
+}
+
+#[test]
+fn an_executor_of_an_earlier_attempt_that_yarn_wants_back_may_end_what_it_runs() {
+    let (mut bench, _) = following(2, &[2, 3], &[]);
+    let effects = bench.on(Event::PreemptionNoticed {
+        strict: vec![id(2)],
+        negotiable: Vec::new(),
+    });
+    assert_eq!(released(&effects), []);
+    let drained = effects.iter().any(|effect| {
+        matches!(effect, Effect::Report(LauncherReport::DrainWanted { executors, .. }) if *executors == [id(2)])
+    });
+    assert!(drained, "{effects:?}");
+}
+
+fn released(effects: &[Effect]) -> Vec<ExecutorId> {
+    let released = effects.iter().filter_map(|effect| match effect {
+        Effect::ReleaseContainer { executor } => Some(executor.clone()),
+        _ => None,
+    });
+    released.collect()
 }
 
 fn queried(number: u64, localizing: bool) -> Event {

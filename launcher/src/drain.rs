@@ -23,7 +23,7 @@ impl Launcher {
         effects: &mut Vec<Effect>,
     ) {
         let loss = ExecutorLoss::Preempted;
-        let executors = self.give_up_unregistered(now, strict, loss, effects);
+        let executors = self.give_up_unused(now, strict, loss, effects);
         let wanted = negotiable.iter().filter(|id| self.is_live(id)).count();
         let cheap = self.unregistered(wanted);
         for executor in &cheap {
@@ -45,30 +45,31 @@ impl Launcher {
                 .map(|r| r.executor.clone())
                 .collect();
             let loss = ExecutorLoss::Decommissioned;
-            let executors = self.give_up_unregistered(now, &there, loss, effects);
+            let executors = self.give_up_unused(now, &there, loss, effects);
             drain(executors, 0, loss, effects);
         }
     }
 
-    /// Stops those of these executors that have not registered, and gives the others.
-    fn give_up_unregistered(
+    /// Stops those of these executors in which nothing runs yet, and gives the others. One that is awaited from an
+    /// earlier attempt may be busy.
+    fn give_up_unused(
         &mut self,
         now: Duration,
         executors: &[ExecutorId],
         loss: ExecutorLoss,
         effects: &mut Vec<Effect>,
     ) -> Vec<ExecutorId> {
-        let mut registered = Vec::new();
+        let mut used = Vec::new();
         for executor in executors {
             match self.records.get(executor).map(|record| record.phase) {
-                Some(Phase::Registered) => registered.push(executor.clone()),
+                Some(Phase::Registered | Phase::Adopted) => used.push(executor.clone()),
                 Some(phase) if phase.is_live() => {
                     self.stop(now, executor, loss, "YARN wants it back", effects);
                 }
                 _ => {}
             }
         }
-        registered
+        used
     }
 
     /// Up to so many containers in which nothing runs yet, the latest granted first.

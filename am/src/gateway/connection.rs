@@ -222,21 +222,29 @@ impl<'a> FrameLink<'a> {
     }
 
     /// Carries messages both ways until one side ends. While the loop does not take what has arrived, nothing further
-    /// is read: whoever sends too much is held back by its own connection.
+    /// is read: whoever sends too much is held back by its own connection. What the loop has to say goes out all the
+    /// same, because it may be what the loop waits for.
     async fn relay<In: Framed, Out: Joined>(
         &mut self,
         mut inbox: mpsc::Receiver<Box<Out>>,
         silence: Duration,
         received: impl Fn(Vec<In>) -> GatewayEvent,
     ) -> Result<(), Ended> {
+        let shared = self.shared;
+        let mut arrived = None;
         let mut deadline = Instant::now() + silence;
         loop {
             tokio::select! {
-                frame = timeout_at(deadline, self.read()) => {
+                frame = timeout_at(deadline, self.read()), if arrived.is_none() => {
                     let frame = frame.map_err(|_| Ended::Late("frame", silence))??;
+                    arrived = Some(self.judge_all(frame, &received)?);
+                }
+                place = shared.events.reserve(), if arrived.is_some() => {
+                    let place = place.map_err(|_| Ended::Ending)?;
+                    if let Some(event) = arrived.take() {
+                        place.send(event);
+                    }
                     deadline = Instant::now() + silence;
-                    let event = self.judge_all(frame, &received)?;
-                    self.report(event).await?;
                 }
                 message = inbox.recv() => match message {
                     Some(message) => self.write_batch(*message, &mut inbox).await?,

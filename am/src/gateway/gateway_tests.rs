@@ -30,10 +30,14 @@ struct Bench {
 
 impl Bench {
     async fn new(limits: Limits) -> Self {
+        Self::with_queue(limits, 16).await
+    }
+
+    async fn with_queue(limits: Limits, events: usize) -> Self {
         let keys = ApplicationKeys::issue().unwrap();
         let gateway = Gateway::bind().await.unwrap();
         let port = gateway.address().unwrap().port();
-        let (sender, events) = mpsc::channel(16);
+        let (sender, events) = mpsc::channel(events);
         let mut server = JoinSet::new();
         server.spawn(gateway.serve(&keys.am, EPOCH, limits, sender).unwrap());
         Self {
@@ -187,6 +191,22 @@ async fn an_executor_is_welcomed_heard_and_spoken_to() {
         panic!("the end of the connection was expected");
     };
     assert!(bench.links.closed(&executor, connection));
+}
+
+#[tokio::test]
+async fn who_is_held_back_because_nobody_listens_is_spoken_to_all_the_same() {
+    let mut bench = Bench::with_queue(Limits::default(), 1).await;
+    let mut client = bench.executor().await;
+    client.greet(hello()).await;
+    bench.decide(Known::Live(None)).await.unwrap();
+    for _ in 0..4 {
+        client
+            .say(ExecutorMessage::Heartbeat(Heartbeat::default()), BOOT, EPOCH)
+            .await;
+        bench.links.send(&id(), welcome());
+        assert_eq!(client.hear().await, Some(welcome()));
+    }
+    assert!(matches!(bench.event().await, GatewayEvent::Received { .. }));
 }
 
 #[tokio::test]

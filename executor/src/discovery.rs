@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use wire::endpoint::{self, Endpoint};
 use wire::id::Epoch;
 
+use crate::session::Lookup;
 use crate::settings::{Settings, whole_chain};
 use crate::storage::Storage;
 
@@ -45,8 +46,8 @@ pub(crate) type Search = Pin<Box<dyn Future<Output = Found>>>;
 
 /// Where gateways are.
 pub(crate) trait Discovery {
-    /// An address to dial. Without `search` it is the last one known.
-    fn locate(&mut self, search: bool) -> Search;
+    /// An address to dial.
+    fn locate(&mut self, lookup: Lookup) -> Search;
 }
 
 /// The discovery of an executor in a container.
@@ -77,14 +78,15 @@ impl Finder {
 }
 
 impl Discovery for Finder {
-    fn locate(&mut self, search: bool) -> Search {
+    fn locate(&mut self, lookup: Lookup) -> Search {
         let searcher = Rc::clone(&self.searcher);
         Box::pin(async move {
-            if search {
-                searcher.search().await
-            } else {
-                searcher.known.borrow_mut().found()
+            match lookup {
+                Lookup::Known => return searcher.known.borrow_mut().found(),
+                Lookup::Begin => searcher.known.borrow_mut().begin(),
+                Lookup::Continue => {}
             }
+            searcher.search().await
         })
     }
 }
@@ -116,6 +118,12 @@ impl Known {
             (self.epoch, self.address, self.tried) = (epoch, address, false);
             self.ask_at = None;
         }
+    }
+
+    /// A search begins. The interval of an earlier one has nothing to say: it is long over, for every executor at
+    /// once, and all of them would ask the ResourceManager at the first blip.
+    fn begin(&mut self) {
+        self.ask_at = None;
     }
 
     /// Whether it is time to ask the ResourceManager.
@@ -267,22 +275,22 @@ mod tests {
         let staging = tempfile::tempdir().unwrap();
         leave(staging.path(), "2-2-new");
         let mut finder = finder(staging.path());
-        assert_eq!(finder.locate(false).await, at("old:1", DIAL_LIMIT));
+        assert_eq!(finder.locate(Lookup::Known).await, at("old:1", DIAL_LIMIT));
     }
 
     #[tokio::test]
     async fn a_search_finds_the_endpoint_of_the_latest_attempt() {
         let staging = tempfile::tempdir().unwrap();
         let mut finder = finder(staging.path());
-        assert_eq!(finder.locate(false).await, at("old:1", DIAL_LIMIT));
-        assert_eq!(finder.locate(true).await, at("old:1", REDIAL_LIMIT));
+        assert_eq!(finder.locate(Lookup::Known).await, at("old:1", DIAL_LIMIT));
+        assert_eq!(finder.locate(Lookup::Continue).await, at("old:1", REDIAL_LIMIT));
         leave(staging.path(), "2-2-new");
-        assert_eq!(finder.locate(true).await, at("new:2", DIAL_LIMIT));
-        assert_eq!(finder.locate(true).await, at("new:2", REDIAL_LIMIT));
+        assert_eq!(finder.locate(Lookup::Continue).await, at("new:2", DIAL_LIMIT));
+        assert_eq!(finder.locate(Lookup::Continue).await, at("new:2", REDIAL_LIMIT));
         // A late attempt hides nobody, and what is no endpoint is nothing to us.
         leave(staging.path(), "1-1-old");
         leave(staging.path(), "README");
-        assert_eq!(finder.locate(true).await, at("new:2", REDIAL_LIMIT));
+        assert_eq!(finder.locate(Lookup::Continue).await, at("new:2", REDIAL_LIMIT));
     }
 
     #[tokio::test]
@@ -290,14 +298,14 @@ mod tests {
         let staging = tempfile::tempdir().unwrap();
         std::fs::write(staging.path().join(endpoint::DIRECTORY), "no directory").unwrap();
         let mut finder = finder(staging.path());
-        assert_eq!(finder.locate(true).await, at("old:1", DIAL_LIMIT));
+        assert_eq!(finder.locate(Lookup::Continue).await, at("old:1", DIAL_LIMIT));
     }
 
     #[tokio::test]
     async fn an_application_without_a_staging_directory_is_over() {
         let staging = tempfile::tempdir().unwrap();
         let mut finder = finder(&staging.path().join("gone"));
-        assert!(matches!(finder.locate(true).await, Found::Over(_)));
+        assert!(matches!(finder.locate(Lookup::Begin).await, Found::Over(_)));
     }
 
     #[test]
@@ -315,6 +323,23 @@ mod tests {
         assert!(!known.is_ask_due(start + interval, interval));
         known.learn(Epoch(2), "new:2".to_owned());
         assert!(!known.is_ask_due(start + interval * 9, interval));
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_search_had_to_wait_for_is_not_due_in_the_next() {
+        let staging = tempfile::tempdir().unwrap();
+        let mut finder = finder(staging.path());
+        let ask_at = |finder: &Finder| finder.searcher.known.borrow().ask_at.unwrap();
+        finder.locate(Lookup::Begin).await;
+        let first = ask_at(&finder);
+        finder.locate(Lookup::Continue).await;
+        assert_eq!(ask_at(&finder), first);
+        let passed = Instant::now();
+        finder.searcher.known.borrow_mut().ask_at = Some(passed);
+        finder.locate(Lookup::Begin).await;
+        assert!(ask_at(&finder) >= passed + REPORT_INTERVAL);
+        // Had it been due, the ResourceManager would have been asked, which the environment does not name.
+        assert_eq!(finder.locate(Lookup::Continue).await, at("old:1", REDIAL_LIMIT));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::discovery::{Discovery, Found};
 use crate::ending::Ending;
 use crate::gateway::{self, dial};
 use crate::process_table::Process;
-use crate::session::{Effect, Event, Session, TaskEnd};
+use crate::session::{Effect, Event, Lookup, Session, TaskEnd};
 use crate::task::attempt::Order;
 use crate::task::pool::Pool;
 
@@ -159,7 +159,7 @@ impl<D: Discovery> Link<D> {
 
     fn apply(&mut self, effect: Effect) {
         match effect {
-            Effect::Dial { search } => self.dial(search),
+            Effect::Dial(lookup) => self.dial(lookup),
             Effect::Send(envelope) => self.send(envelope),
             Effect::SendHeartbeat {
                 epoch,
@@ -175,8 +175,8 @@ impl<D: Discovery> Link<D> {
         }
     }
 
-    fn dial(&mut self, search: bool) {
-        let (search, config) = (self.discovery.locate(search), Arc::clone(&self.config));
+    fn dial(&mut self, lookup: Lookup) {
+        let (search, config) = (self.discovery.locate(lookup), Arc::clone(&self.config));
         self.line = Line::Dialing(Box::pin(async move {
             match search.await {
                 Found::At { address, limit } => {

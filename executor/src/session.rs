@@ -29,7 +29,7 @@ mod event;
 mod leaving;
 mod tasks;
 
-pub(crate) use event::{Effect, Event, TaskEnd};
+pub(crate) use event::{Effect, Event, Lookup, TaskEnd};
 use tasks::{Running, Waiting};
 
 /// How long an executor that was never welcomed goes on trying.
@@ -306,8 +306,12 @@ impl Session {
             }
             State::Dialing { attempt, dial_at, .. } if dial_at.is_some_and(|at| at <= now) => {
                 *dial_at = None;
-                let search = self.welcome.is_some() || *attempt > 0;
-                effects.push(Effect::Dial { search });
+                let lookup = match (*attempt, &self.welcome) {
+                    (0, None) => Lookup::Known,
+                    (0, Some(_)) => Lookup::Begin,
+                    _ => Lookup::Continue,
+                };
+                effects.push(Effect::Dial(lookup));
             }
             State::Greeting { deadline, .. } if *deadline <= now => {
                 self.drop_connection(now, "no answer to our hello", effects);

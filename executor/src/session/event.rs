@@ -62,12 +62,22 @@ pub(crate) enum Event {
     Tick,
 }
 
+/// How the ApplicationMaster to dial is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// It is where it was said to be.
+    Known,
+    /// A connection that held is lost: its ApplicationMaster may be another one now, somewhere else.
+    Begin,
+    /// It was not found by the last search.
+    Continue,
+}
+
 /// What to do.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
-    /// Make a connection. With `search` the ApplicationMaster may be another one than before, somewhere else, and
-    /// its address is to be looked up first.
-    Dial { search: bool },
+    /// Make a connection.
+    Dial(Lookup),
     /// Send a frame.
     Send(Envelope<ExecutorMessage>),
     /// Send a heartbeat about these attempts; the shell knows what they use.

@@ -175,7 +175,7 @@ fn launches(effects: &[Effect]) -> usize {
 #[test]
 fn it_dials_at_once_and_says_hello() {
     let mut talk = Talk::new();
-    assert_eq!(talk.tick(), [Effect::Dial { search: false }]);
+    assert_eq!(talk.tick(), [Effect::Dial(Lookup::Known)]);
     assert_eq!(talk.elapsed(), Duration::ZERO);
     assert!(matches!(
         sent(&talk.event(Event::Connected))[..],
@@ -189,7 +189,7 @@ fn it_gives_up_when_it_is_never_welcomed() {
     let effects = loop {
         let effects = talk.tick();
         match effects.as_slice() {
-            [Effect::Dial { .. }] => drop(talk.event(Event::ConnectionLost("refused".to_owned()))),
+            [Effect::Dial(_)] => drop(talk.event(Event::ConnectionLost("refused".to_owned()))),
             _ => break effects,
         }
     };
@@ -205,7 +205,20 @@ fn a_gateway_that_never_answers_a_hello_is_dialed_again() {
     talk.event(Event::Connected);
     assert_eq!(talk.tick(), [Effect::Disconnect]);
     assert_eq!(talk.elapsed(), GREETING_LIMIT);
-    assert_eq!(talk.tick(), [Effect::Dial { search: true }]);
+    assert_eq!(talk.tick(), [Effect::Dial(Lookup::Continue)]);
+}
+
+#[test]
+fn each_loss_of_a_connection_that_held_begins_a_search() {
+    let mut talk = Talk::serving();
+    for _ in 0..2 {
+        talk.event(Event::ConnectionLost("reset".to_owned()));
+        assert_eq!(talk.tick(), [Effect::Dial(Lookup::Begin)]);
+        talk.event(Event::ConnectionLost("refused".to_owned()));
+        assert_eq!(talk.tick(), [Effect::Dial(Lookup::Continue)]);
+        talk.event(Event::Connected);
+        talk.hear(GatewayMessage::Welcome(WELCOME));
+    }
 }
 
 #[test]
@@ -265,7 +278,7 @@ fn an_orphan_finishes_its_tasks_keeps_the_reports_and_leaves_after_its_time() {
     let effects = loop {
         let effects = talk.tick();
         match effects.as_slice() {
-            [Effect::Dial { .. }] => drop(talk.event(Event::ConnectionLost("refused".to_owned()))),
+            [Effect::Dial(_)] => drop(talk.event(Event::ConnectionLost("refused".to_owned()))),
             _ => break effects,
         }
     };
@@ -278,7 +291,7 @@ fn an_orphan_leaves_when_the_application_is_over() {
     let mut talk = Talk::serving();
     talk.hear(launch(0));
     talk.event(Event::ConnectionLost("reset".to_owned()));
-    assert_eq!(talk.tick(), [Effect::Dial { search: true }]);
+    assert_eq!(talk.tick(), [Effect::Dial(Lookup::Begin)]);
     let effects = talk.event(Event::ApplicationOver("it succeeded".to_owned()));
     assert!(matches!(effects[..], [Effect::Cancel { .. }]), "{effects:?}");
     assert_eq!(talk.end(0), [Effect::Leave(Ending::DONE)]);
@@ -633,7 +646,7 @@ proptest! {
             let begun_before: Vec<_> = talk.session.running.keys().copied().collect();
             let before = talk.session.unacknowledged.len();
             let effects = play(&mut talk, &step);
-            let begins = |effect: &Effect| matches!(effect, Effect::Launch { .. } | Effect::Dial { .. });
+            let begins = |effect: &Effect| matches!(effect, Effect::Launch { .. } | Effect::Dial(_));
             let begun = effects.iter().any(begins);
             prop_assert!(!left || !begun);
             for effect in &effects {

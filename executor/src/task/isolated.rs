@@ -1,13 +1,15 @@
 //! A function in a process of its own: the role `function` of the binary, and what the executor gives it and takes.
 //!
 //! Argument and result are files in the attempt's directory, because neither environment nor arguments of a process
-//! hold much. To the executor it is a command like any other: its memory is limited and its whole tree ended.
+//! hold much. To the executor it is a command like any other: its memory is limited and its whole tree ended, and what
+//! it says about itself are lines of the file that [`said`] describes.
 
 use std::ffi::OsString;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wire::failure::FailureCause;
@@ -29,6 +31,9 @@ const ARGUMENT: &str = "function-argument.json";
 const RESULT: &str = "function-result.json";
 const FAILURE: &str = "function-failure";
 const PANIC: &str = "function-panic";
+
+/// How often progress and status are passed on; the executor itself is heard with its heartbeats.
+const PASSED_ON: Duration = Duration::from_millis(500);
 
 /// Writes the argument for the process.
 ///
@@ -89,8 +94,14 @@ fn call(
     let context = context(variable);
     let write =
         |name: &str, contents: &[u8]| fs::write(directory.join(name), contents).map_err(|e| e.to_string());
-    let called = functions.call(name, &argument, &context);
-    tell_counters(&context, variable);
+    let voice = variable(said::VARIABLE).map(|path| Voice::new(path.into()));
+    let called = match &voice {
+        Some(voice) => voice.during(&context, || functions.call(name, &argument, &context)),
+        None => functions.call(name, &argument, &context),
+    };
+    if let Some(voice) = &voice {
+        voice.tell_counters(&context);
+    }
     match called {
         Ok(result) => write(RESULT, &result),
         Err(FailureCause::Panicked(text)) => {
@@ -105,18 +116,90 @@ fn call(
     }
 }
 
-/// Says what the function counted where commands say it.
-fn tell_counters(context: &TaskContext, variable: &dyn Fn(&str) -> Option<OsString>) {
-    let one_word = |text: &str| text.replace(char::is_whitespace, "_");
-    let line = |counter: wire::task::Counter| {
-        let (group, name) = (one_word(&counter.group), one_word(&counter.name));
-        format!("counter {group} {name} {}\n", counter.value)
-    };
-    let lines: String = context.counters().into_iter().map(line).collect();
-    if let Some(path) = variable(said::VARIABLE).filter(|_| !lines.is_empty())
-        && let Err(error) = fs::write(path, lines)
-    {
-        eprintln!("what the function counted is lost: {error}");
+/// Says what a function says about itself where commands say it.
+struct Voice {
+    path: PathBuf,
+}
+
+impl Voice {
+    fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Passes progress and status on while `work` runs. Looked at from time to time, because a function may say
+    /// something for each of millions of rows.
+    fn during<T>(&self, context: &TaskContext, work: impl FnOnce() -> T) -> T {
+        let (working, over) = mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            let pass_on = move || {
+                let mut last = Vitals::default();
+                while over.recv_timeout(PASSED_ON) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    let now = Vitals::of(context);
+                    self.append(&now.since(&last));
+                    last = now;
+                }
+            };
+            let name = "passing on".to_owned();
+            if let Err(error) = std::thread::Builder::new()
+                .name(name)
+                .spawn_scoped(scope, pass_on)
+            {
+                eprintln!("progress is not passed on: {error}");
+            }
+            let done = work();
+            drop(working);
+            done
+        })
+    }
+
+    fn tell_counters(&self, context: &TaskContext) {
+        let one_word = |text: &str| text.replace(char::is_whitespace, "_");
+        let line = |counter: wire::task::Counter| {
+            let (group, name) = (one_word(&counter.group), one_word(&counter.name));
+            format!("counter {group} {name} {}\n", counter.value)
+        };
+        let lines: String = context.counters().into_iter().map(line).collect();
+        self.append(&lines);
+    }
+
+    /// Appends, for whoever listens remembers how far it has read.
+    fn append(&self, lines: &str) {
+        if lines.is_empty() {
+            return;
+        }
+        let opened = fs::OpenOptions::new().append(true).create(true).open(&self.path);
+        if let Err(error) = opened.and_then(|mut file| file.write_all(lines.as_bytes())) {
+            eprintln!("what the function says is lost: {error}");
+        }
+    }
+}
+
+/// What a function says while it runs.
+#[derive(Default)]
+struct Vitals {
+    progress: f32,
+    status: String,
+}
+
+impl Vitals {
+    fn of(context: &TaskContext) -> Self {
+        let gauge = context.gauge();
+        Self {
+            progress: gauge.progress(),
+            status: gauge.status(),
+        }
+    }
+
+    /// What has changed, as lines.
+    fn since(&self, last: &Self) -> String {
+        let mut lines = String::new();
+        if self.progress != last.progress {
+            lines.push_str(&format!("progress {}\n", self.progress));
+        }
+        if self.status != last.status {
+            lines.push_str(&format!("status {}\n", self.status.replace(['\n', '\r'], " ")));
+        }
+        lines
     }
 }
 
@@ -150,4 +233,49 @@ fn context(variable: &dyn Fn(&str) -> Option<OsString>) -> TaskContext {
     };
     let (item, inputs) = (None, Vec::new());
     TaskContext::new(&stage, &TaskSpec { id, item, inputs }, Instant::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::said::{FileListener, Said};
+
+    /// Says something, and goes on only when it can be read in the file.
+    fn speaks_until_it_is_heard(
+        (file, status): (String, String),
+        context: &TaskContext,
+    ) -> Result<u32, String> {
+        context.progress(0.25);
+        context.status(&status);
+        context.count("rows", "bad", 3);
+        let (listener, said) = (FileListener::new(file.into()), Said::default());
+        let patience = Instant::now() + Duration::from_secs(20);
+        while said.gauge().progress() != 0.25 || said.gauge().status().is_empty() {
+            if Instant::now() > patience {
+                return Err("nobody hears progress and status".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+            listener.look(&said);
+        }
+        Ok(7)
+    }
+
+    #[test]
+    fn progress_and_status_are_heard_while_the_function_runs_and_counters_after_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("said");
+        let functions = Functions::builder().function("speak", speaks_until_it_is_heard);
+        let functions = functions.build().unwrap();
+        let argument = serde_json::to_string(&(&file, "reading\nrows")).unwrap();
+        fs::write(directory.path().join(ARGUMENT), argument).unwrap();
+        let variable = |name: &str| (name == said::VARIABLE).then(|| file.clone().into_os_string());
+
+        call(&functions, "speak", directory.path(), &variable).unwrap();
+
+        assert_eq!(result(directory.path()).unwrap(), "7");
+        let heard = Said::default();
+        FileListener::new(file.clone()).look(&heard);
+        assert_eq!(heard.gauge().status(), "reading rows");
+        assert_eq!(heard.counters()[0].value, 3);
+    }
 }

@@ -35,6 +35,12 @@ pub async fn check_journal(ours: Arc<dyn FileSystem>, theirs: Arc<dyn FileSystem
         .a_restart_removes_what_it_replaces(&base.join("restart"))
         .await;
     suite
+        .a_segment_that_cannot_be_removed_leaves_no_gap(&base.join("gap"))
+        .await;
+    suite
+        .a_directory_that_was_just_made_is_used(&base.join("made"))
+        .await;
+    suite
         .a_second_writer_never_shares_a_segment(&base.join("shared"))
         .await;
     suite.damage_is_refused(&base.join("damage")).await;
@@ -109,11 +115,46 @@ impl Suite {
             .await
             .expect("restarted");
         writer.append(&payloads(&["c"])).await.expect("written");
-        let segments = list_all(self.ours.as_ref(), &base.join("a1"), false, 10).await;
-        assert_eq!(segments.expect("listed").len(), 1);
+        assert_eq!(self.entries(base).await, 1);
         let found = self.take_over(base, 1).await.expect("it can be read");
         assert_eq!(texts(&found), ["both", "c"]);
         assert_eq!(found.records[0].sequence, 3);
+    }
+
+    async fn a_segment_that_cannot_be_removed_leaves_no_gap(&self, base: &DfsPath) {
+        let mut writer = self.writer(base, 1).await;
+        writer.append(&payloads(&["a"])).await.expect("written");
+        // Something of its name that refuses to go.
+        let first = base.join("a1").join(&segment_name(1));
+        let removed = self.theirs.delete(&first, false).await;
+        removed.expect("the segment can be removed");
+        let made = self.theirs.mkdirs(&first.join("inside"), 0o700).await;
+        made.expect("a directory can be made");
+        for text in ["b", "c"] {
+            let base = Bytes::copy_from_slice(text.as_bytes());
+            writer.restart(base).await.expect("restarted");
+        }
+        assert_eq!(self.entries(base).await, 3, "the segment before the last stays");
+        let removed = self.theirs.delete(&first, true).await;
+        removed.expect("the directory can be removed");
+        writer.restart(Bytes::from_static(b"d")).await.expect("restarted");
+        assert_eq!(self.entries(base).await, 1);
+        let found = self.take_over(base, 1).await.expect("it can be read");
+        assert_eq!(texts(&found), ["d"]);
+    }
+
+    /// What the directory of the first attempt holds.
+    async fn entries(&self, base: &DfsPath) -> usize {
+        let entries = list_all(self.ours.as_ref(), &base.join("a1"), false, 10).await;
+        entries.expect("listed").len()
+    }
+
+    async fn a_directory_that_was_just_made_is_used(&self, base: &DfsPath) {
+        drop(self.writer(base, 1).await);
+        let mut again = self.writer(base, 1).await;
+        assert_eq!(again.append(&payloads(&["a"])).await, Ok(1));
+        let third = JournalWriter::create(Arc::clone(&self.ours), base, 1, Patience::default()).await;
+        assert!(matches!(third, Err(JournalError::Fenced(_))), "{third:?}");
     }
 
     async fn a_second_writer_never_shares_a_segment(&self, base: &DfsPath) {

@@ -99,7 +99,7 @@ fn number(bytes: &[u8], at: usize) -> Option<u32> {
 fn read_record(bytes: &Bytes, at: usize) -> Option<Record> {
     let length = number(bytes, at)? as usize;
     let expected = number(bytes, at + 4)?;
-    let sequence = u64::from_le_bytes(bytes.get(at + 8..at + FRAME)?.try_into().ok()?);
+    let sequence = sequence_at(bytes, at)?;
     let end = (at + FRAME).checked_add(length).filter(|_| length <= LONGEST)?;
     let payload = bytes.get(at + FRAME..end)?;
     let payload = (checksum(sequence, payload) == expected).then(|| bytes.slice_ref(payload))?;
@@ -108,9 +108,19 @@ fn read_record(bytes: &Bytes, at: usize) -> Option<Record> {
 
 /// The sequence of a whole record anywhere behind a place that holds none.
 fn find_record(bytes: &Bytes, from: usize, last: u64) -> Option<u64> {
-    let plausible = |record: &Record| record.sequence > last && record.sequence - last < 1 << 32;
-    let found = (from + 1..bytes.len()).find_map(|at| read_record(bytes, at).filter(plausible))?;
+    // The sequence first: to take a checksum at every byte would be work of hours at the end of a long segment.
+    let plausible = |&at: &usize| {
+        sequence_at(bytes, at).is_some_and(|found| (1..1 << 32).contains(&found.wrapping_sub(last)))
+    };
+    let found = (from + 1..bytes.len())
+        .filter(plausible)
+        .find_map(|at| read_record(bytes, at))?;
     Some(found.sequence)
+}
+
+fn sequence_at(bytes: &[u8], at: usize) -> Option<u64> {
+    let eight = bytes.get(at + 8..at + FRAME)?.try_into().ok()?;
+    Some(u64::from_le_bytes(eight))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::TryStreamExt;
 use tokio::time::Instant;
 
 use super::record::{Record, write_header, write_record};
@@ -57,8 +58,8 @@ impl JournalWriter {
     /// by then.
     ///
     /// # Errors
-    /// [`JournalError::Fenced`] when a later attempt has been there, or one of the same number; else what the file
-    /// system says.
+    /// [`JournalError::Fenced`] when a later attempt has been there, or records of the same number; else what the file
+    /// system says. May be repeated: the directory may have been made though nobody said so.
     pub async fn create(
         fs: Arc<dyn FileSystem>,
         base: &DfsPath,
@@ -66,15 +67,14 @@ impl JournalWriter {
         patience: Patience,
     ) -> Result<Self, JournalError> {
         fs.mkdirs(base, 0o700).await?;
-        if let Some(later) = attempts(fs.as_ref(), base)
-            .await?
-            .into_iter()
-            .find(|&other| other >= attempt)
+        let directory = base.join(&open_name(attempt));
+        let others = attempts(fs.as_ref(), base).await?;
+        if let Some(later) = others.into_iter().find(|&other| other >= attempt)
+            && !(later == attempt && is_empty(fs.as_ref(), &directory).await?)
         {
             let text = format!("attempt {later} has written to it, this is attempt {attempt}");
             return Err(JournalError::Fenced(text));
         }
-        let directory = base.join(&open_name(attempt));
         fs.mkdirs(&directory, 0o700).await?;
         Ok(Self {
             fs,
@@ -116,7 +116,9 @@ impl JournalWriter {
         Ok(self.next - 1)
     }
 
-    /// Begins a new segment with a record that makes all before it needless, and removes those segments.
+    /// Begins a new segment with a record that makes all before it needless, and removes those segments, the oldest
+    /// first. One that cannot be removed stays with all after it until the next time: a reader takes a gap between
+    /// records for damage.
     ///
     /// # Errors
     /// As [`JournalWriter::append`].
@@ -124,10 +126,14 @@ impl JournalWriter {
         self.open = None;
         let from = self.segment + 1;
         let last = self.append(&[base]).await?;
-        for old in std::mem::replace(&mut self.first_needed, from)..from {
+        for old in self.first_needed..from {
             let path = self.directory.join(&segment_name(old));
-            if let Err(error) = self.fs.delete(&path, false).await {
-                tracing::debug!(%path, %error, "an old journal segment stays");
+            match self.fs.delete(&path, false).await {
+                Err(error) if !error.is_not_found() => {
+                    tracing::debug!(%path, %error, "old journal segments stay");
+                    break;
+                }
+                _ => self.first_needed = old + 1,
             }
         }
         Ok(last)
@@ -201,6 +207,15 @@ impl JournalWriter {
         write_header(self.attempt, self.segment, &mut header);
         writer.write(header.freeze()).await?;
         Ok(writer)
+    }
+}
+
+/// Whether a directory is there in which nothing is.
+async fn is_empty(fs: &dyn FileSystem, directory: &DfsPath) -> Result<bool, DfsError> {
+    match fs.list(directory, false).try_next().await {
+        Ok(first) => Ok(first.is_none()),
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

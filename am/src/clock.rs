@@ -9,6 +9,8 @@ use tokio::time::Instant;
 pub struct Clock {
     start: Instant,
     start_unix: Duration,
+    /// When this process started, whatever the clock goes on from.
+    process: Instant,
 }
 
 impl Clock {
@@ -16,18 +18,17 @@ impl Clock {
     #[must_use]
     pub fn start() -> Self {
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        Self {
-            start: Instant::now(),
-            start_unix: unix.unwrap_or_default(),
-        }
+        Self::started_at(unix.unwrap_or_default())
     }
 
     /// A clock for tests and pages, started at a fixed time since 1970.
     #[must_use]
     pub fn started_at(start_unix: Duration) -> Self {
+        let start = Instant::now();
         Self {
-            start: Instant::now(),
+            start,
             start_unix,
+            process: start,
         }
     }
 
@@ -40,6 +41,7 @@ impl Clock {
             Some(start) => Self {
                 start,
                 start_unix: self.start_unix.saturating_sub(elapsed),
+                ..self
             },
             None => self,
         }
@@ -55,6 +57,12 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    /// How long this process has been running, the attempts before it not counted.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.process.elapsed()
     }
 
     /// When `at` will be or was, for timers.
@@ -73,5 +81,19 @@ impl Clock {
     #[must_use]
     pub fn unix_ms(&self, at: Duration) -> u64 {
         u64::try_from((self.start_unix + at).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_goes_on_from_an_earlier_attempt_still_knows_how_long_its_own_process_runs() {
+        let hour = Duration::from_secs(3600);
+        let clock = Clock::start();
+        let continued = clock.continuing(clock.zero_unix().saturating_sub(hour), Duration::ZERO);
+        assert!(continued.now() >= hour);
+        assert!(continued.uptime() < hour);
     }
 }

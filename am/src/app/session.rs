@@ -100,7 +100,7 @@ impl App {
     }
 
     fn on_registered(&mut self, registration: Registration) {
-        let after = self.clock.now();
+        let after = self.clock.uptime();
         tracing::info!(
             queue = registration.queue,
             ?after,
@@ -108,7 +108,7 @@ impl App {
         );
         self.metrics.registered(after);
         self.rm.queue = registration.queue;
-        self.rm.last = after;
+        self.rm.last = self.clock.now();
         if follows(&self.environment, &self.plan) {
             self.follow(registration.previous);
         } else {

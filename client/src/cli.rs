@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::settings::Layer;
+use crate::terminal::Color;
 
 /// Run jobs of many tasks on a Hadoop YARN cluster, without a JVM.
 #[derive(Debug, Parser)]
@@ -21,6 +22,12 @@ pub struct Cli {
     /// /etc/hadoop/conf
     #[arg(long, global = true, value_name = "DIR")]
     pub conf_dir: Option<PathBuf>,
+    /// Colours: on a terminal unless NO_COLOR is set (auto), always, or never
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// Say only results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
     /// Say more: the chain of causes of an error, what the libraries do
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -62,6 +69,12 @@ pub enum Command {
     Exporter(Exporter),
     /// Run an embedded cluster on this machine until Ctrl-C, and print the configuration to export
     Mini(Mini),
+    /// Print the manual page of this command, or write those of all its commands into a directory
+    Man {
+        /// Write drawloom.1, drawloom-submit.1 and so on here
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
     /// Print a completion script for a shell
     Completions {
         /// Which shell.

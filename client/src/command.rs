@@ -11,6 +11,7 @@ mod kill_job;
 pub(crate) mod list;
 pub(crate) mod logs;
 mod losses;
+pub(crate) mod man;
 pub(crate) mod mini;
 mod orders;
 pub(crate) mod restart_am;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::terminal::Terminal;
+
 /// How the program ends. The numbers are part of the command line's contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -107,6 +109,11 @@ impl CommandError {
             text.push_str(&format!("help: {}\n", indented(help)));
         }
         text
+    }
+
+    /// [`CommandError::render`] in the colours of standard error.
+    pub fn painted(&self, verbose: bool, terminal: Terminal) -> String {
+        terminal.err.labels(&self.render(verbose))
     }
 }
 

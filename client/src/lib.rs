@@ -7,6 +7,7 @@
 //! - `driving`: the driver, when it runs in this process.
 //! - `explain`: why an application waits or failed, from what everybody says of it.
 //! - [`cli`] and `command`: what a person types.
+//! - [`terminal`]: colours, how much is said, and the screen of one who waits.
 //! - [`functions`]: jobs of Rust functions, built and submitted by a program of one's own.
 //! - [`roles`]: what a process is when YARN starts it.
 
@@ -25,11 +26,13 @@ pub mod plan;
 pub mod roles;
 pub mod settings;
 pub mod submit;
+pub mod terminal;
 
 use clap::CommandFactory;
 
 use cli::{Cli, Command};
 use error::CommandError;
+use terminal::Terminal;
 
 /// Does what the command line says.
 ///
@@ -43,6 +46,7 @@ pub fn run(cli: &Cli) -> Result<(), CommandError> {
             clap_complete::generate(*shell, &mut Cli::command(), "drawloom", &mut script);
             command::print(&String::from_utf8_lossy(&script))
         }
+        Command::Man { dir } => command::man::run(dir.as_deref()),
         asynchronous => on_runtime(cli, asynchronous),
     }
 }
@@ -55,23 +59,24 @@ fn on_runtime(cli: &Cli, command: &Command) -> Result<(), CommandError> {
         .build()
         .map_err(failed)?;
     let conf_dir = cli.conf_dir.as_deref();
+    let terminal = Terminal::detect(cli.color, cli.quiet);
     runtime.block_on(async {
         match command {
-            Command::Submit(command) => submit::submit(conf_dir, command).await,
-            Command::Run(command) => submit::run(conf_dir, command).await,
+            Command::Submit(command) => submit::submit(conf_dir, terminal, command).await,
+            Command::Run(command) => submit::run(conf_dir, terminal, command).await,
             Command::List(command) => command::list::run(conf_dir, command).await,
             Command::Status(command) => command::status::run(conf_dir, command).await,
-            Command::Attach(command) => command::attach::run(conf_dir, command).await,
-            Command::Explain(command) => command::explain::run(conf_dir, command).await,
-            Command::Logs(command) => command::logs::run(conf_dir, command).await,
-            Command::Top(command) => Box::pin(command::top::run(conf_dir, command)).await,
-            Command::Doctor(command) => Box::pin(command::doctor::run(conf_dir, command)).await,
+            Command::Attach(command) => command::attach::run(conf_dir, terminal, command).await,
+            Command::Explain(command) => command::explain::run(conf_dir, terminal, command).await,
+            Command::Logs(command) => command::logs::run(conf_dir, terminal, command).await,
+            Command::Top(command) => Box::pin(command::top::run(conf_dir, terminal, command)).await,
+            Command::Doctor(command) => Box::pin(command::doctor::run(conf_dir, terminal, command)).await,
             Command::Kill(command) => command::kill::run(conf_dir, command).await,
             Command::RestartAm(command) => command::restart_am::run(conf_dir, command).await,
             Command::Exporter(command) => command::exporter::run(conf_dir, command).await,
             Command::Mini(command) => command::mini::run(command).await,
             Command::Fs(command) => command::fs::run(conf_dir, &command.command).await,
-            Command::Config(_) | Command::Completions { .. } => Ok(()),
+            Command::Config(_) | Command::Completions { .. } | Command::Man { .. } => Ok(()),
         }
     })
 }

@@ -6,6 +6,7 @@ use clap::Parser;
 use drawloom::cli::Cli;
 use drawloom::functions::Functions;
 use drawloom::roles;
+use drawloom::terminal::Terminal;
 
 fn main() -> ExitCode {
     // The roles come before anything else: they start in the time that counts.
@@ -21,7 +22,10 @@ fn main() -> ExitCode {
     match drawloom::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint!("{}", error.render(cli.verbose > 0));
+            eprint!(
+                "{}",
+                error.painted(cli.verbose > 0, Terminal::detect(cli.color, cli.quiet))
+            );
             ExitCode::from(error.exit.code())
         }
     }

@@ -4,6 +4,7 @@
 //! first staged file removes the application's directory again.
 
 mod arrival;
+mod bar;
 mod context;
 mod dry_run;
 pub(crate) mod leftovers;
@@ -36,35 +37,42 @@ use crate::error::{CommandError, Exit};
 use crate::job::JobFile;
 use crate::plan::Planned;
 use crate::settings::Resolved;
+use crate::terminal::{Screen, Terminal};
 use preflight::{Checked, unusable};
-use progress::{line, tell};
+use progress::{line, painted};
 use watch::{Interrupts, OnInterrupt, Watch};
 
 /// `drawloom submit`.
 ///
 /// # Errors
 /// Whatever kept the job from succeeding.
-pub async fn submit(conf_dir: Option<&Path>, command: &Submit) -> Result<(), CommandError> {
+pub async fn submit(
+    conf_dir: Option<&Path>,
+    terminal: Terminal,
+    command: &Submit,
+) -> Result<(), CommandError> {
     let job = prepare::read_job(&command.job)?;
-    on_wanted_cluster(conf_dir, job, &command.options).await
+    on_wanted_cluster(conf_dir, terminal, job, &command.options).await
 }
 
 /// `drawloom run`.
 ///
 /// # Errors
 /// Whatever kept the job from succeeding.
-pub async fn run(conf_dir: Option<&Path>, command: &Run) -> Result<(), CommandError> {
-    on_wanted_cluster(conf_dir, prepare::job_of_run(command), &command.options).await
+pub async fn run(conf_dir: Option<&Path>, terminal: Terminal, command: &Run) -> Result<(), CommandError> {
+    let job = prepare::job_of_run(command);
+    on_wanted_cluster(conf_dir, terminal, job, &command.options).await
 }
 
 /// Runs a job on the configured cluster, or on an embedded one that lives as long.
 async fn on_wanted_cluster(
     conf_dir: Option<&Path>,
+    terminal: Terminal,
     job: JobFile,
     options: &SubmitOptions,
 ) -> Result<(), CommandError> {
     let Some(embedded) = Embedded::start_if_wanted(options.master, conf_dir).await? else {
-        return Submission::run(conf_dir, job, options, None).await;
+        return Submission::run(conf_dir, terminal, job, options, None).await;
     };
     let ended = if options.detach {
         Err(
@@ -72,7 +80,14 @@ async fn on_wanted_cluster(
                 .help("leave out --detach, or keep a cluster running: drawloom mini"),
         )
     } else {
-        Submission::run(Some(&embedded.conf_dir()), job, options, Some(embedded.staging())).await
+        Submission::run(
+            Some(&embedded.conf_dir()),
+            terminal,
+            job,
+            options,
+            Some(embedded.staging()),
+        )
+        .await
     };
     let keep_logs = ended
         .as_ref()
@@ -87,6 +102,7 @@ type Driver = (Box<Remote>, Handle);
 /// A job on its way to the cluster.
 struct Submission<'a> {
     since: Instant,
+    screen: Screen,
     options: Cow<'a, SubmitOptions>,
     settings: Resolved,
     cluster: Cluster,
@@ -119,7 +135,8 @@ impl Submitted {
         options: SubmitOptions,
         staging: Option<String>,
     ) -> Result<Self, CommandError> {
-        let submission = Submission::prepare(conf_dir, job, Cow::Owned(options), staging)?;
+        let submission =
+            Submission::prepare(conf_dir, Terminal::default(), job, Cow::Owned(options), staging)?;
         match Box::pin(submission.accept()).await? {
             Some(accepted) => Ok(Self { submission, accepted }),
             None => Err(CommandError::usage("a job that is waited for cannot be detached")),
@@ -141,17 +158,19 @@ impl Submitted {
 impl<'a> Submission<'a> {
     async fn run(
         conf_dir: Option<&Path>,
+        terminal: Terminal,
         job: JobFile,
         options: &'a SubmitOptions,
         staging: Option<String>,
     ) -> Result<(), CommandError> {
-        Self::prepare(conf_dir, job, Cow::Borrowed(options), staging)?
+        Self::prepare(conf_dir, terminal, job, Cow::Borrowed(options), staging)?
             .go()
             .await
     }
 
     fn prepare(
         conf_dir: Option<&Path>,
+        terminal: Terminal,
         mut job: JobFile,
         options: Cow<'a, SubmitOptions>,
         staging: Option<String>,
@@ -166,6 +185,7 @@ impl<'a> Submission<'a> {
         let client = cluster.rest()?;
         Ok(Submission {
             since,
+            screen: Screen::new(terminal),
             options,
             settings,
             cluster,
@@ -380,6 +400,7 @@ impl<'a> Submission<'a> {
             user: &self.cluster.user,
             id: checked.application.application_id,
             since: self.since,
+            screen: &self.screen,
             poll: self
                 .settings
                 .duration("client.poll-interval")
@@ -407,7 +428,8 @@ impl<'a> Submission<'a> {
             }
             Err(_) => {}
         }
-        watch::conclude(self.since, &ended?)
+        self.screen.clear_bar();
+        watch::conclude(&self.screen, self.since, &ended?)
     }
 
     /// A driver that cannot go on is a bug of ours; nothing of the application may outlive it.
@@ -432,7 +454,8 @@ impl<'a> Submission<'a> {
     }
 
     fn say(&self, what: &str, details: &str) {
-        tell(&line(self.since.elapsed(), what, details));
+        let line = line(self.since.elapsed(), what, details);
+        self.screen.line(&painted(self.screen.terminal().err, &line));
     }
 }
 

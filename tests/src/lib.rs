@@ -22,6 +22,8 @@ pub mod http;
 pub mod mode;
 pub mod process;
 pub mod processes;
+pub mod snapshot;
+pub mod terminal;
 pub mod text;
 pub mod user;
 pub mod wait;

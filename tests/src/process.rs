@@ -116,6 +116,12 @@ impl Drawloom {
         self
     }
 
+    /// The command, for somebody who gives it other outputs.
+    #[must_use]
+    pub fn into_command(self) -> Command {
+        self.command
+    }
+
     /// Has it started by another program, which gets this command line behind its own arguments; nothing of it
     /// changes without a program.
     #[must_use]

@@ -10,23 +10,30 @@ use crate::error::CommandError;
 use crate::settings::Layer;
 use crate::submit::prepare;
 use crate::submit::watch::{self, Interrupts, OnInterrupt, Watch};
+use crate::terminal::{Screen, Terminal};
 
 /// Follows the application to its end; the exit code is the one that its submission would have had.
 ///
 /// # Errors
 /// It did not succeed, Ctrl-C, or YARN cannot be asked.
-pub(crate) async fn run(conf_dir: Option<&Path>, command: &Attach) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    conf_dir: Option<&Path>,
+    terminal: Terminal,
+    command: &Attach,
+) -> Result<(), CommandError> {
     let id = application_id(&command.app)?;
     let settings = prepare::settings(Layer::flags([]), None, None)?;
     let cluster = Cluster::find(conf_dir)?;
     let client = cluster.rest()?;
     let mut interrupts = Interrupts::listen()?;
     let since = Instant::now();
+    let screen = Screen::new(terminal);
     let watch = Watch {
         client: &client,
         user: &cluster.user,
         id,
         since,
+        screen: &screen,
         poll: settings
             .duration("client.poll-interval")
             .max(Duration::from_millis(10)),
@@ -35,5 +42,6 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &Attach) -> Result<(),
         driver: None,
     };
     let ended = Box::pin(watch.run(&mut interrupts)).await?;
-    watch::conclude(since, &ended)
+    screen.clear_bar();
+    watch::conclude(&screen, since, &ended)
 }

@@ -16,6 +16,7 @@ use crate::cluster::Cluster;
 use crate::error::CommandError;
 use crate::settings::{Layer, Resolved};
 use crate::submit::{preflight, prepare};
+use crate::terminal::{Paint, Terminal};
 
 /// Clocks that are further apart than this make credentials and logs confusing, in milliseconds.
 const SKEW: u64 = 30_000;
@@ -68,11 +69,15 @@ impl Check {
 ///
 /// # Errors
 /// Something would keep a job from being submitted.
-pub(crate) async fn run(conf_dir: Option<&Path>, command: &Doctor) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    conf_dir: Option<&Path>,
+    terminal: Terminal,
+    command: &Doctor,
+) -> Result<(), CommandError> {
     let checks = examine(conf_dir, command).await;
     match command.output {
         Format::Json => print(&format!("{}\n", serde_json::json!(checks)))?,
-        Format::Text => print(&text(&checks))?,
+        Format::Text => print(&text(&checks, terminal.out))?,
     }
     let failed = checks.iter().filter(|check| check.level == Level::Fail).count();
     if failed == 0 {
@@ -253,17 +258,22 @@ async fn written(staging: &Staging) -> Check {
     }
 }
 
-fn text(checks: &[Check]) -> String {
+fn text(checks: &[Check], paint: Paint) -> String {
     let mut text = String::new();
     for check in checks {
         let level = match check.level {
-            Level::Ok => "ok  ",
-            Level::Warn => "warn",
-            Level::Fail => "fail",
+            Level::Ok => paint.good("ok  "),
+            Level::Warn => paint.warning("warn"),
+            Level::Fail => paint.bad("fail"),
         };
         text.push_str(&format!("{level} {:<16} {}\n", check.name, check.detail));
         if !check.help.is_empty() {
-            text.push_str(&format!("     {:<16} help: {}\n", "", check.help));
+            text.push_str(&format!(
+                "     {:<16} {} {}\n",
+                "",
+                paint.help("help:"),
+                check.help
+            ));
         }
     }
     text
@@ -288,6 +298,6 @@ mod tests {
             ),
             Check::failed("ResourceManager", &refused),
         ];
-        insta::assert_snapshot!(text(&checks));
+        insta::assert_snapshot!(text(&checks, Paint::PLAIN));
     }
 }

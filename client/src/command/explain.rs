@@ -11,6 +11,7 @@ use crate::error::CommandError;
 use crate::explain::{self, Facts, Reason};
 use crate::submit::preflight::rest_failed;
 use crate::submit::watch::verdict;
+use crate::terminal::Terminal;
 
 /// What `-o json` prints. Additive only.
 #[derive(Debug, Serialize)]
@@ -26,7 +27,11 @@ struct ExplainJson<'a> {
 ///
 /// # Errors
 /// The application is unknown or the ResourceManager cannot be asked.
-pub(crate) async fn run(conf_dir: Option<&Path>, command: &Explain) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    conf_dir: Option<&Path>,
+    terminal: Terminal,
+    command: &Explain,
+) -> Result<(), CommandError> {
     let id = application_id(&command.app)?;
     let cluster = Cluster::find(conf_dir)?;
     let client = cluster.rest()?;
@@ -44,7 +49,7 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &Explain) -> Result<()
             };
             print(&format!("{}\n", serde_json::json!(json)))
         }
-        Format::Text => print(&text(&facts, &reasons)),
+        Format::Text => print(&terminal.out.labels(&text(&facts, &reasons))),
     }
 }
 

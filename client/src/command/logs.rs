@@ -22,6 +22,7 @@ use crate::cluster::Cluster;
 use crate::error::CommandError;
 use crate::settings::value;
 use crate::submit::preflight::rest_failed;
+use crate::terminal::{Paint, Terminal};
 
 /// Files that YARN writes for itself; shown only where nothing else is.
 const LAUNCH_FILES: [&str; 5] = [
@@ -36,7 +37,11 @@ const LAUNCH_FILES: [&str; 5] = [
 ///
 /// # Errors
 /// The application is unknown, or nothing of its logs can be found.
-pub(crate) async fn run(conf_dir: Option<&Path>, command: &Logs) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    conf_dir: Option<&Path>,
+    terminal: Terminal,
+    command: &Logs,
+) -> Result<(), CommandError> {
     let id = application_id(&command.app)?;
     check(command)?;
     let range = range(command)?;
@@ -68,7 +73,7 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &Logs) -> Result<(), C
         let shows = |name: &str| {
             of_task(name, command) && failed.as_ref().is_none_or(|failed| failed.has(container, name))
         };
-        printed += print_container(&client, *container, node, &shows, range).await?;
+        printed += print_container(&client, (*container, node), &shows, range, terminal.out).await?;
     }
     if printed > 0 {
         return Ok(());
@@ -147,10 +152,10 @@ async fn written_down(client: &Client, am: ContainerId, node: &str) -> Vec<(Cont
 
 async fn print_container(
     client: &Client,
-    container: ContainerId,
-    node: &str,
+    (container, node): (ContainerId, &str),
     shows: &dyn Fn(&str) -> bool,
     range: LogRange,
+    paint: Paint,
 ) -> Result<usize, CommandError> {
     let Ok(node_client) = client.node(node) else {
         return Ok(0);
@@ -171,7 +176,8 @@ async fn print_container(
                 continue;
             }
         };
-        print(&format!("==> {container} on {node}: {name} <==\n"))?;
+        let heading = format!("==> {container} on {node}: {name} <==");
+        print(&format!("{}\n", paint.heading(&heading)))?;
         print_file(log, &format!("{container}/{name}")).await?;
         printed += 1;
     }

@@ -18,6 +18,7 @@ use crate::error::CommandError;
 use crate::pages;
 use crate::submit::preflight::rest_failed;
 use crate::submit::watch::verdict;
+use crate::terminal::{Paint, Terminal, fit};
 
 /// Rows of executors at most; the busiest.
 const MOST: usize = 40;
@@ -30,7 +31,11 @@ const CLEAR: &str = "\x1b[H\x1b[J";
 ///
 /// # Errors
 /// It is unknown, or the ResourceManager cannot be asked.
-pub(crate) async fn run(conf_dir: Option<&Path>, command: &Top) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    conf_dir: Option<&Path>,
+    terminal: Terminal,
+    command: &Top,
+) -> Result<(), CommandError> {
     let id = application_id(&command.app)?;
     let cluster = Cluster::find(conf_dir)?;
     let client = cluster.rest()?;
@@ -43,7 +48,7 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &Top) -> Result<(), Co
         if !live {
             return print(&text);
         }
-        draw(&text)?;
+        draw(&text, terminal.out)?;
         if seen.report.is_final() {
             return Ok(());
         }
@@ -52,12 +57,23 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &Top) -> Result<(), Co
     }
 }
 
-fn draw(text: &str) -> Result<(), CommandError> {
+fn draw(text: &str, paint: Paint) -> Result<(), CommandError> {
+    let text = headed(&fit(text), paint);
     let mut out = std::io::stdout().lock();
     let drawn = out
         .write_all(CLEAR.as_bytes())
         .and_then(|()| out.write_all(text.as_bytes()));
     print_or_stop(drawn.and_then(|()| out.flush()))
+}
+
+/// The lines that begin a part, in colour.
+fn headed(text: &str, paint: Paint) -> String {
+    let heads = ["application_", "STAGE ", "EXECUTOR "];
+    let line = |line: &str| match heads.iter().any(|head| line.trim_start().starts_with(head)) {
+        true => paint.heading(line),
+        false => line.to_owned(),
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The application at one moment.
@@ -162,20 +178,20 @@ fn stages(summary: &Summary) -> Table {
 
 fn executors(lines: &[ExecutorLine]) -> Table {
     let mut table = plain(&[
-        "EXECUTOR", "NODE", "STATE", "SLOTS", "DONE", "FAILED", "MEMORY", "HEARD",
+        "EXECUTOR", "STATE", "SLOTS", "DONE", "FAILED", "MEMORY", "HEARD", "NODE",
     ]);
     let mut lines: Vec<_> = lines.iter().collect();
     lines.sort_by_key(|line| std::cmp::Reverse(line.used_slots));
     for line in lines.iter().take(MOST) {
         table.add_row([
             line.id.clone(),
-            line.host.clone(),
             line.state.clone(),
             format!("{}/{}", line.used_slots, line.slots),
             line.succeeded.to_string(),
             line.failed.to_string(),
             format!("{}/{} MiB", line.memory >> 20, line.memory_limit >> 20),
             format!("{} ago", span(line.silent_ms)),
+            line.host.clone(),
         ]);
     }
     if lines.len() > MOST {

@@ -1,5 +1,6 @@
 //! Why an application that has not ended waits.
 
+use am::dossier::Dossier;
 use yarn_rest::Phase;
 use yarn_rest::model::{Node, NodeState, PendingAsk};
 
@@ -17,8 +18,8 @@ pub(super) fn reasons(facts: &Facts) -> Vec<Reason> {
         stopped_queue,
         larger_than_any_node,
         am_share,
-        user_limit,
         queue_full,
+        user_limit,
         master_starts_slowly,
         master_failed_before,
         crash_loop,
@@ -212,21 +213,65 @@ fn activity<'a>(facts: &'a Facts, words: &[&str]) -> Option<&'a String> {
     })
 }
 
+/// By the queue's own numbers where it has them (the Capacity Scheduler's `UserInfo`), else by the scheduler's words.
 fn user_limit(facts: &Facts) -> Option<Reason> {
-    let words = activity(facts, &["user's resource limit", "user limit", "beyond user"])?;
-    let held = facts.report.allocated_mb.map_or_else(String::new, |held| {
-        format!("; this application holds {}", show_mebibytes(held))
-    });
-    let why = format!(
-        "{} may hold no more in {}{held} (the scheduler: {words})",
-        facts.report.user, facts.report.queue
-    );
+    let words = activity(facts, &["user's resource limit", "user limit", "beyond user"]);
+    let ask = largest_ask(facts).map_or(0, |ask| ask.capability.memory);
+    let users = facts.queue.iter().flat_map(|queue| &queue.users);
+    let mine = users
+        .filter(|user| user.username == facts.report.user && user.limit.memory > 0)
+        .find(|user| user.used.memory + ask > user.limit.memory);
+    if queue_room(facts).is_some_and(|room| room < ask) || (words.is_none() && (mine.is_none() || ask == 0)) {
+        return None;
+    }
+    let why = match (mine, words) {
+        (Some(user), _) => format!(
+            "{} holds {} in the queue {} and may hold {} there; containers of {} are asked for",
+            user.username,
+            show_mebibytes(user.used.memory),
+            facts.report.queue,
+            show_mebibytes(user.limit.memory),
+            show_mebibytes(ask)
+        ),
+        (None, words) => {
+            let held = facts.report.allocated_mb.map_or_else(String::new, |held| {
+                format!("; this application holds {}", show_mebibytes(held))
+            });
+            format!(
+                "{} may hold no more in {}{held} (the scheduler: {})",
+                facts.report.user,
+                facts.report.queue,
+                words.map_or("", String::as_str)
+            )
+        }
+    };
     let help = "wait until other applications of yours end, ask for fewer or smaller executors, or choose another --queue";
     is_waiting(facts).then(|| Reason::new("user-limit", why, help))
 }
 
+/// Memory that the queue may still take, in MiB, if it may not take all of the cluster.
+fn queue_room(facts: &Facts) -> Option<u64> {
+    let (queue, total) = (facts.queue.as_ref()?, facts.metrics.as_ref()?.total_mb);
+    let limited = queue.absolute_max_capacity > 0.0 && total > 0;
+    let most = (total as f64 * queue.absolute_max_capacity / 100.0) as u64;
+    limited.then(|| most.saturating_sub(queue.used.memory))
+}
+
+/// A number of things.
+fn counted(count: u32, thing: &str) -> String {
+    match count {
+        1 => format!("1 {thing}"),
+        count => format!("{count} {thing}s"),
+    }
+}
+
 fn queue_full(facts: &Facts) -> Option<Reason> {
     let queue = facts.queue.as_ref()?;
+    let ask = largest_ask(facts).map(|ask| ask.capability.memory);
+    let by_numbers = queue_room(facts).zip(ask).map(|(room, ask)| room < ask);
+    if by_numbers == Some(false) || (by_numbers == Some(true) && queue.absolute_max_capacity >= 100.0) {
+        return None;
+    }
     let recorded = activity(
         facts,
         &[
@@ -239,16 +284,20 @@ fn queue_full(facts: &Facts) -> Option<Reason> {
     let at_limit = queue.max_capacity > 0.0
         && queue.max_capacity < 100.0
         && queue.absolute_used_capacity + 0.5 >= queue.max_capacity;
-    if !is_waiting(facts) || !(at_limit || recorded.is_some()) {
+    if !is_waiting(facts) || !(by_numbers == Some(true) || at_limit || recorded.is_some()) {
         return None;
     }
+    let most = match queue.absolute_max_capacity {
+        0.0 => queue.max_capacity,
+        most => most,
+    };
     let why = format!(
-        "the queue {} is full: it uses {:.0} % of the cluster and may use {:.0} %, {} by {} applications",
+        "the queue {} is full: it uses {:.0} % of the cluster and may use {:.0} %, {} by {}",
         facts.report.queue,
         queue.absolute_used_capacity,
-        queue.max_capacity,
+        most,
         show_mebibytes(queue.used.memory),
-        queue.num_applications
+        counted(queue.num_applications, "application")
     );
     let help = "wait until others end, ask for fewer or smaller executors, or choose another --queue";
     Some(Reason::new("queue-full", why, help))
@@ -278,6 +327,15 @@ fn master_failed_before(facts: &Facts) -> Option<Reason> {
     Some(Reason::new("am-failed-before", why, help))
 }
 
+/// What a loss is to programs (`ContainerExitStatus` of YARN).
+fn loss_code(loss: &Dossier) -> &'static str {
+    match loss.exit_status {
+        Some(-102) => "executors-preempted",
+        Some(-104 | -103) => "executors-memory",
+        _ => "executors-lost",
+    }
+}
+
 /// Executors come and go: the latest loss that counts says why.
 fn crash_loop(facts: &Facts) -> Option<Reason> {
     let counted: Vec<_> = facts.dossiers.iter().filter(|dossier| dossier.counts).collect();
@@ -300,7 +358,7 @@ fn crash_loop(facts: &Facts) -> Option<Reason> {
     } else {
         latest.advice.clone()
     };
-    Some(Reason::new("executors-lost", why, help))
+    Some(Reason::new(loss_code(latest), why, help))
 }
 
 fn no_room_on_nodes(facts: &Facts) -> Option<Reason> {
@@ -310,11 +368,16 @@ fn no_room_on_nodes(facts: &Facts) -> Option<Reason> {
         .map(|node| node.used_memory_mb + node.available_memory_mb)
         .max()?;
     let memory = ask.capability.memory;
+    let (count, verb) = match ask.num_containers {
+        1 => ("1 container".to_owned(), "is"),
+        count => (format!("{count} containers"), "are"),
+    };
     (memory > free && memory <= total).then(|| {
         let why = format!(
-            "{} containers of {} are asked for, and no node has more than {} free",
-            ask.num_containers,
+            "{} of {} {} asked for, and no node has more than {} free",
+            count,
             show_mebibytes(memory),
+            verb,
             show_mebibytes(free)
         );
         let help = match free {

@@ -1,13 +1,14 @@
 //! What a waiting person is told: a line for each phase, and for each change after that.
 //!
-//! Pure but for [`tell`]: reports go in, lines come out. Nothing is said twice, and numbers are said again only when they have moved
+//! Pure: reports go in, lines come out. Nothing is said twice, and numbers are said again only when they have moved
 //! by a step that a person would care for.
 
-use std::io::Write;
 use std::time::Duration;
 
 use am::summary::{FailureNote, Summary};
 use yarn_rest::{AppReport, Phase};
+
+use crate::terminal::Paint;
 
 /// What was said so far.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub(super) struct Progress {
     url_said: bool,
     silent: bool,
     unlinked: bool,
+    /// Numbers are in a bar, so there are no lines for them.
+    bar: bool,
 }
 
 /// The number of lines between no task and all tasks, at most.
@@ -28,6 +31,14 @@ const STEPS: u32 = 20;
 const MOST: usize = 5;
 
 impl Progress {
+    /// With a bar that shows numbers, there are no lines for them.
+    pub(super) fn new(bar: bool) -> Self {
+        Self {
+            bar,
+            ..Self::default()
+        }
+    }
+
     /// Lines for what the ResourceManager reports.
     pub(super) fn report(&mut self, elapsed: Duration, report: &AppReport) -> Vec<String> {
         let phase = report.phase();
@@ -83,6 +94,9 @@ impl Progress {
 
     /// Lines for what the ApplicationMaster says.
     pub(super) fn summary(&mut self, elapsed: Duration, summary: &Summary) -> Vec<String> {
+        if self.bar {
+            return self.failures(elapsed, &summary.failures);
+        }
         let mut lines = Vec::new();
         let executors = (summary.executors.registered, summary.executors.wanted);
         if executors.1 > 0 && self.registered.replace(executors) != Some(executors) {
@@ -162,9 +176,28 @@ pub(super) fn line(elapsed: Duration, what: &str, details: &str) -> String {
         .to_owned()
 }
 
-/// Tells the person who waits. That nobody reads it does not end the wait.
-pub(super) fn tell(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+/// Columns of the time in a line, and behind two more those of what it is about.
+const TIME: usize = 9;
+const WHAT: usize = 10;
+
+/// A line in colours.
+pub(super) fn painted(paint: Paint, line: &str) -> String {
+    let parts = || {
+        let (time, rest) = line.split_at_checked(TIME)?;
+        let (what, details) = rest.strip_prefix("  ")?.split_at_checked(WHAT)?;
+        Some((time, what, details.strip_prefix(' ')?))
+    };
+    let Some((time, what, details)) = parts() else {
+        return line.to_owned();
+    };
+    let details = match what.trim_end() {
+        "verdict" if details.starts_with("succeeded") => paint.good(details),
+        "verdict" => paint.bad(details),
+        "failure" | "link lost" | "silent" | "waiting" => paint.warning(details),
+        "help" => paint.help(details),
+        _ => details.to_owned(),
+    };
+    format!("{}  {} {details}", paint.faint(time), paint.heading(what))
 }
 
 #[cfg(test)]
@@ -268,6 +301,20 @@ mod tests {
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(lines[1].contains("task 51"), "{lines:?}");
         assert!(progress.summary(AT, &later).is_empty());
+    }
+
+    #[test]
+    fn with_a_bar_only_failures_are_lines() {
+        let mut progress = Progress::new(true);
+        let lines = progress.summary(AT, &summary(1, 50, 1));
+        assert!(lines.len() == 1 && lines[0].contains("exit code 3"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_line_is_coloured_by_what_it_is_about_and_stays_the_same_text() {
+        let verdict = line(AT, "verdict", "succeeded: 3 of 3 tasks");
+        assert_eq!(painted(Paint::PLAIN, &verdict), verdict);
+        assert_eq!(painted(Paint::PLAIN, "short"), "short");
     }
 
     #[test]

@@ -7,11 +7,13 @@ use hadoop::ids::ApplicationId;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use yarn_rest::{AppReport, Client, Phase, Verdict};
 
-use super::progress::{Progress, line, tell};
+use super::bar::{self, Pace};
+use super::progress::{Progress, line, painted};
 use crate::driving::Handle;
 use crate::error::{CommandError, Exit};
 use crate::explain;
 use crate::pages;
+use crate::terminal::Screen;
 
 /// The first interval between questions; it doubles up to the configured one.
 const FIRST_POLL: Duration = Duration::from_millis(100);
@@ -37,6 +39,8 @@ pub(crate) struct Watch<'a> {
     pub id: ApplicationId,
     /// When it began, as the person sees it.
     pub since: Instant,
+    /// Where the person is told.
+    pub screen: &'a Screen,
     /// `client.poll-interval`.
     pub poll: Duration,
     /// `--timeout`, from the beginning.
@@ -61,6 +65,7 @@ pub(crate) enum OnInterrupt {
 /// What is known between two questions.
 struct Known {
     progress: Progress,
+    pace: Pace,
     answered: Instant,
     /// Since when nothing has come that is waited for, and the code of the reason that was told.
     waiting: Option<(Instant, Option<&'static str>)>,
@@ -73,7 +78,8 @@ impl Watch<'_> {
     /// Interrupted, timed out, or YARN cannot be asked any more.
     pub(crate) async fn run(&self, interrupts: &mut Interrupts) -> Result<AppReport, CommandError> {
         let mut known = Known {
-            progress: Progress::default(),
+            progress: Progress::new(self.screen.terminal().live),
+            pace: Pace::default(),
             answered: Instant::now(),
             waiting: None,
         };
@@ -111,7 +117,7 @@ impl Watch<'_> {
                 if let (Some(driver), Some(address)) = (self.driver, &report.am_rpc_address) {
                     driver.found(address);
                 }
-                let at_work = self.ask_how_it_goes(&report, &mut known.progress).await;
+                let at_work = self.ask_how_it_goes(&report, known).await;
                 self.tell_why_it_waits(at_work, known).await;
             }
             Err(error) if may_pass(&error, known.answered.elapsed()) => {
@@ -137,7 +143,7 @@ impl Watch<'_> {
                 answer = &mut answer => return answer,
                 () = tokio::time::sleep(self.poll), if self.driver.is_some() => {
                     let summary = self.driver.and_then(|driver| self.look_at(driver, &mut known.progress));
-                    self.say(summary.iter().flat_map(|summary| known.progress.summary(self.since.elapsed(), summary)));
+                    summary.iter().for_each(|summary| self.tell_numbers(summary, known));
                 }
             }
         }
@@ -150,6 +156,15 @@ impl Watch<'_> {
         shown.summary.filter(|_| shown.linked)
     }
 
+    /// As lines, and on a terminal in the bar.
+    fn tell_numbers(&self, summary: &Summary, known: &mut Known) {
+        let elapsed = self.since.elapsed();
+        self.say(known.progress.summary(elapsed, summary));
+        known.pace.look(elapsed, summary.tasks.finished);
+        let rate = known.pace.rate();
+        self.screen.bar(|width| bar::bar(width, summary, rate));
+    }
+
     /// Never, without a timeout or with one beyond all clocks.
     async fn timeout_over(&self) {
         match self.timeout.and_then(|timeout| self.since.checked_add(timeout)) {
@@ -159,10 +174,9 @@ impl Watch<'_> {
     }
 
     /// Tells how it goes, as far as that is known; `true` when executors are at work.
-    async fn ask_how_it_goes(&self, report: &AppReport, progress: &mut Progress) -> bool {
-        let elapsed = self.since.elapsed();
+    async fn ask_how_it_goes(&self, report: &AppReport, known: &mut Known) -> bool {
         let summary = match self.driver {
-            Some(driver) => self.look_at(driver, progress),
+            Some(driver) => self.look_at(driver, &mut known.progress),
             None if report.phase() == Phase::Running => {
                 pages::summary(report, self.user).await.unwrap_or_else(|error| {
                     tracing::debug!(%error, "the ApplicationMaster's summary cannot be had");
@@ -174,7 +188,7 @@ impl Watch<'_> {
         let Some(summary) = summary else {
             return report.phase() > Phase::Running;
         };
-        self.say(progress.summary(elapsed, &summary));
+        self.tell_numbers(&summary, known);
         summary.executors.registered > 0 || summary.executors.wanted == 0
     }
 
@@ -203,7 +217,10 @@ impl Watch<'_> {
     }
 
     fn say(&self, lines: impl IntoIterator<Item = String>) {
-        lines.into_iter().for_each(|line| tell(&line));
+        let paint = self.screen.terminal().err;
+        lines
+            .into_iter()
+            .for_each(|line| self.screen.line(&painted(paint, &line)));
     }
 
     async fn interrupted(
@@ -243,7 +260,8 @@ impl Watch<'_> {
         if !driver.shown().linked {
             return None;
         }
-        tell("\nending the job. Press Ctrl-C again to have YARN kill it");
+        self.screen
+            .urgent("\nending the job. Press Ctrl-C again to have YARN kill it");
         driver.kill("Ctrl-C of its submitter");
         tokio::select! {
             ended = self.ended(known) => Some(ended),
@@ -264,7 +282,7 @@ impl Watch<'_> {
     }
 
     async fn second_interrupt(&self, interrupts: &mut Interrupts) -> bool {
-        tell(&format!(
+        self.screen.urgent(&format!(
             "\nno longer waiting; {} goes on. Press Ctrl-C again to kill it",
             self.id
         ));
@@ -403,13 +421,17 @@ pub(crate) fn verdict(report: &AppReport) -> (Exit, &'static str) {
 ///
 /// # Errors
 /// The application did not succeed.
-pub(crate) fn conclude(since: Instant, report: &AppReport) -> Result<(), CommandError> {
+pub(crate) fn conclude(screen: &Screen, since: Instant, report: &AppReport) -> Result<(), CommandError> {
     let (exit, word) = verdict(report);
+    let tell = |details| {
+        let line = line(since.elapsed(), "verdict", details);
+        screen.line(&painted(screen.terminal().err, &line));
+    };
     if exit == Exit::Succeeded {
-        tell(&line(since.elapsed(), "verdict", success(report)));
+        tell(success(report));
         return Ok(());
     }
-    tell(&line(since.elapsed(), "verdict", word));
+    tell(word);
     let id = report.id;
     Err(CommandError::new(exit, format!("{id} {word}"))
         .because(diagnosis(report))

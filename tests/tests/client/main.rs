@@ -4,9 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod away;
+mod explain;
 #[expect(dead_code, reason = "the scenarios use all of it")]
 #[path = "../scenarios/lab.rs"]
 mod lab;
+mod screens;
 
 use harness::{http, wait};
 use lab::Job;

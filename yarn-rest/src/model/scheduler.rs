@@ -79,6 +79,12 @@ pub struct Queue {
     /// Percent of the whole cluster in use by it.
     #[serde(deserialize_with = "lenient::float")]
     pub absolute_used_capacity: f64,
+    /// Percent of the whole cluster it can grow to.
+    #[serde(deserialize_with = "lenient::float")]
+    pub absolute_max_capacity: f64,
+    /// Who has applications in it; Capacity Scheduler only.
+    #[serde(deserialize_with = "users")]
+    pub users: Vec<QueueUser>,
     /// Applications in it.
     #[serde(deserialize_with = "lenient::number")]
     pub num_applications: u32,
@@ -111,6 +117,25 @@ pub struct Queue {
     /// The queues below it.
     #[serde(rename = "queues", alias = "childQueues", deserialize_with = "queues")]
     pub children: Vec<Queue>,
+}
+
+/// What one user holds in a queue, and may hold (`UserInfo` of the Capacity Scheduler).
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct QueueUser {
+    /// The user.
+    #[serde(deserialize_with = "lenient::text")]
+    pub username: String,
+    /// What they hold.
+    #[serde(rename = "resourcesUsed")]
+    pub used: Resource,
+    /// The most they may hold at the moment.
+    #[serde(rename = "userResourceLimit")]
+    pub limit: Resource,
+}
+
+fn users<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<QueueUser>, D::Error> {
+    lenient::list_at(deserializer, &["user"])
 }
 
 fn queues<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Queue>, D::Error> {

@@ -1,0 +1,192 @@
+//! What stands on the person's terminal, by a pseudo-terminal, and what is printed where there is none.
+
+use harness::snapshot::steady;
+use harness::terminal::Terminal;
+use harness::wait;
+use std::fs;
+
+use crate::lab::{Lab, STEP};
+
+fn lab() -> Lab {
+    Lab::new(|options| options.nodes = 1)
+}
+
+/// A command on a terminal. Colours are as by default.
+fn on_terminal(lab: &Lab, columns: u16, args: &[&str]) -> Terminal {
+    let command = lab.drawloom(args).env("TERM", "xterm").into_command();
+    Terminal::start(command, columns, 24).unwrap()
+}
+
+/// Writes a job of four tasks on one executor: the first two end at once, the others wait at the gate.
+fn write_job(lab: &Lab) {
+    let text = format!(
+        "version: 1\nname: half\nexecutors: {{ instances: 1, memory: 256MiB, cores: 1 }}\n\
+         conf: {{ client.poll-interval: 100ms }}\nstages:\n  - name: count\n    tasks: 4\n    shell: |\n      \
+         if [ $DRAWLOOM_TASK -ge 2 ]; then {}; fi\n",
+        lab.gate().replace('\n', "; ")
+    );
+    fs::write(lab.home().join("half.yaml"), text).unwrap();
+}
+
+/// The lines without their times, the home's path, and rates.
+fn without_times(lab: &Lab, screen: &str) -> String {
+    let home = lab.home().display().to_string();
+    let lines = screen.lines().map(|line| {
+        let time = line.trim_start().split_once("s  ");
+        let is_time = |text: &str| text.parse::<f64>().is_ok();
+        match time.filter(|(time, _)| is_time(time)) {
+            Some((_, rest)) => format!("      T  {rest}"),
+            None => line.to_owned(),
+        }
+    });
+    let text = lines.collect::<Vec<_>>().join("\n").replace(&home, "HOME");
+    let text = steady(&text, &["done in ", "tasks, ", "left, ", "staged     "]);
+    text.replace("/var/tmp", "/tmp")
+}
+
+fn submit_on_a_terminal(mode: &str) -> (String, String) {
+    let lab = lab();
+    write_job(&lab);
+    let mut terminal = on_terminal(&lab, 160, &["submit", "half.yaml", "--deploy-mode", mode]);
+    lab.wait_arrivals(1);
+    let during = terminal.wait_for_text("2/4 tasks", STEP).unwrap();
+    lab.open_gate();
+    let status = terminal.wait(STEP).unwrap();
+    assert_eq!(status.code(), Some(0), "{}", terminal.screen());
+    let coloured = String::from_utf8_lossy(&terminal.bytes()).into_owned();
+    assert!(coloured.contains("\x1b[32msucceeded: 4 of 4 tasks"), "{coloured}");
+    let bar = during.lines().last().unwrap().to_owned();
+    (bar, without_times(&lab, &terminal.screen()))
+}
+
+/// The part of a bar that no chance decides: how much is filled, and the counts.
+fn bar_of(line: &str) -> String {
+    let counts = line.split("tasks").next().unwrap();
+    let filled = counts.matches('=').count() as f64 / counts.find(']').unwrap() as f64;
+    assert!((0.4..0.6).contains(&filled), "half is filled: {line}");
+    counts.replace(['=', '>', ' '], "")
+}
+
+#[test]
+fn submit_draws_a_bar_and_takes_it_away() {
+    for mode in ["cluster", "client"] {
+        let (bar, screen) = submit_on_a_terminal(mode);
+        assert_eq!(bar_of(&bar), "[]2/4");
+        assert!(bar.contains("1/1 executors"), "{bar}");
+        insta::assert_snapshot!(format!("submit_on_a_terminal_{mode}"), screen);
+    }
+}
+
+#[test]
+fn a_narrow_terminal_gets_a_short_bar() {
+    let lab = lab();
+    write_job(&lab);
+    let mut terminal = on_terminal(&lab, 30, &["submit", "half.yaml", "--quiet", "--color", "never"]);
+    lab.wait_arrivals(1);
+    lab.open_gate();
+    terminal.wait(STEP).unwrap();
+    assert_eq!(terminal.screen(), "", "quiet says results and errors only");
+    fs::remove_file(lab.home().join("open")).unwrap();
+    fs::remove_dir_all(lab.home().join("arrivals")).unwrap();
+    let mut terminal = on_terminal(&lab, 30, &["submit", "half.yaml", "--color", "never"]);
+    let during = terminal.wait_for_text("2/4 tasks", STEP).unwrap();
+    let bar = during.lines().last().unwrap();
+    assert!(bar.chars().count() < 30 && bar.starts_with('['), "{bar}");
+    lab.open_gate();
+    terminal.wait(STEP).unwrap();
+    let bytes = String::from_utf8_lossy(&terminal.bytes()).into_owned();
+    assert!(!bytes.contains("\x1b[3") && !bytes.contains("\x1b[1m"), "{bytes}");
+}
+
+#[test]
+fn without_a_terminal_there_are_lines_and_colour_only_on_demand() {
+    let lab = lab();
+    write_job(&lab);
+    lab.open_gate();
+    let submit = |args: &[&str]| {
+        let output = lab.drawloom(&[&["submit", "half.yaml"], args].concat());
+        output.run(STEP).unwrap()
+    };
+    let plain = submit(&[]);
+    assert!(!plain.stderr.contains(['\x1b', '\r']), "{plain}");
+    assert!(plain.stderr.contains("s  verdict    succeeded"), "{plain}");
+    let coloured = submit(&["--color", "always"]);
+    assert!(coloured.stderr.contains("\x1b[32msucceeded"), "{coloured}");
+    assert!(!coloured.stderr.contains('\r'), "no bar: {coloured}");
+    let error = lab.drawloom(&["status", "app7", "--color", "always"]);
+    let error = error.run(STEP).unwrap();
+    assert!(error.stderr.starts_with("\x1b[1;31merror:\x1b[0m "), "{error}");
+}
+
+#[test]
+fn no_color_is_respected_and_a_flag_is_stronger() {
+    let lab = lab();
+    let screen_bytes = |args: &[&str]| {
+        let command = lab.drawloom(args).env("TERM", "xterm").env("NO_COLOR", "1");
+        let mut terminal = Terminal::start(command.into_command(), 80, 24).unwrap();
+        terminal.wait(STEP).unwrap();
+        String::from_utf8_lossy(&terminal.bytes()).into_owned()
+    };
+    assert!(!screen_bytes(&["doctor"]).contains('\x1b'));
+    assert!(screen_bytes(&["doctor", "--color", "always"]).contains("\x1b[32mok"));
+}
+
+#[test]
+fn doctor_explain_logs_and_top_on_a_terminal() {
+    let lab = lab();
+    let shown = |args: &[&str]| {
+        let mut terminal = on_terminal(&lab, 160, args);
+        terminal.wait(STEP).unwrap();
+        without_times(&lab, &terminal.screen())
+    };
+    let doctor = shown(&["doctor"]).replace(&lab.cluster().conf_dir().display().to_string(), "CONF");
+    insta::assert_snapshot!("doctor", doctor.replace(env!("CARGO_PKG_VERSION"), "VERSION"));
+    let script = format!("echo words of the task >&2\n{}", lab.gate());
+    let job = lab.job("screens", 1, 1, &script);
+    lab.wait_arrivals(1);
+    job.wait_executors(0, 1);
+    insta::assert_snapshot!("explain", shown(&["explain", &job.id]));
+    let container = job.container(2);
+    let logs = shown(&["logs", &job.id, "--executor", &container, "--task", "work/0"]);
+    assert!(logs.contains("words of the task"), "{logs}");
+    insta::assert_snapshot!("logs", logs);
+    let top = on_terminal(&lab, 60, &["top", &job.id, "--interval", "100ms"]);
+    let seen = top.wait_for_text("alive", STEP).unwrap();
+    assert!(seen.lines().all(|line| line.chars().count() <= 60), "{seen}");
+    let rows: Vec<&str> = seen.lines().collect();
+    assert!(
+        rows[0].starts_with("application_") && rows[1].starts_with("tasks 0/1, 1 running"),
+        "{seen}"
+    );
+    assert!(seen.contains("STAGE") && seen.contains("EXECUTOR"), "{seen}");
+    drop(top);
+    let lines = lab.drawloom(&["top", &job.id]).run(STEP).unwrap().stdout;
+    assert!(!lines.contains('\x1b') && lines.contains("EXECUTOR"), "{lines}");
+    job.succeed();
+}
+
+#[test]
+fn several_may_be_attached_at_once() {
+    let lab = lab();
+    let job = lab.gated("followed", 1, 1, 1);
+    let mut attached: Vec<_> = (0..3)
+        .map(|_| lab.drawloom(&["attach", &job.id]).spawn().unwrap())
+        .collect();
+    for client in &mut attached {
+        client.wait_for_text("tasks      0/1", STEP).unwrap();
+    }
+    // One that stops to look changes nothing for the others.
+    attached[0].signal(harness::hadoop::Signal::INT).unwrap();
+    let mut clients = attached.into_iter();
+    clients
+        .next()
+        .unwrap()
+        .wait(STEP)
+        .unwrap()
+        .must_end(130, &["goes on"]);
+    wait::until("the job", STEP, || job.executors().len() == 1).unwrap();
+    job.succeed();
+    for client in clients {
+        client.wait(STEP).unwrap().must_end(0, &["verdict    succeeded"]);
+    }
+}

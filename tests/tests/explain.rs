@@ -1,0 +1,105 @@
+//! `drawloom explain` for what only a scheduler with queues, limits and labels makes an application wait for; each cause
+//! is made real and what the person reads is stored. All others are in the suite `client`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use harness::application::{Application, STEP};
+use harness::hadoop::{Hadoop, Shared, Site};
+use harness::snapshot::steady;
+use harness::user::User;
+use harness::wait;
+use serde_json::{Value, json};
+
+/// Two nodes of 4 GiB; a queue for each cause.
+static HADOOP: Shared = Shared::new(|| {
+    let queues = [
+        ("queues", "default,small,share,limited,labelled"),
+        ("default.capacity", "40"),
+        ("small.capacity", "10"),
+        ("small.maximum-capacity", "10"),
+        ("share.capacity", "10"),
+        ("share.maximum-am-resource-percent", "0.03"),
+        ("limited.capacity", "20"),
+        ("limited.user-limit-factor", "0.3"),
+        ("labelled.capacity", "20"),
+        ("labelled.accessible-node-labels", "gpu"),
+        ("labelled.accessible-node-labels.gpu.capacity", "100"),
+        ("accessible-node-labels.gpu.capacity", "100"),
+    ];
+    let begin = Hadoop::builder()
+        .nodes(2)
+        .property(Site::Yarn, "yarn.node-labels.enabled", true)
+        .property(Site::Yarn, "yarn.admin.acl", "*");
+    queues.into_iter().fold(begin, |builder, (key, value)| {
+        let key = format!("yarn.scheduler.capacity.root.{key}");
+        builder.property(Site::CapacityScheduler, &key, value)
+    })
+});
+
+/// An application that waits at the gate with what it got, in its own queue.
+fn submitted<'a>(user: &User<'a>, executors: u32, args: &[&str]) -> Application<'a> {
+    let gate = user.gate().wait();
+    let job = format!(
+        "version: 1\nname: waits\nexecutors: {{ instances: {executors}, memory: 256MiB, cores: 1 }}\n\
+         stages: [{{ name: work, tasks: {executors}, shell: \"{gate}\" }}]\n"
+    );
+    let output = user
+        .submit_and_wait(&job, &[&["--detach"], args].concat())
+        .unwrap();
+    output.must_end(0, &[]);
+    Application::new(user.hadoop(), output.stdout.trim_end())
+}
+
+/// What explain says, once its first reason has this code; the application is killed then.
+fn explained(user: &User<'_>, application: &Application<'_>, code: &str) -> String {
+    let mut last = String::new();
+    let found = wait::until(code, STEP, || {
+        last = user.must(["explain", application.id(), "-o", "json"]).unwrap();
+        let json: Value = serde_json::from_str(&last).unwrap();
+        json["reasons"][0]["code"] == code
+    });
+    found.unwrap_or_else(|error| panic!("{error:#}; explain says {last}"));
+    let text = user.must(["explain", application.id()]).unwrap();
+    user.must(["kill", application.id()]).unwrap();
+    let (_, number) = application.id().rsplit_once('_').unwrap();
+    steady(&text, &["waited for "]).replace(&format!("_T_{number}"), "_T_NNNN")
+}
+
+#[test]
+fn the_queue_is_full() {
+    let user = User::new(HADOOP.get(), "full").unwrap();
+    let application = submitted(&user, 4, &["--queue", "small"]);
+    wait::until("those that fit", STEP, || user.gate().arrivals().len() == 2).unwrap();
+    insta::assert_snapshot!(explained(&user, &application, "queue-full"));
+}
+
+#[test]
+fn the_share_of_masters_is_used_up() {
+    let user = User::new(HADOOP.get(), "share").unwrap();
+    let first = submitted(&user, 1, &["--queue", "share"]);
+    first.wait_state(&["RUNNING"]).unwrap();
+    let second = submitted(&user, 1, &["--queue", "share"]);
+    insta::assert_snapshot!(explained(&user, &second, "am-share"));
+    user.must(["kill", first.id()]).unwrap();
+}
+
+#[test]
+fn the_user_may_have_no_more() {
+    let user = User::new(HADOOP.get(), "limit").unwrap();
+    let application = submitted(&user, 4, &["--queue", "limited"]);
+    wait::until("those that fit", STEP, || !user.gate().arrivals().is_empty()).unwrap();
+    insta::assert_snapshot!(explained(&user, &application, "user-limit"));
+}
+
+#[test]
+fn no_node_has_the_label() {
+    let hadoop = HADOOP.get();
+    let labels = json!({ "nodeLabelInfo": [{ "name": "gpu", "exclusivity": true }] });
+    let path = "/ws/v1/cluster/add-node-labels?user.name=root";
+    let added = hadoop.rm_send("POST", path, &labels).unwrap();
+    assert_eq!(added.status, 200, "{}", String::from_utf8_lossy(&added.body));
+    let user = User::new(hadoop, "label").unwrap();
+    let args = ["--queue", "labelled", "--conf", "node-label=gpu"];
+    let application = submitted(&user, 1, &args);
+    insta::assert_snapshot!(explained(&user, &application, "label-without-nodes"));
+}

@@ -66,14 +66,6 @@ fn explained(user: &User<'_>, application: &Application<'_>, code: &str) -> Stri
 }
 
 #[test]
-fn the_queue_is_full() {
-    let user = User::new(HADOOP.get(), "full").unwrap();
-    let application = submitted(&user, 4, &["--queue", "small"]);
-    wait::until("those that fit", STEP, || user.gate().arrivals().len() == 2).unwrap();
-    insta::assert_snapshot!(explained(&user, &application, "queue-full"));
-}
-
-#[test]
 fn the_share_of_masters_is_used_up() {
     let user = User::new(HADOOP.get(), "share").unwrap();
     let first = submitted(&user, 1, &["--queue", "share"]);
@@ -81,14 +73,6 @@ fn the_share_of_masters_is_used_up() {
     let second = submitted(&user, 1, &["--queue", "share"]);
     insta::assert_snapshot!(explained(&user, &second, "am-share"));
     user.must(["kill", first.id()]).unwrap();
-}
-
-#[test]
-fn the_user_may_have_no_more() {
-    let user = User::new(HADOOP.get(), "limit").unwrap();
-    let application = submitted(&user, 4, &["--queue", "limited"]);
-    wait::until("those that fit", STEP, || !user.gate().arrivals().is_empty()).unwrap();
-    insta::assert_snapshot!(explained(&user, &application, "user-limit"));
 }
 
 #[test]

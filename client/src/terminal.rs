@@ -1,6 +1,6 @@
 //! How this process speaks to the person: colours, how much is said, and the screen of one who waits.
 //!
-//! [`Terminal`] is decided once, from the flags, the environment and what the two outputs are. [`Screen`] owns what is
+//! [`Terminal`] is decided once, from the flags, the environment and what the two outputs are. `Screen` owns what is
 //! drawn on standard error while somebody waits: lines that stay, and below them, on a terminal only, a bar that is
 //! drawn anew. Nothing else writes there meanwhile but logging, which a person asks for.
 

@@ -161,10 +161,10 @@ impl Starter {
 }
 
 fn start_failed(executor: ExecutorId, error: &NmError) -> Event {
-    let failure = if error.is_void() {
-        StartFailure::Stale
-    } else {
-        StartFailure::Node
+    let failure = match error {
+        NmError::GrantExpired(_) => StartFailure::Expired,
+        error if error.is_void() => StartFailure::Stale,
+        _ => StartFailure::Node,
     };
     Event::StartFailed {
         executor,

@@ -20,6 +20,9 @@ pub const EXECUTORS: i64 = 1;
 
 /// The shell answers a start long before this; a guard against a lost answer.
 const START_DEADLINE: Duration = Duration::from_secs(180);
+/// A node to which a younger grant has expired has a wrong clock, and will say so of the next one, too. YARN's grants
+/// last ten minutes (`yarn.resourcemanager.rm.container-allocation.expiry-interval-ms`).
+const YOUNG: Duration = Duration::from_secs(30);
 /// How long the executor of a container that was handed over may take to find us.
 pub const ADOPTION: Duration = Duration::from_secs(30);
 /// The same for one that was not: its end is reported with the ResourceManager's next answer, or its executor finds us
@@ -249,15 +252,24 @@ impl Launcher {
         message: &str,
         effects: &mut Vec<Effect>,
     ) {
-        if !self.is_in(executor, Phase::StartSent) {
+        let Some(record) = self.records.get(executor) else {
+            return;
+        };
+        if record.phase != Phase::StartSent {
             return;
         }
-        let loss = match failure {
-            StartFailure::Node => ExecutorLoss::StartFailed,
-            StartFailure::Stale => ExecutorLoss::Released,
+        let nodes_fault = match failure {
+            StartFailure::Node => true,
+            StartFailure::Expired => now < record.times.granted + YOUNG,
+            StartFailure::Stale => false,
+        };
+        let loss = if nodes_fault {
+            ExecutorLoss::StartFailed
+        } else {
+            ExecutorLoss::Released
         };
         self.stop(now, executor, loss, message, effects);
-        if failure == StartFailure::Stale {
+        if !nodes_fault {
             // The ResourceManager has forgotten it and will never report its end.
             self.forget(now, executor, loss, "");
         }

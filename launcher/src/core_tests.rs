@@ -260,6 +260,22 @@ fn a_failed_start_counts_and_a_stale_one_does_not() {
 }
 
 #[test]
+fn a_fresh_grant_that_has_expired_counts_against_its_node_and_an_old_one_does_not() {
+    let expired = |number| Event::StartFailed {
+        executor: id(number),
+        failure: StartFailure::Expired,
+        message: "no".into(),
+    };
+    let mut bench = Bench::new(2, &[]);
+    bench.on(grant(2, "a"));
+    bench.on(grant(3, "b"));
+    assert_eq!(reported(&bench.on(expired(2))), [ExecutorLoss::StartFailed]);
+    bench.now += YOUNG;
+    assert_eq!(reported(&bench.on(expired(3))), [ExecutorLoss::Released]);
+    assert_eq!(bench.launcher.totals().failures, 1);
+}
+
+#[test]
 fn after_a_resync_unstarted_grants_are_void_and_all_asks_are_sent_again() {
     let mut bench = Bench::new(3, &[]);
     bench.up(2, "a");

@@ -184,7 +184,10 @@ pub struct Completion {
 pub enum StartFailure {
     /// The NodeManager refused it, or could not be reached in time.
     Node,
-    /// It was granted before the ResourceManager restarted, or its token ran out: nobody's fault.
+    /// The NodeManager says that its token has run out: because it was granted long ago, which is nobody's fault, or
+    /// because the node's clock is ahead.
+    Expired,
+    /// It was granted before the ResourceManager restarted: nobody's fault.
     Stale,
 }
 

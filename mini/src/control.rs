@@ -65,7 +65,15 @@ impl Control {
                 containers,
                 announced,
             } => self.preempt(containers, *announced),
-            Order::KillContainer(number) => self.kill_containers(*number),
+            Order::KillContainer(number) => {
+                self.to_container(*number, NodeManager::kill_processes);
+            }
+            Order::FreezeContainer(number) => {
+                self.to_container(*number, |node, id| node.freeze_processes(id, true));
+            }
+            Order::ThawContainer(number) => {
+                self.to_container(*number, |node, id| node.freeze_processes(id, false));
+            }
             Order::KillMasters | Order::FreezeMasters | Order::ThawMasters => self.to_masters(order),
             Order::RollKey(kind) => {
                 self.daemon.drive(Event::KeyRolled(*kind));
@@ -181,9 +189,9 @@ impl Control {
         }
     }
 
-    fn kill_containers(&self, number: u64) {
+    fn to_container(&self, number: u64, act: impl Fn(&NodeManager, ContainerId)) {
         for id in self.daemon.held(|id| id.sequence() == number) {
-            self.nodes.iter().for_each(|(node, _)| node.kill_processes(id));
+            self.nodes.iter().for_each(|(node, _)| act(node, id));
         }
     }
 

@@ -89,6 +89,10 @@ pub enum Order {
     },
     /// The process of a container dies by SIGKILL.
     KillContainer(u64),
+    /// The processes of a container stand still.
+    FreezeContainer(u64),
+    /// They go on.
+    ThawContainer(u64),
     /// The processes of all ApplicationMasters die by SIGKILL.
     KillMasters,
     /// The processes of all ApplicationMasters stand still.

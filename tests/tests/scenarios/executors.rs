@@ -2,7 +2,7 @@
 
 use harness::hadoop::Signal;
 use harness::wait;
-use mini::{Options, Order};
+use mini::{Action, Fault, Options, Order, Trigger};
 use std::time::Duration;
 
 use crate::lab::{Lab, STEP};
@@ -222,5 +222,50 @@ fn a_dump_can_be_asked_of_an_executor_and_does_not_end_it() {
     })
     .unwrap();
     job.wait_executors(0, 1);
+    job.succeed();
+}
+
+#[test]
+fn an_executor_that_never_registers_is_given_up_and_replaced() {
+    let lab = lab();
+    lab.cluster().faults().order(Fault {
+        on: Trigger::ContainerStart,
+        nth: 1,
+        action: Action::Order(Order::FreezeContainer(2)),
+    });
+    let job = lab.job_with("mute", 1, 2, &lab.gate(), "executor.register.timeout=1s");
+    lab.wait_arrivals(1);
+    let dossier = job.dossier(1);
+    assert_eq!(dossier["counts"], true, "{dossier:#}");
+    assert!(
+        dossier["cause"]
+            .as_str()
+            .unwrap()
+            .contains("not registered 1s after its start"),
+        "{dossier:#}"
+    );
+    job.succeed();
+}
+
+#[test]
+fn a_job_larger_than_the_cluster_says_what_it_waits_for_and_works_with_what_it_has() {
+    // Room for the ApplicationMaster and two executors.
+    let lab = Lab::new(|options| {
+        options.nodes = 1;
+        options.node_memory_mb = 768;
+    });
+    let job = lab.gated("large", 4, 4, 2);
+    job.wait_answer("pending", "what it waits for", |pending| {
+        pending["why"]
+            .as_str()
+            .is_some_and(|why| why.contains("asked for 2 containers of 256 MiB"))
+    });
+    let (calls, window) = (
+        || lab.cluster().faults().calls("allocate"),
+        Duration::from_secs(2),
+    );
+    let before = calls();
+    std::thread::sleep(window);
+    assert!(calls() - before <= 12, "it asks the ResourceManager without end");
     job.succeed();
 }

@@ -1,5 +1,6 @@
 //! Nodes that end, stand still, leave, fill up and come back.
 
+use harness::hadoop::Signal;
 use harness::wait;
 use mini::{Options, Order};
 use std::time::Duration;
@@ -135,5 +136,44 @@ fn an_unhealthy_node_gets_no_more_executors_until_it_is_well() {
     }
     assert_eq!(job.dossier(1)["counts"], false);
     lab.order(&Order::FreeDisk(node));
+    job.succeed();
+}
+
+#[test]
+fn executors_that_only_the_resource_manager_has_lost_leave_and_are_replaced() {
+    let lab = Lab::new(|options| options.node_expiry = Duration::from_secs(1));
+    let job = lab.gated("parted", 3, 3, 3);
+    let (node, executor) = job.node_apart();
+    lab.order(&Order::PartNode(node));
+    job.wait_summary("the replacements", |summary| {
+        let executors = &summary["executors"];
+        executors["lost"].as_u64() > Some(0) && executors["registered"] == 3
+    });
+    wait::until("the old executor's end", STEP, || executor.has_ended()).unwrap();
+    assert_eq!(job.dossier(1)["counts"], false);
+    lab.order(&Order::RejoinNode(node));
+    job.succeed();
+}
+
+#[test]
+fn a_node_whose_clock_is_wrong_starts_nothing_and_nothing_else_is_harmed() {
+    let lab = lab();
+    let job = lab.gated("skewed", 3, 3, 3);
+    let (node, executor) = job.node_apart();
+    let ahead_ms = 3_600_000;
+    lab.order(&Order::SkewClock { node, ahead_ms });
+    executor.signal(Signal::KILL);
+    // The replacement is first tried where there is most room.
+    job.wait_answer("dossiers", "the refused start", |list| {
+        let mut losses = list.as_array().into_iter().flatten();
+        losses.any(|loss| {
+            loss["cause"]
+                .as_str()
+                .is_some_and(|cause| cause.contains("expired"))
+        })
+    });
+    job.wait_summary("the replacement", |summary| {
+        summary["executors"]["registered"] == 3
+    });
     job.succeed();
 }

@@ -110,3 +110,18 @@ fn a_master_that_stood_still_too_long_is_fenced_and_commits_nothing() {
     lab.order(&Order::ThawMasters);
     job.succeed();
 }
+
+#[test]
+fn a_master_lost_again_after_the_validity_interval_is_replaced_again() {
+    let lab = lab();
+    let conf = "am.max-attempts=2 am.failures.validity-interval=1s";
+    let job = lab.job_with("again", 2, 2, &lab.gate(), conf);
+    lab.wait_arrivals(2);
+    for attempt in [2, 3] {
+        // The failure before is older than the interval by now.
+        std::thread::sleep(Duration::from_millis(1500));
+        lab.order(&Order::KillMasters);
+        job.wait_summary("the next attempt", |summary| summary["attempt"] == attempt);
+    }
+    unharmed(&lab, job, 2);
+}

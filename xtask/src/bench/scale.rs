@@ -16,31 +16,25 @@ pub(crate) struct Args {
     idle: u64,
 }
 
-const EXAMPLE: [&str; 10] = [
-    "run",
-    "--profile",
-    "fast",
-    "--package",
-    "drawloom-tests",
-    "--example",
-    "scale",
-    "--locked",
-    "--quiet",
-    "--",
-];
+/// Runs an example of a package; its name and arguments follow.
+const EXAMPLE: [&str; 5] = ["run", "--profile", "fast", "--locked", "--quiet"];
+const START: [&str; 4] = ["--package", "drawloom-mini", "--example", "start"];
+const SCALE: [&str; 5] = ["--package", "drawloom-tests", "--example", "scale", "--"];
 const TITLE: &str = "| executors | first start to all registered, s | AM CPU until then, s | AM CPU idle, % of a core | \
                      allocate calls/s | AM RSS, MB | tasks | all tasks, s | tasks/s | AM CPU a task, µs |\n\
                      |---|---|---|---|---|---|---|---|---|---|";
 
-/// Runs the curve; each run prints its row.
+/// Measures the start of the embedded cluster that all runs need, and then the curve; each run prints its row.
 ///
 /// # Errors
 /// Fails when a run does.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    println!("{TITLE}");
+    let mut start = steps::cargo(EXAMPLE);
+    steps::run("start of the embedded cluster", start.args(START))?;
+    println!("\n{TITLE}");
     for executors in &args.executors {
         let mut run = steps::cargo(EXAMPLE);
-        run.args([
+        run.args(SCALE).args([
             executors.to_string(),
             args.tasks.to_string(),
             args.idle.to_string(),

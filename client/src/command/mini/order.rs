@@ -11,7 +11,7 @@ use crate::job::problem::{Problem, nearest};
 use crate::settings::value;
 
 /// Everything that can be done, calls included, for hints.
-const KNOWN: [&str; 32] = [
+const KNOWN: [&str; 34] = [
     "lose-request",
     "lose-answer",
     "duplicate",
@@ -41,6 +41,8 @@ const KNOWN: [&str; 32] = [
     "expire-tokens",
     "preempt",
     "kill-container",
+    "freeze-container",
+    "thaw-container",
     "kill-masters",
     "freeze-masters",
     "thaw-masters",
@@ -147,11 +149,9 @@ impl Reader<'_> {
             "activate-key" => Some(Order::ActivateKey),
             "expire-tokens" => self.kind().map(Order::ExpireTokens),
             "preempt" => self.preempt(),
-            "kill-container" => {
-                let number = self.fields.parsed("container", self.problems, value::count);
-                let number = needed(number, "container", self.what, self.problems);
-                number.map(|number| Order::KillContainer(number.into()))
-            }
+            "kill-container" => self.container().map(Order::KillContainer),
+            "freeze-container" => self.container().map(Order::FreezeContainer),
+            "thaw-container" => self.container().map(Order::ThawContainer),
             "kill-masters" => Some(Order::KillMasters),
             "freeze-masters" => Some(Order::FreezeMasters),
             "thaw-masters" => Some(Order::ThawMasters),
@@ -175,6 +175,11 @@ impl Reader<'_> {
             self.problems.push(Problem::new(self.what.place, text));
         }
         number
+    }
+
+    fn container(&mut self) -> Option<u64> {
+        let number = self.fields.parsed("container", self.problems, value::count);
+        needed(number, "container", self.what, self.problems).map(u64::from)
     }
 
     fn flag(&mut self, key: &'static str, default: bool) -> bool {
@@ -257,5 +262,46 @@ impl Reader<'_> {
             containers,
             announced: contract.map(|contract| (contract.value, grace)),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::KNOWN;
+    use std::path::Path;
+
+    fn quoted(cell: &str) -> Vec<&str> {
+        cell.split('`').skip(1).step_by(2).collect()
+    }
+
+    /// The rows say what drawloom does when something befalls the cluster, and which tests show it.
+    #[test]
+    fn the_table_of_faults_names_orders_and_tests_that_exist() {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let read = |file: &str| {
+            std::fs::read_to_string(workspace.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+        };
+        let page = read("docs/faults.md");
+        let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| F")).collect();
+        assert!(rows.len() >= 28, "{} rows", rows.len());
+        for row in rows {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            for order in quoted(cells[3]) {
+                assert!(KNOWN.contains(&order), "nobody knows how to {order}: {row}");
+            }
+            let (mut open, mut seen) = (Vec::new(), 0);
+            for name in quoted(cells[5]) {
+                if !name.ends_with(".rs") {
+                    open.push(name);
+                    continue;
+                }
+                let source = read(name);
+                for test in open.drain(..) {
+                    assert!(source.contains(&format!("fn {test}(")), "{name} lacks {test}");
+                    seen += 1;
+                }
+            }
+            assert!(open.is_empty() && seen > 0, "tests without their file: {row}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The processes of a container: a session of their own, like those of Hadoop's `DefaultContainerExecutor`.
 
+use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -27,16 +28,22 @@ impl Group {
         self.leader.as_raw_nonzero().get()
     }
 
-    /// Stops all processes of the container where they stand, or lets them go on.
+    /// Stops all processes of the container where they stand, or lets them go on. Those that were begun while others
+    /// were stopped are found by looking again.
     pub(super) fn set_frozen(self, frozen: bool) {
         let signal = if frozen { Signal::STOP } else { Signal::CONT };
         self.send(signal);
-        for process in memory::tree(self.leader()) {
-            let Some(pid) = Pid::from_raw(process.pid) else {
-                continue;
-            };
-            if let Err(error) = rustix::process::kill_process(pid, signal) {
-                tracing::trace!(%error, pid = process.pid, "no signal was sent");
+        let mut met = BTreeSet::new();
+        loop {
+            let mut fresh = memory::tree(self.leader());
+            fresh.retain(|process| met.insert(process.pid));
+            if fresh.is_empty() {
+                return;
+            }
+            for pid in fresh.iter().filter_map(|process| Pid::from_raw(process.pid)) {
+                if let Err(error) = rustix::process::kill_process(pid, signal) {
+                    tracing::trace!(%error, %pid, "no signal was sent");
+                }
             }
         }
     }
@@ -112,7 +119,7 @@ impl Process {
         if let Ok(exit) = timeout(GRACE, self.exit()).await {
             return exit;
         }
-        self.group.kill();
+        self.group.kill_with_leader();
         self.exit().await
     }
 }

@@ -18,6 +18,7 @@
 //! Invariants: E, every phase but `Running` has a deadline; F, an attempt that meets a higher epoch ends without
 //! unregistering; H, one verdict decides final status, diagnostics and exit code.
 
+mod beside;
 mod effects;
 mod ending;
 mod following;
@@ -44,6 +45,7 @@ use wire::launcher::{LauncherCommand, LauncherReport};
 use yarn_rpc::records::Container;
 use yarn_rpc::session::{GrantSeq, SessionCommand, SessionEvent, SessionHandle};
 
+use crate::beside::Beside;
 use crate::clock::Clock;
 use crate::containers::Starter;
 use crate::dossier::shelf::Shelf;
@@ -104,6 +106,8 @@ pub(crate) enum Done {
         found: Result<bool, String>,
         reply: oneshot::Sender<web::Answer>,
     },
+    /// The executor in our own container ended, in these words.
+    BesideEnded(String),
     /// Nothing to be told.
     Nothing,
     /// A server that should never end did.
@@ -200,6 +204,8 @@ pub(crate) struct App {
     include_port: bool,
     node_label: Option<String>,
     starter: Starter,
+    /// The executor of our own container, until it is started; of small jobs only.
+    beside: Option<Beside>,
     systems: Arc<FileSystems>,
     outputs: Outputs,
     gateway_events: mpsc::Receiver<GatewayEvent>,
@@ -286,6 +292,7 @@ impl App {
             Done::LastWords { executor, stderr } => self.on_last_words(&executor, &stderr),
             Done::LookedForOrders { found, reply } => self.on_orders(found, reply),
             Done::LookedForJobKill { job, found, reply } => self.on_job_kill(job, found, reply),
+            Done::BesideEnded(how) => self.on_beside_ended(&how),
             Done::Nothing => {}
             Done::ServerEnded(name) => self.over(Exit::Crashed(format!("{name} ended"))),
         }

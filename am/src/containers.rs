@@ -37,7 +37,10 @@ pub fn launch_context(
     let resources = launch.resources.iter().map(local_resource);
     Ok(ContainerLaunchContext {
         local_resources: resources.collect::<anyhow::Result<_>>()?,
-        environment: variables(environment, launch, plan, settings, gateway),
+        environment: variables(environment, launch, plan, settings, gateway)
+            .into_iter()
+            .map(|(name, value)| (name, escaped(&value)))
+            .collect(),
         commands: vec![COMMAND.to_owned()],
         tokens: Some(environment::executor_credentials(credentials).to_bytes(Format::Writable)),
         acls: access(&launch.acls),
@@ -70,7 +73,8 @@ fn local_resource(resource: &Localized) -> anyhow::Result<(String, LocalResource
     Ok((resource.name.clone(), local))
 }
 
-fn variables(
+/// What an executor is told by its environment.
+pub(crate) fn variables(
     environment: &Environment,
     launch: &LaunchFile,
     plan: &ExecutorPlan,
@@ -88,7 +92,7 @@ fn variables(
         (launch::env::MEMORY_ENFORCED, settings.memory_enforced.to_string()),
         ("HADOOP_USER_NAME", launch.user.clone()),
     ];
-    own.map(|(name, value)| (name.to_owned(), escaped(&value))).into()
+    own.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 /// NodeManagers write `export NAME="value"` without escaping, so what is live between quotes is escaped here.

@@ -16,6 +16,7 @@
 //! stays below 20 MB.
 
 pub(crate) mod app;
+mod beside;
 mod blocks;
 pub mod clock;
 pub mod containers;

@@ -218,6 +218,7 @@ fn read_job(path: &Path, root: Node, problems: &mut Vec<Problem>) -> JobFile {
         ("node-label", "node-label"),
         ("lifetime", "lifetime"),
         ("deploy-mode", "deploy-mode"),
+        ("uber", "uber.mode"),
     ] {
         keep(&mut settings, setting, fields.text(key, problems));
     }

@@ -13,6 +13,7 @@ pub(crate) mod preflight;
 pub(crate) mod prepare;
 mod progress;
 mod stage;
+mod uber;
 pub(crate) mod watch;
 
 use std::borrow::Cow;
@@ -135,7 +136,7 @@ impl Submitted {
         options: SubmitOptions,
         staging: Option<String>,
     ) -> Result<Self, CommandError> {
-        let submission =
+        let mut submission =
             Submission::prepare(conf_dir, Terminal::default(), job, Cow::Owned(options), staging)?;
         match Box::pin(submission.accept()).await? {
             Some(accepted) => Ok(Self { submission, accepted }),
@@ -196,7 +197,7 @@ impl<'a> Submission<'a> {
         })
     }
 
-    async fn go(&self) -> Result<(), CommandError> {
+    async fn go(mut self) -> Result<(), CommandError> {
         let Some(accepted) = Box::pin(self.accept()).await? else {
             return Ok(());
         };
@@ -204,7 +205,7 @@ impl<'a> Submission<'a> {
     }
 
     /// Up to an application that YARN has accepted; none when nobody waits for it or it was not to be submitted.
-    async fn accept(&self) -> Result<Option<Accepted>, CommandError> {
+    async fn accept(&mut self) -> Result<Option<Accepted>, CommandError> {
         let cluster = preflight::cluster(&self.client, &self.planned.plan.executors, &self.settings);
         let paths = preflight::paths(&self.file_systems, &self.planned);
         let (checked, paths) = tokio::join!(cluster, paths);
@@ -216,6 +217,14 @@ impl<'a> Submission<'a> {
             )
             .help("leave out --detach, or use --deploy-mode cluster"));
         }
+        let largest = &checked.application.maximum_resource_capability;
+        uber::decide(
+            &mut self.planned.plan,
+            &self.settings,
+            &self.file_systems,
+            largest,
+        )
+        .await?;
         if self.options.dry_run {
             dry_run::print(&self.cluster, &self.settings, &self.planned, &checked)?;
             return Ok(None);
@@ -343,6 +352,13 @@ impl<'a> Submission<'a> {
             user: &self.cluster.user,
             build: &staged.build,
             staging: &staging.application_dir(&application).to_string(),
+            container: match self.planned.plan.scheduling.uber {
+                true => uber::container(&self.planned.plan, &self.settings),
+                false => (
+                    self.settings.mebibytes("am.memory"),
+                    self.settings.count("am.cores"),
+                ),
+            },
             resources: &staged.am_resources,
             keys: &keys,
         });

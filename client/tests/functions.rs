@@ -48,8 +48,9 @@ async fn fails(job: JobBuilder) -> CommandError {
     failed.unwrap_err()
 }
 
-async fn results_come_back_in_order(session: &Session) -> Result<(), Box<dyn Error>> {
+async fn results_come_back_in_order(session: &Session, mode: &str) -> Result<(), Box<dyn Error>> {
     let job = job(session, "squares")
+        .conf("deploy-mode", mode)
         .stage(Stage::new("squares", "square", 0..500_u64))
         .stage(Stage::new("wheres", "where", [(), ()]).after(&["squares"]))
         .stage(Stage::new("again", "panic-once", [()]))
@@ -117,7 +118,10 @@ fn main() -> ExitCode {
         return run_client();
     }
     functions::main(Ok(registered()), async |session| {
-        results_come_back_in_order(&session).await?;
+        // With the driver in the ApplicationMaster, and in this process.
+        for mode in ["cluster", "client"] {
+            results_come_back_in_order(&session, mode).await?;
+        }
         what_cannot_work_is_refused_or_fails(&session).await;
         Ok(())
     })

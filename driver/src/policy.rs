@@ -28,6 +28,9 @@ pub struct Scheduling {
     pub speculation: SpeculationPlan,
     /// The executors follow the backlog; otherwise their number is fixed.
     pub elastic: Option<ElasticPlan>,
+    /// The only executor is in the ApplicationMaster's container, and none is asked of YARN. The driver makes no
+    /// difference; whoever starts executors does.
+    pub uber: bool,
 }
 
 /// The scheduling of one stage.

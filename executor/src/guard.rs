@@ -8,10 +8,12 @@
 //!
 //! The guard stays in the process group that YARN signals, passes signals on, and does nothing else: no runtime, no
 //! connection, no memory to speak of. The executor is in a session of its own.
+//!
+//! In the ApplicationMaster's container the guard is a child of that process, and ends with it.
 
 use std::env::ArgsOs;
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
@@ -57,6 +59,9 @@ pub(crate) fn run() -> anyhow::Result<Ending> {
     // Held until the end: the executor takes its closing for our death.
     let (lifeline, held) = io::pipe().context("cannot make a pipe")?;
     let executor = start_executor(Stdio::from(lifeline)).context("cannot start the executor process")?;
+    if std::env::var_os(wire::environment::LIFELINE).is_some() {
+        end_with_standard_input(executor)?;
+    }
     let (began, kills) = (Instant::now(), oom::kills());
     let status = watch(executor, &mut signals);
     if let Some(words) = last_words(status, began.elapsed(), oom::kills().saturating_sub(kills)) {
@@ -65,6 +70,21 @@ pub(crate) fn run() -> anyhow::Result<Ending> {
     extinguish(EXTINCTION_LIMIT, || while reap().is_some() {});
     drop(held);
     Ok(Ending::from(status))
+}
+
+/// Whoever started us holds the other end of our standard input, and nothing of the executor may outlive it: an
+/// ApplicationMaster whose container the executor shares, and which YARN does not end by itself.
+fn end_with_standard_input(executor: i32) -> anyhow::Result<()> {
+    let wait = move || {
+        let mut nothing = Vec::new();
+        drop(io::stdin().lock().read_to_end(&mut nothing));
+        send_signal(executor, Signal::KILL);
+    };
+    let thread = std::thread::Builder::new().name("lifeline".to_owned());
+    thread
+        .spawn(wait)
+        .map(drop)
+        .context("cannot start the thread lifeline")
 }
 
 fn start_executor(stdin: Stdio) -> io::Result<i32> {
@@ -78,6 +98,7 @@ fn start_executor(stdin: Stdio) -> io::Result<i32> {
         )
         .env(ARENAS_VARIABLE, ARENAS)
         .env(SESSION_VARIABLE, "1")
+        .env_remove(wire::environment::LIFELINE)
         .stdin(stdin);
     let child = command.spawn()?;
     i32::try_from(child.id()).map_err(io::Error::other)

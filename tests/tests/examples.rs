@@ -18,6 +18,8 @@ use std::thread;
 trait Place: Sync {
     /// Submits an example, with more arguments, and waits for its end.
     fn submit(&self, example: &str, more: &[&str]) -> Output;
+    /// Where the driver is.
+    fn mode(&self) -> Mode;
     /// What to submit with so that no two executors fit on one node.
     fn apart(&self) -> &'static [&'static str];
     /// The lines of a result.
@@ -39,6 +41,10 @@ impl Place for User<'_> {
             .args(more)
             .run(COMMAND)
             .unwrap()
+    }
+
+    fn mode(&self) -> Mode {
+        Mode::Cluster
     }
 
     fn apart(&self) -> &'static [&'static str] {
@@ -71,6 +77,10 @@ impl Place for Newcomer {
             .args(more)
             .run(COMMAND)
             .unwrap()
+    }
+
+    fn mode(&self) -> Mode {
+        self.1
     }
 
     fn apart(&self) -> &'static [&'static str] {
@@ -164,6 +174,17 @@ fn executors_follow_the_work(place: &dyn Place) {
     assert_eq!(counts.last(), Some(&1), "{counts:?}");
 }
 
+fn a_small_job_runs_beside_its_application_master(place: &dyn Place) {
+    succeed(place, "uber");
+    let ran = [0, 1].map(|part| {
+        place
+            .lines(&format!("examples/uber/where/part-{part:05}"))
+            .concat()
+    });
+    let beside = ran.iter().all(|container| container.ends_with("_000001"));
+    assert_eq!(beside, place.mode() == Mode::Cluster, "{ran:?}");
+}
+
 /// HDFS has spread the files, and every task finds an executor on the node that has its own.
 fn tasks_go_to_the_nodes_that_hold_their_input(place: &dyn Place) {
     const FILES: usize = 9;
@@ -189,13 +210,14 @@ fn tasks_go_to_the_nodes_that_hold_their_input(place: &dyn Place) {
 }
 
 /// What is looked for, the longest first.
-const EXAMPLES: [fn(&dyn Place); 6] = [
+const EXAMPLES: [fn(&dyn Place); 7] = [
     executors_follow_the_work,
     edges_join_stages_task_by_task_or_as_a_whole,
     weights_and_min_shares_decide_as_computed_by_hand,
     work_moves_away_from_a_bad_executor,
     a_gang_is_together,
     a_third_attempt_succeeds,
+    a_small_job_runs_beside_its_application_master,
 ];
 
 /// So many examples run at a time: they mostly wait.

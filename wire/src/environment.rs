@@ -20,6 +20,9 @@ pub const SLOTS: &str = "DRAWLOOM_SLOTS";
 pub const MEMORY_MIB: &str = "DRAWLOOM_MEMORY_MIB";
 /// `false`: tasks may use more than that together, as far as YARN lets them. Set for executors.
 pub const MEMORY_ENFORCED: &str = "DRAWLOOM_MEMORY_ENFORCED";
+/// Set when an executor must end with whoever holds the other end of its standard input: in the container of the
+/// ApplicationMaster.
+pub const LIFELINE: &str = "DRAWLOOM_LIFELINE";
 
 /// The file with the resolved Hadoop configuration, a JSON object of texts. Localized for both.
 pub const CONF_FILE_NAME: &str = "hadoop-conf.json";

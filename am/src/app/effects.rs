@@ -22,8 +22,13 @@ impl App {
     /// Carries out what the driver wants.
     pub(super) fn obey(&mut self, command: LauncherCommand, steps: &mut VecDeque<Step>) {
         match command {
+            // The only executor is beside us, and YARN has nothing to do with it.
+            LauncherCommand::SetTarget(_) if self.plan.scheduling.uber => {}
             LauncherCommand::SetTarget(target) => {
                 steps.push_back(Step::Launcher(LauncherEvent::TargetSet(target)));
+            }
+            LauncherCommand::StopExecutor { executor, loss } if self.is_beside(&executor) => {
+                self.on_beside_ended(&loss.to_string());
             }
             LauncherCommand::StopExecutor { executor, loss } => {
                 steps.push_back(Step::Launcher(LauncherEvent::StopRequested { executor, loss }));

@@ -109,6 +109,9 @@ impl App {
     }
 
     fn known(&self, executor: &ExecutorId) -> Known {
+        if self.is_beside(executor) {
+            return Known::Live(self.links.boot(executor));
+        }
         match self.launcher.remembered(executor) {
             Some(record) if record.phase.is_live() => Known::Live(self.links.boot(executor)),
             Some(_) => Known::GivenUp,

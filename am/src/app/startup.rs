@@ -29,6 +29,7 @@ use super::following::{self, Beginning, follows};
 use super::seat::Seat;
 use super::session::node_name;
 use super::{App, Done, Exit, Life, RmContact, Start, Step};
+use crate::beside::Beside;
 use crate::clock::Clock;
 use crate::containers::{self, Starter};
 use crate::dossier::shelf::Shelf;
@@ -159,6 +160,17 @@ impl Ground {
         let systems = Arc::clone(&files.systems);
         let port = self.gateway.address()?.port();
         let address = format!("{}:{port}", self.environment.host);
+        let beside = plan.scheduling.uber.then(|| {
+            let variables = containers::variables(
+                &self.environment,
+                &launch,
+                &plan.executors,
+                &plan.settings,
+                &address,
+            );
+            let log_dirs = self.environment.log_dirs.as_deref();
+            Beside::prepare(Path::new("."), log_dirs, variables, &self.credentials)
+        });
         let context = containers::launch_context(
             &self.environment,
             &launch,
@@ -195,6 +207,7 @@ impl Ground {
         let nodes = NodeManagers::new(self.nm_tokens, NmConfig::default());
         Ok(Job {
             starter: Starter::new(nodes, context),
+            beside: beside.transpose()?,
             clock: self.clock,
             environment: self.environment,
             terminate: self.terminate,
@@ -272,6 +285,7 @@ struct Job {
     launch: LaunchFile,
     systems: Arc<FileSystems>,
     starter: Starter,
+    beside: Option<Beside>,
     silence_max: Duration,
     max_attempts: u32,
     include_port: bool,
@@ -399,6 +413,7 @@ impl Job {
             include_port: self.include_port,
             node_label: self.launch.node_label.clone(),
             starter: self.starter,
+            beside: self.beside,
             outputs: Outputs::new(self.systems.clone(), &application),
             systems: self.systems,
             gateway_events: self.servers.gateway_events,
@@ -436,7 +451,9 @@ impl App {
 
     /// Asks for executors at once, because that takes longest, and looks at the outputs in the meantime.
     pub(super) fn begin(&mut self) {
-        if self.plan.scheduling.elastic.is_none() {
+        if self.plan.scheduling.uber {
+            self.start_beside();
+        } else if self.plan.scheduling.elastic.is_none() {
             let executors = self.plan.executors.instances;
             let target = ExecutorTarget {
                 executors,

@@ -53,6 +53,8 @@ pub(super) fn of_job(job: &JobFile, settings: &Resolved) -> Result<Scheduling, S
             ..SpeculationPlan::default()
         },
         elastic: elastic(settings),
+        // Whether the job is small enough is known once its input was looked at.
+        uber: false,
     })
 }
 

@@ -334,6 +334,24 @@ pub(crate) const KEYS: &[Key] = &[
         "elastic executors: how long one may be without work",
     ),
     key(
+        "uber.mode",
+        "false",
+        Kind::Choice(&["false", "auto", "true"]),
+        "whether the job runs in the ApplicationMaster's container without asking for executors; auto: when it is small",
+    ),
+    key(
+        "uber.max-tasks",
+        "10",
+        Kind::Count,
+        "uber.mode auto: the most tasks of all stages together",
+    ),
+    key(
+        "uber.max-input",
+        "128MiB",
+        Kind::Size,
+        "uber.mode auto: the most input of all stages together",
+    ),
+    key(
         "scheduler.mode",
         "fifo",
         Kind::Choice(&["fifo", "fair"]),

@@ -25,6 +25,8 @@ pub(super) struct Parts<'a> {
     pub build: &'a str,
     /// URI of the application's staging directory.
     pub staging: &'a str,
+    /// Memory of that container in MiB, and its cores.
+    pub container: (u64, u32),
     /// What the ApplicationMaster's container gets.
     pub resources: &'a [Localized],
     /// The application's keys.
@@ -49,7 +51,7 @@ pub(super) fn build(parts: &Parts<'_>) -> SubmissionContext {
         .map(|interval| i64::try_from(interval.as_millis()).unwrap_or(i64::MAX));
     context.app_node_label_expression = settings.optional("node-label").map(str::to_owned);
     context.tags = settings.words("tags");
-    context.resource = Resource::new(settings.mebibytes("am.memory"), settings.count("am.cores"));
+    context.resource = Resource::new(parts.container.0, parts.container.1);
     context.container.commands = vec![AM_COMMAND.to_owned()];
     context.container.environment = environment(parts);
     context.container.local_resources = parts.resources.iter().map(local_resource).collect();

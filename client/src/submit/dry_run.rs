@@ -3,6 +3,7 @@
 use driver::plan::{StagePlan, TaskSource};
 
 use super::preflight::{Checked, rounded};
+use super::uber;
 use crate::cluster::Cluster;
 use crate::command;
 use crate::error::CommandError;
@@ -67,6 +68,11 @@ fn containers(cluster: &Cluster, settings: &Resolved, planned: &Planned, checked
     };
     let executors = &planned.plan.executors;
     let maximum = checked.application.maximum_resource_capability;
+    if planned.plan.scheduling.uber {
+        let (memory, cores) = uber::container(&planned.plan, settings);
+        let size = size(memory, cores);
+        return format!("\ncontainers\n  1 x {size} for the ApplicationMaster and the only executor\n");
+    }
     format!(
         "\ncontainers\n  1 x {} for the ApplicationMaster\n  {} x {} for executors\n  the largest container of this cluster: {}, {} cores\n",
         size(settings.mebibytes("am.memory"), settings.count("am.cores")),

@@ -59,8 +59,8 @@ impl Stager<'_> {
             .parent()
             .map(|hash| hash.name().to_owned())
             .unwrap_or_default();
-        let am_resources = vec![localized(binary), localized(conf)];
-        let mut resources = am_resources.clone();
+        let own = vec![localized(binary), localized(conf)];
+        let mut resources = own.clone();
         for resource in &planned.files.0 {
             resources.push(self.job_resource(resource).await?);
         }
@@ -71,8 +71,11 @@ impl Stager<'_> {
         )?;
         Ok(Staged {
             build,
-            am_resources,
             bytes: resources.iter().map(|resource| resource.size).sum(),
+            am_resources: match planned.plan.scheduling.uber {
+                true => resources,
+                false => own,
+            },
         })
     }
 

@@ -9,6 +9,8 @@
 //! | `app` | the loop that owns both cores and carries out their effects |
 //! | [`driving`] | the driver core and its errands on file systems; in client mode it runs in the client |
 //! | [`inputs`], [`outputs`], [`results`], [`staged`] | what is read and written on file systems on behalf of the job |
+//! | `blocks` | on which nodes the input of tasks is, as the NameNode says |
+//! | `beside` | a small job's only executor, in our own container |
 //! | [`containers`], [`environment`] | how executors are started, how we were |
 //! | [`launch`], [`summary`], [`dossier`] | files and answers shared with the client |
 //!

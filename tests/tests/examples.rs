@@ -3,7 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use harness::hadoop::Hadoop;
+use harness::application::{Application, wait_ended};
+use harness::hadoop::{Hadoop, Signal};
 use harness::in_both_modes;
 use harness::mode::Mode;
 use harness::process::{Drawloom, Output};
@@ -262,6 +263,43 @@ fn examples_do_what_they_say_on_yarn() {
     }];
     side_by_side(&user, &[&apart[..], &EXAMPLES].concat());
     one_job_of_several_is_ended(&user);
+    a_small_job_goes_on_when_its_application_master_dies(&user);
+}
+
+/// The container of a small job is lost with all that runs in it, and the next attempt goes on with what is not done.
+fn a_small_job_goes_on_when_its_application_master_dies(user: &User<'_>) {
+    let gate = user.gate();
+    let job = format!(
+        "\
+version: 1
+name: small
+uber: auto
+executors: {{ memory: 256MiB, cores: 2 }}
+stages:
+  - {{ name: first, tasks: 2, shell: 'echo \"$DRAWLOOM_EXECUTOR_ID\"', output: small/first }}
+  - {{ name: second, after: [first], tasks: 2, shell: '{}; echo \"$DRAWLOOM_EXECUTOR_ID\"', output: small/second }}
+",
+        gate.wait()
+    );
+    let mut client = user.submit(&job, &[]).unwrap();
+    let application = Application::submitted_by(user.hadoop(), &mut client).unwrap();
+    let both = || gate.arrivals().len() == 2;
+    wait::until("both tasks of the second stage", COMMAND, both).unwrap();
+    let running = application.processes();
+    application.master(1).unwrap().signal(Signal::KILL);
+    wait_ended(&running).unwrap();
+    gate.open().unwrap();
+    let output = client.wait(COMMAND).unwrap();
+    output.must_end(0, &["4 of 4 tasks done"]);
+    for part in [0, 1] {
+        let ran = |stage: &str| Place::lines(user, &format!("small/{stage}/part-{part:05}"));
+        assert_eq!(
+            ran("first"),
+            [application.container(1, 1)],
+            "no finished task runs again"
+        );
+        assert_eq!(ran("second"), [application.container(2, 1)]);
+    }
 }
 
 /// `drawloom kill APP --job J` ends one job and those after it; others go on.

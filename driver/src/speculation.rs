@@ -113,6 +113,15 @@ fn gain(attempt: &Attempt, now: Duration, (mean, deviation): (Duration, Duration
     (whole > mean + deviation && !gain.is_zero()).then_some(gain)
 }
 
+/// Mean and deviation of the tasks of a stage that are done, if they are enough to go by and a copy may be begun now.
+fn usual_times(stage: &Stage, now: Duration) -> Option<(Duration, Duration)> {
+    let tasks = candidates(stage)?;
+    let rested = stage.copied_at.is_none_or(|at| at + ESTIMATE_PAUSE <= now);
+    let needed = (DONE_BEFORE_ESTIMATES * f64::from(tasks.total())).max(1.0);
+    let spread = tasks.durations()?.spread()?;
+    (rested && f64::from(tasks.done()) >= needed).then_some(spread)
+}
+
 /// How many copies of a stage may run because of estimates.
 fn most_copies(tasks: &TaskSet) -> f64 {
     let shares = [
@@ -150,17 +159,8 @@ impl Driver {
 
     /// Of each stage the task whose copy would gain most by the progress that it reports, if one may be begun.
     fn worthwhile(&self) -> Vec<(StageIx, u32)> {
-        let rested = |at: Duration| at + ESTIMATE_PAUSE <= self.now;
-        let terms: Vec<_> = self
-            .stages
-            .iter()
-            .map(|(_, stage)| {
-                let tasks = candidates(stage).filter(|_| stage.copied_at.is_none_or(rested))?;
-                let needed = (DONE_BEFORE_ESTIMATES * f64::from(tasks.total())).max(1.0);
-                let spread = tasks.durations()?.spread()?;
-                (f64::from(tasks.done()) >= needed).then_some(spread)
-            })
-            .collect();
+        let stages = self.stages.iter();
+        let terms: Vec<_> = stages.map(|(_, stage)| usual_times(stage, self.now)).collect();
         let mut copies: BTreeMap<StageIx, f64> = BTreeMap::new();
         let mut best: BTreeMap<StageIx, (Duration, Reverse<u32>)> = BTreeMap::new();
         for (index, attempt) in self.attempts.iter() {

@@ -63,6 +63,13 @@ impl Output {
             assert!(self.stderr.contains(word), "no {word:?} in: {self}");
         }
     }
+
+    /// The failures of executors and tasks that a waiting client told, each a line (`1.23s  failure  …`).
+    #[must_use]
+    pub fn failures(&self) -> Vec<&str> {
+        let is_failure = |line: &&str| line.split_whitespace().nth(1) == Some("failure");
+        self.stderr.lines().filter(is_failure).collect()
+    }
 }
 
 impl Drawloom {

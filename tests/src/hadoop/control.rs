@@ -90,6 +90,22 @@ impl Hadoop {
         }
     }
 
+    /// Has the ResourceManager take these nodes, and no others, out of service: their containers may end within
+    /// `grace` (`yarn rmadmin -refreshNodes -g`). All nodes of a host go together; see [`Builder::distinct_hosts`].
+    ///
+    /// # Errors
+    /// Fails with the admin tool's words.
+    ///
+    /// [`Builder::distinct_hosts`]: super::Builder::distinct_hosts
+    pub fn decommission(&self, nodes: &[usize], grace: Duration) -> anyhow::Result<()> {
+        let hosts: Vec<_> = nodes.iter().map(|node| self.node_host(*node)).collect();
+        fs::write(self.layout.excluded_nodes(), hosts.join("\n"))?;
+        let seconds = grace.as_secs().to_string();
+        let args = ["-refreshNodes", "-g", &seconds, "-server"];
+        self.tool("org.apache.hadoop.yarn.client.cli.RMAdminCLI", &args)?;
+        Ok(())
+    }
+
     /// A document of the active ResourceManager's REST, such as `/ws/v1/cluster/apps`.
     ///
     /// # Errors

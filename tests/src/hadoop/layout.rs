@@ -136,6 +136,11 @@ impl Layout {
         self.dir.join("conf")
     }
 
+    /// The file that lists hosts to be taken out of service.
+    pub(super) fn excluded_nodes(&self) -> PathBuf {
+        self.dir.join("excluded-nodes")
+    }
+
     pub(super) fn log(&self, role: Role) -> PathBuf {
         self.dir.join("logs").join(format!("{role}.log"))
     }

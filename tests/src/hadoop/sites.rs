@@ -30,6 +30,7 @@ const FAIR_SCHEDULER: &str = "<?xml version=\"1.0\"?>
 pub(super) fn write(options: &Builder, layout: &Layout) -> anyhow::Result<()> {
     fs::create_dir_all(layout.dir.join("logs"))
         .with_context(|| format!("cannot create {}", layout.dir.display()))?;
+    fs::write(layout.excluded_nodes(), "")?;
     if let Some(hosts) = &layout.hosts {
         fs::write(hosts, format!("127.0.0.1 localhost {}\n", own_name()))?;
     }
@@ -212,6 +213,8 @@ impl Sites<'_> {
             "yarn.node-attribute.fs-store.root-dir",
             format!("file://{}", attributes.display()),
         );
+        let excluded = self.layout.excluded_nodes();
+        yarn.set("yarn.resourcemanager.nodes.exclude-path", excluded.display());
         yarn.set("yarn.log-aggregation-enable", options.log_aggregation);
         yarn.set("yarn.nodemanager.remote-app-log-dir", self.aggregated_logs());
     }

@@ -111,27 +111,38 @@ fn a_guard_that_is_killed_takes_its_tasks_along() {
 
 #[test]
 fn files_that_cannot_be_localized_are_named_and_the_next_container_tries_again() {
-    let lab = lab();
-    lab.order(&Order::RefuseFile {
+    // One node, which refuses the first executor's file and no other's.
+    let lab = Lab::new(|options| options.nodes = 1);
+    let refusal = Order::RefuseFile {
         name: "hadoop-conf.json".to_owned(),
-        // The first is the ApplicationMaster's own.
-        nth: 2,
+        nth: 1,
         text: "Resource file:/x changed on src filesystem".to_owned(),
-    });
+    };
+    lab.fault("startContainers", 1, Action::Order(refusal));
     let job = lab.job("unlocalized", 3, 3, &lab.gate());
     lab.wait_arrivals(3);
-    let summary = job.wait_summary("executors", |summary| summary["executors"]["registered"] == 3);
-    if summary["executors"]["lost"] != 0 {
-        let dossier = job.dossier(1);
-        assert_eq!(dossier["exitStatus"], -1000, "{dossier:#}");
-        assert!(
-            dossier["diagnostics"]
-                .as_str()
-                .unwrap()
-                .contains("changed on src filesystem")
-        );
-    }
+    job.wait_executors(1, 3);
+    let dossier = job.dossier(1);
+    assert_eq!(dossier["exitStatus"], -1000, "{dossier:#}");
+    assert_eq!(dossier["counts"], true, "{dossier:#}");
+    let diagnostics = dossier["diagnostics"].as_str().unwrap();
+    assert!(diagnostics.contains("changed on src filesystem"), "{dossier:#}");
     job.succeed();
+}
+
+#[test]
+fn executors_that_cannot_even_begin_end_the_application_with_the_reason() {
+    let lab = Lab::new(|options| options.nodes = 1);
+    let conf = "executor.max-failures=3 executor.relaunch.backoff=10ms";
+    let job = lab.job_with("absent", 1, 1, &lab.gate(), conf);
+    lab.wait_arrivals(1);
+    lab.replace_binary("exec /is/not/there");
+    job.executors()[0].signal(Signal::KILL);
+    job.fail(&[
+        "executors keep failing",
+        "exited with code 127",
+        "executor.max-failures is 3",
+    ]);
 }
 
 #[test]

@@ -53,8 +53,13 @@ fn a_node_manager_that_restarts_with_recovery_costs_nothing() {
     lab.order(&Order::StopNode { node, graceful });
     lab.order(&Order::StartNode { node, recovers: true });
     job.wait_executors(0, 3);
+    assert_eq!(
+        job.answer("dossiers"),
+        serde_json::json!([]),
+        "no executor was lost"
+    );
     let output = job.succeed();
-    assert!(!output.stderr.contains("failure"), "{output}");
+    assert_eq!(output.failures(), [""; 0], "{output}");
     assert_eq!(lab.arrivals().len(), 3, "no task ran again");
 }
 

@@ -92,7 +92,11 @@ pub(crate) fn variables(
         (launch::env::MEMORY_ENFORCED, settings.memory_enforced.to_string()),
         ("HADOOP_USER_NAME", launch.user.clone()),
     ];
-    own.map(|(name, value)| (name.to_owned(), value)).into()
+    let amounts = plan.resources.iter().map(|(name, amount)| format!("{name}={amount}"));
+    let amounts = amounts.collect::<Vec<_>>().join(",");
+    let others = (!amounts.is_empty()).then_some((launch::env::RESOURCES, amounts));
+    let all = own.into_iter().chain(others);
+    all.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// NodeManagers write `export NAME="value"` without escaping, so what is live between quotes is escaped here.
@@ -214,6 +218,7 @@ mod tests {
             instances: 1,
             memory_mib: 512,
             cores: 2,
+            resources: BTreeMap::new(),
         };
         let context = launch_context(
             &environment,

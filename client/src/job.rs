@@ -244,7 +244,7 @@ fn read_job(path: &Path, root: Node, problems: &mut Vec<Problem>) -> JobFile {
         ("max", "executors.max"),
         ("idle-timeout", "executors.idle-timeout"),
     ];
-    read_group(&mut fields, "executors", &executors, &mut settings, problems);
+    read_executors(&mut fields, &executors, &mut settings, problems);
     let (jobs, stages) = read_work(&mut fields, problems);
     let job = JobFile {
         path: path.to_owned(),
@@ -283,6 +283,29 @@ fn read_tags(fields: &mut Fields, settings: &mut Settings, problems: &mut Vec<Pr
     settings.insert("tags", Placed { value, place });
 }
 
+/// The executors are a group with a mapping in it: amounts of other resources by name.
+fn read_executors(
+    fields: &mut Fields,
+    keys: &[(&'static str, &'static str)],
+    settings: &mut Settings,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(node) = fields.node("executors") else {
+        return;
+    };
+    let mut inner = Fields::of(node, "executors", problems);
+    let amounts = inner.text_map("resources", problems);
+    if let Some((_, first)) = amounts.first_key_value() {
+        let place = first.place;
+        let entries = amounts
+            .iter()
+            .map(|(name, amount)| format!("{name}={}", amount.value));
+        let value = entries.collect::<Vec<_>>().join(",");
+        settings.insert("executors.resources", Placed { value, place });
+    }
+    read_keys(inner, keys, settings, problems);
+}
+
 fn read_group(
     fields: &mut Fields,
     group: &'static str,
@@ -291,11 +314,20 @@ fn read_group(
     problems: &mut Vec<Problem>,
 ) {
     let Some(node) = fields.node(group) else { return };
-    let mut inner = Fields::of(node, group, problems);
+    let inner = Fields::of(node, group, problems);
+    read_keys(inner, keys, settings, problems);
+}
+
+fn read_keys(
+    mut fields: Fields,
+    keys: &[(&'static str, &'static str)],
+    settings: &mut Settings,
+    problems: &mut Vec<Problem>,
+) {
     for (key, setting) in keys {
-        keep(settings, setting, inner.text(key, problems));
+        keep(settings, setting, fields.text(key, problems));
     }
-    inner.finish(problems);
+    fields.finish(problems);
 }
 
 fn read_pools(fields: &mut Fields, problems: &mut Vec<Problem>) -> Vec<PoolFile> {

@@ -77,6 +77,7 @@ pub fn resolve(job: &JobFile, settings: &Resolved, home: &DfsPath) -> Result<Pla
             instances: settings.count("executors.instances"),
             memory_mib: settings.mebibytes("executors.memory"),
             cores: settings.count("executors.cores"),
+            resources: settings.amounts("executors.resources"),
         },
         env: texts(&job.env),
         files: files.names(),

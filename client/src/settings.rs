@@ -94,6 +94,11 @@ impl Resolved {
             .collect()
     }
 
+    /// Amounts by name.
+    pub fn amounts(&self, key: &'static str) -> BTreeMap<String, u64> {
+        value::amounts(self.text(key)).unwrap_or_default()
+    }
+
     /// A whole number.
     pub fn count(&self, key: &'static str) -> u32 {
         value::number(self.text(key)).unwrap_or_default()

@@ -125,6 +125,7 @@ fn plan(tasks: u32) -> AppPlan {
             instances: 1,
             memory_mib: 512,
             cores: SLOTS,
+            resources: BTreeMap::new(),
         },
         env: BTreeMap::new(),
         files: Vec::new(),

@@ -219,6 +219,7 @@ fn plan(case: &Case) -> AppPlan {
             instances: case.executors,
             memory_mib: 512,
             cores: 4,
+            resources: BTreeMap::new(),
         },
         env: BTreeMap::new(),
         files: Vec::new(),

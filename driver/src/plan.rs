@@ -44,6 +44,9 @@ pub struct ExecutorPlan {
     pub memory_mib: u64,
     /// Task slots of each, and virtual cores asked of YARN.
     pub cores: u32,
+    /// What else is asked of YARN for each, by the cluster's names (`yarn.io/gpu`), in the unit that it declares.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<String, u64>,
 }
 
 /// One stage.

@@ -26,6 +26,7 @@
 mod backoff;
 mod board;
 mod children;
+mod devices;
 mod discovery;
 mod ending;
 pub mod functions;

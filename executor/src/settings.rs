@@ -1,7 +1,7 @@
 //! What an executor is told by the environment of its container, checked before anything else is done.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use hadoop::conf::Configuration;
@@ -9,6 +9,8 @@ use hadoop::credentials::Credentials;
 use wire::environment as variable;
 use wire::id::{Epoch, ExecutorId};
 use wire::security::{Identity, secret};
+
+use crate::devices;
 
 /// Why an executor cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +74,7 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`], for the first variable that is missing or wrong.
     pub(crate) fn read(environment: Environment, directory: &Path) -> Result<Self, SettingsError> {
+        let environment = with_devices(environment);
         let read = Reader(&environment);
         let memory_mib: u64 = read.parsed(variable::MEMORY_MIB, "a number of MiB")?;
         let memory = memory_mib.saturating_mul(1 << 20);
@@ -143,6 +146,16 @@ impl Settings {
         let map = serde_json::from_str(&text).map_err(|error| fail(&error))?;
         Ok(Configuration::from_map(map))
     }
+}
+
+/// Tells tasks which devices the container has, when it has more than memory and cores.
+fn with_devices(mut environment: Environment) -> Environment {
+    if environment.contains_key(OsStr::new(variable::RESOURCES)) {
+        let devices = devices::given(&environment, Path::new("/dev"));
+        tracing::info!(?devices, "devices of the container");
+        environment.insert(variable::DEVICES.into(), devices.join(",").into());
+    }
+    environment
 }
 
 /// An error with everything that caused it, in one line.

@@ -16,6 +16,10 @@ use super::record::{Phase, Record};
 /// How long shares of nodes may stay unserved before everything is asked for anywhere.
 const RESHAPE_AFTER: Duration = Duration::from_millis(1500);
 
+/// How many containers are asked for beyond what queue and user may have now. Enough that a queue which is owed more
+/// sees the want and takes it back from others, and few enough that one application does not flood a scheduler.
+const AHEAD: u32 = 100;
+
 /// How long a node may take to say how far a container is.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 /// The longest that a container's files may take to be fetched.
@@ -139,9 +143,10 @@ impl Launcher {
         let deferred = u32::try_from(self.deferred.len()).unwrap_or(u32::MAX);
         let missing = self.wanted().saturating_sub(self.held()).saturating_sub(deferred);
         let outstanding = self.asks.outstanding();
-        if missing > outstanding {
-            self.asked_at.extend((outstanding..missing).map(|_| now));
-            self.ask_shaped(now, missing, effects);
+        let within = missing.min(self.most_asked());
+        if within > outstanding {
+            self.asked_at.extend((outstanding..within).map(|_| now));
+            self.ask_shaped(now, within, effects);
             effects.push(Effect::Nudge);
         } else if missing < outstanding {
             self.asked_at.truncate(missing as usize);
@@ -150,6 +155,14 @@ impl Launcher {
             self.ask_shaped(now, 0, effects);
         }
         self.reshape_at = self.reshape_at.filter(|_| self.asks.is_shaped());
+    }
+
+    /// The most that may be asked for at a time. What was asked for stays when less may be had, so that the ask does
+    /// not follow every heartbeat.
+    fn most_asked(&self) -> u32 {
+        let executors = |mib: u64| u32::try_from(mib / self.rules.memory_mib.max(1)).unwrap_or(u32::MAX);
+        let room = self.headroom_mib.map(executors);
+        room.map_or(u32::MAX, |room| room.saturating_add(AHEAD))
     }
 
     /// Gives up what is above the target: what registered last, or has not yet, goes first. Not so at the end, when

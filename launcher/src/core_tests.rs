@@ -719,3 +719,18 @@ fn what_registers_while_its_node_is_asked_stays() {
     bench.on(registered(2));
     assert!(bench.on(queried(2, false)).is_empty());
 }
+
+#[test]
+fn no_more_is_asked_for_than_may_be_had_and_a_hundred_beyond() {
+    let mut bench = Bench::new(0, &[]);
+    let headroom = |executors: u64| Event::HeadroomChanged {
+        memory_mib: executors * 512,
+    };
+    let any = |count| vec![("*".to_owned(), count)];
+    bench.on(headroom(10));
+    assert_eq!(asks(&bench.on(target(1000))), any(110));
+    // What was asked for stays when others take the room, and follows when there is more.
+    assert_eq!(asks(&bench.on(headroom(0))), []);
+    assert_eq!(asks(&bench.on(headroom(20))), any(120));
+    assert_eq!(asks(&bench.on(target(50))), any(50));
+}

@@ -1,5 +1,6 @@
 //! Random applications: what is to be run, on which cluster, and how kind the world is to it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use driver::plan::{
@@ -88,6 +89,7 @@ fn plan(dice: &mut Dice, nodes: &[NodePlan]) -> AppPlan {
             instances,
             memory_mib: 1024,
             cores,
+            resources: BTreeMap::new(),
         },
         env: [].into(),
         files: Vec::new(),

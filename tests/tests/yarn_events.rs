@@ -6,7 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use harness::application::{Application, STEP};
-use harness::hadoop::{Builder, Hadoop, Role, Shared, Signal, Site};
+use harness::hadoop::{Builder, Calculator, Hadoop, Role, Shared, Signal, Site};
 use harness::process::{Output, Running};
 use harness::processes::Process;
 use harness::user::User;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 static HADOOP: Shared = Shared::new(eventful);
 
-/// Two hosts of four executors each, two queues with half of them that may take the other half, and what belongs to
+/// Two hosts of four executors and two of a resource of the site's own each, two queues with half of them that may take the other half, and what belongs to
 /// the other queue is taken back within seconds.
 fn eventful() -> Builder {
     let preemption = "yarn.resourcemanager.monitor.capacity.preemption";
@@ -28,6 +28,9 @@ fn eventful() -> Builder {
         .distinct_hosts(true)
         .node_recovery(true)
         .node_resources(1024, 8)
+        .calculator(Calculator::Dominant)
+        .property(Site::Yarn, "yarn.resource-types", "acme")
+        .property(Site::Yarn, "yarn.nodemanager.resource-type.acme", 2)
         .property(Site::Yarn, "yarn.nodemanager.resource.memory.enforced", false)
         .property(Site::Yarn, "yarn.nodemanager.pmem-check-enabled", true)
         .property(Site::Yarn, "yarn.resourcemanager.scheduler.monitor.enable", true)
@@ -383,6 +386,40 @@ fn what_another_queue_takes_back_is_nobodys_failure() {
 }
 
 #[test]
+fn executors_get_what_else_a_cluster_has_and_no_more_than_nodes_have() {
+    let hadoop = HADOOP.get();
+    let _tails = hadoop.tails_on_panic();
+    let plan = Plan {
+        name: "others",
+        before: "test \"$DRAWLOOM_RESOURCES\" = acme=2 || exit 9",
+        conf: &["executors.resources=acme=2", "task.max-failures=1"],
+        ..Plan::default()
+    };
+    let gated = Gated::begin(hadoop, &plan);
+    let containers = gated.application.containers().into_iter();
+    let executors = containers.filter(|one| !one.container.ends_with("_000001"));
+    let mut nodes: Vec<_> = executors.map(|one| one.node).collect();
+    nodes.sort_unstable();
+    assert_eq!(nodes, [0, 1], "each node has enough for one");
+    let user = User::new(hadoop, "too-much").unwrap();
+    for (amounts, words) in [
+        ("acme=3", ["asked 3 acme, the largest container has 2 acme", ""]),
+        (
+            "yarn.io/gpu=1",
+            [
+                "no resource \"yarn.io/gpu\"",
+                "besides memory and cores it has acme",
+            ],
+        ),
+    ] {
+        let conf = format!("executors.resources={amounts}");
+        let output = user.run(["run", "--conf", &conf, "--", "true"]).unwrap();
+        output.must_end(3, &words);
+    }
+    gated.succeed();
+}
+
+#[test]
 fn a_node_that_is_decommissioned_in_good_order_is_drained() {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
@@ -425,7 +462,7 @@ fn while_the_resource_manager_stands_still_for_a_minute_work_goes_on() {
     let (done, results) = (user.dir().join("done"), user.dir().join("results"));
     let text = format!(
         "version: 1\nname: still\nexecutors: {{ instances: 2, memory: 256MiB, cores: 1 }}\nstages:\n  - name: work\n    \
-         tasks: {TASKS}\n    shell: |\n      {}\n      echo $DRAWLOOM_TASK.$DRAWLOOM_TASK_ATTEMPT >> {}\n  - name: last\n    \
+         tasks: {TASKS}\n    shell: |\n      {}\n      sleep 1\n      echo $DRAWLOOM_TASK.$DRAWLOOM_TASK_ATTEMPT >> {}\n  - name: last\n    \
          after: [work]\n    tasks: 2\n    command: [echo, result]\n    output: file://{}\n",
         user.gate().wait(),
         done.display(),
@@ -438,8 +475,8 @@ fn while_the_resource_manager_stands_still_for_a_minute_work_goes_on() {
     let until = Instant::now() + Duration::from_secs(60);
     user.gate().open().unwrap();
     let lines = || fs::read_to_string(&done).unwrap_or_default().lines().count();
+    // That takes longer than results may be committed without a word of the ResourceManager's (10 s).
     wait::until("all tasks of the stage", STEP, || lines() == TASKS).unwrap();
-    // The results wait, because another attempt might be running meanwhile.
     std::thread::sleep(until.saturating_duration_since(Instant::now()));
     assert!(!results.join("_SUCCESS").exists());
     drop(frozen);

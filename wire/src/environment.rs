@@ -18,6 +18,10 @@ pub const GATEWAY: &str = "DRAWLOOM_GATEWAY";
 pub const SLOTS: &str = "DRAWLOOM_SLOTS";
 /// Memory of the executor's container, in MiB. Set for executors.
 pub const MEMORY_MIB: &str = "DRAWLOOM_MEMORY_MIB";
+/// What else the container was given, `name=amount` by comma; not set when there is nothing else. Set for executors.
+pub const RESOURCES: &str = "DRAWLOOM_RESOURCES";
+/// The devices that the container may use, by comma, as far as the node shows them. Set by executors for tasks.
+pub const DEVICES: &str = "DRAWLOOM_DEVICES";
 /// `false`: tasks may use more than that together, as far as YARN lets them. Set for executors.
 pub const MEMORY_ENFORCED: &str = "DRAWLOOM_MEMORY_ENFORCED";
 /// Set when an executor must end with whoever holds the other end of its standard input: in the container of the

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use driver::plan::ExecutorPlan;
 use hadoop::ids::ContainerId;
 use wire::id::ExecutorId;
 use wire::launcher::{LauncherCommand, LauncherReport};
@@ -14,6 +15,15 @@ use crate::gateway::links::Sent;
 use crate::summary::FailureNote;
 use launcher::core::EXECUTORS;
 use launcher::{Effect as LauncherEffect, Event as LauncherEvent};
+
+/// The size of an executor's container.
+pub(super) fn capability(executors: &ExecutorPlan) -> Resource {
+    let amount = |(name, amount): (&String, &u64)| (name.clone(), i64::try_from(*amount).unwrap_or(i64::MAX));
+    Resource {
+        others: executors.resources.iter().map(amount).collect(),
+        ..Resource::new(executors.memory_mib, executors.cores)
+    }
+}
 
 /// The priority of executors' asks; 0 is the ApplicationMaster's own.
 const PRIORITY: Priority = Priority(1);
@@ -100,7 +110,7 @@ impl App {
         let executors = &self.plan.executors;
         let ask = Ask {
             key: AskKey::named(PRIORITY, AllocationRequestId(EXECUTORS), name),
-            capability: Resource::new(executors.memory_mib, executors.cores),
+            capability: capability(executors),
             count,
             relax_locality: true,
             node_label: self.node_label.clone().filter(|_| name == AskKey::ANY),

@@ -7,6 +7,7 @@ use hadoop::ids::{ContainerId, NodeId};
 use wire::id::ExecutorId;
 use wire::launcher::LauncherReport;
 
+use super::effects::capability;
 use super::following::follows;
 use super::{App, Exit, Step};
 use launcher::nodes::{NodeFacts, NodeName, NodeState};
@@ -120,8 +121,28 @@ impl App {
         }
     }
 
+    /// A scheduler that compares memory only (`DefaultResourceCalculator`) drops whatever else was asked for from the
+    /// grant without a word; no later one would have it.
+    fn check_others(&mut self, container: &Container) {
+        let wanted = capability(&self.plan.executors).others;
+        let granted = &container.resource.others;
+        let short = wanted
+            .iter()
+            .find(|(name, amount)| granted.get(*name) < Some(*amount));
+        if let Some((name, amount)) = short {
+            let message = format!(
+                "it granted a container without {amount} {name}: its resource calculator must be the \
+                 DominantResourceCalculator (yarn.scheduler.capacity.resource-calculator)"
+            );
+            self.process(Step::Launcher(LauncherEvent::AskRefused { message }));
+        }
+    }
+
     fn on_allocated(&mut self, containers: Vec<Container>) {
         let mut grants = Vec::with_capacity(containers.len());
+        if let Some(first) = containers.first() {
+            self.check_others(first);
+        }
         for container in containers {
             let Some(executor) = executor_id(container.id) else {
                 continue;

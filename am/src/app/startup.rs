@@ -480,7 +480,8 @@ fn rules(plan: &AppPlan, launch: &LaunchFile) -> Rules {
     Rules {
         memory_mib: plan.executors.memory_mib,
         cores: plan.executors.cores,
-        name_nodes: launch.node_label.is_none(),
+        // Nothing is known of what else nodes have.
+        name_nodes: launch.node_label.is_none() && plan.executors.resources.is_empty(),
         register_timeout: settings.register_timeout,
         max_failures: settings.executor_max_failures,
         failures_validity: settings.executor_failures_validity,

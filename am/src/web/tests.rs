@@ -44,6 +44,7 @@ pub(crate) fn plan() -> AppPlan {
             instances: 2,
             memory_mib: 512,
             cores: 1,
+            resources: BTreeMap::new(),
         },
         env: BTreeMap::new(),
         files: vec![],

@@ -182,6 +182,7 @@ async fn nodes(client: &Client) -> Check {
 /// Everything that a submission asks before it stages anything.
 async fn rehearsal(client: &Client, settings: &Resolved) -> Check {
     let executors = ExecutorPlan {
+        resources: settings.amounts("executors.resources"),
         instances: settings.count("executors.instances"),
         memory_mib: settings.mebibytes("executors.memory"),
         cores: settings.count("executors.cores"),

@@ -9,6 +9,8 @@ pub enum Kind {
     Text,
     /// Words between commas; may be empty.
     Words,
+    /// Names and whole numbers, `yarn.io/gpu=1,…`; may be empty.
+    Amounts,
     /// A whole number of at least 1.
     Count,
     /// A whole number; may be empty.
@@ -35,6 +37,7 @@ impl Kind {
         let fixed = match self {
             Self::Text => "text",
             Self::Words => "words, comma-separated",
+            Self::Amounts => "name=number, comma-separated",
             Self::Count | Self::Number => "number",
             Self::Size => "size",
             Self::Duration | Self::Interval => "duration",
@@ -71,6 +74,7 @@ impl Key {
         }
         match self.kind {
             Kind::Text | Kind::Words => Ok(()),
+            Kind::Amounts => value::amounts(text).map(drop),
             Kind::Count => value::count(text).map(drop),
             Kind::Number => value::number(text).map(drop),
             Kind::Size => value::mebibytes(text).map(drop),
@@ -212,6 +216,12 @@ pub(crate) const KEYS: &[Key] = &[
         "1",
         Kind::Count,
         "task slots of each executor, and virtual cores asked of YARN",
+    ),
+    key(
+        "executors.resources",
+        "",
+        Kind::Amounts,
+        "what else each executor asks of YARN, by the cluster's names: yarn.io/gpu=1",
     ),
     key(
         "task.max-failures",

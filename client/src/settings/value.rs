@@ -1,5 +1,6 @@
 //! Values that a person writes: sizes, durations, counts.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A size in bytes: a whole number and a unit, `512MiB`, `512m` or `2g`; all units count in powers of 1024.
@@ -68,6 +69,29 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Amounts by name, `yarn.io/gpu=1,fpga=2`; each at least 1, no name twice.
+///
+/// # Errors
+/// What is expected.
+pub(crate) fn amounts(text: &str) -> Result<BTreeMap<String, u64>, String> {
+    let mut amounts = BTreeMap::new();
+    for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+        let (name, amount) = entry
+            .split_once('=')
+            .ok_or_else(|| format!("{entry:?} should be a name and an amount, like yarn.io/gpu=1"))?;
+        let (name, amount) = (name.trim(), count(amount)?);
+        if ["", "memory", "memory-mb", "vcores", "cores"].contains(&name) {
+            return Err(format!(
+                "{name:?} is no other resource: memory and cores have settings of their own"
+            ));
+        }
+        if amounts.insert(name.to_owned(), amount.into()).is_some() {
+            return Err(format!("{name} is there twice"));
+        }
+    }
+    Ok(amounts)
+}
+
 /// A whole number of at least one.
 ///
 /// # Errors
@@ -123,6 +147,25 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn amounts_have_names_and_are_there_once() {
+        let read = amounts("yarn.io/gpu=2, fpga=1,").unwrap();
+        assert_eq!(
+            read,
+            [("yarn.io/gpu".to_owned(), 2), ("fpga".to_owned(), 1)].into()
+        );
+        assert!(amounts("").unwrap().is_empty());
+        for (text, word) in [
+            ("gpu", "an amount"),
+            ("gpu=0", "at least 1"),
+            ("vcores=2", "of their own"),
+            ("a=1,a=1", "twice"),
+        ] {
+            let problem = amounts(text).unwrap_err();
+            assert!(problem.contains(word), "{problem}");
+        }
+    }
 
     #[test]
     fn sizes_have_units() {

@@ -1,5 +1,7 @@
 //! `--dry-run`: the resolved job, each setting with its origin, and the containers that would be asked for.
 
+use std::collections::BTreeMap;
+
 use driver::plan::{StagePlan, TaskSource};
 
 use super::preflight::{Checked, rounded};
@@ -61,6 +63,14 @@ fn stage_text(stage: &StagePlan) -> String {
     format!("  {:<38} {source} -> {output}\n", stage.name)
 }
 
+/// `, 1 yarn.io/gpu` for each other resource.
+fn others(resources: &BTreeMap<String, u64>) -> String {
+    resources
+        .iter()
+        .map(|(name, amount)| format!(", {amount} {name}"))
+        .collect()
+}
+
 fn containers(cluster: &Cluster, settings: &Resolved, planned: &Planned, checked: &Checked) -> String {
     let size = |mib: u64, cores: u32| {
         let granted = show_mebibytes(rounded(&cluster.conf, mib));
@@ -77,7 +87,7 @@ fn containers(cluster: &Cluster, settings: &Resolved, planned: &Planned, checked
         "\ncontainers\n  1 x {} for the ApplicationMaster\n  {} x {} for executors\n  the largest container of this cluster: {}, {} cores\n",
         size(settings.mebibytes("am.memory"), settings.count("am.cores")),
         executors.instances,
-        size(executors.memory_mib, executors.cores),
+        size(executors.memory_mib, executors.cores) + &others(&executors.resources),
         show_mebibytes(maximum.memory),
         maximum.vcores,
     )

@@ -7,7 +7,7 @@ use dfs::{DfsError, DfsPath, FileSystems};
 use driver::plan::{ExecutorPlan, OutputPlan, StagePlan, TaskSource};
 use futures::TryStreamExt;
 use hadoop::conf::{Configuration, HostPort};
-use yarn_rest::model::{Node, NodeState, Queue};
+use yarn_rest::model::{Node, NodeState, Queue, ResourceLimit};
 use yarn_rest::{Client, Error, NewApplication};
 
 use crate::error::CommandError;
@@ -56,6 +56,9 @@ pub(crate) async fn cluster(
     for (key, asked) in cores {
         fits(key, "cores", asked.into(), maximum.vcores.into())?;
     }
+    for (name, asked) in &executors.resources {
+        other_fits(name, *asked, &application.limits)?;
+    }
     queue?;
     let nodes = nodes.unwrap_or_default();
     let nodes = nodes.iter().filter_map(node_at_submission).collect();
@@ -78,6 +81,28 @@ fn fits(key: &str, unit: &str, asked: u64, maximum: u64) -> Result<(), CommandEr
                 show(maximum)
             ))
             .help(format!("lower {key} to at most {}", show(maximum))),
+    )
+}
+
+/// YARN drops what it does not know from an ask without a word, so we look first.
+fn other_fits(name: &str, asked: u64, limits: &[ResourceLimit]) -> Result<(), CommandError> {
+    if let Some(limit) = limits.iter().find(|limit| limit.name == name) {
+        return fits("executors.resources", name, asked, limit.value);
+    }
+    let own = |limit: &&ResourceLimit| !["memory-mb", "vcores"].contains(&limit.name.as_str());
+    let known: Vec<_> = limits
+        .iter()
+        .filter(own)
+        .map(|limit| limit.name.as_str())
+        .collect();
+    let has = match known.as_slice() {
+        [] => "it has none but memory and cores".to_owned(),
+        known => format!("besides memory and cores it has {}", known.join(", ")),
+    };
+    Err(
+        CommandError::refused(format!("this cluster has no resource {name:?}"))
+            .because(has)
+            .help("the names are those of yarn.resource-types in the cluster's resource-types.xml"),
     )
 }
 

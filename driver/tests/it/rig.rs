@@ -24,6 +24,7 @@ pub(crate) fn plan(instances: u32, cores: u32, stages: Vec<StagePlan>) -> AppPla
             instances,
             memory_mib: 512,
             cores,
+            resources: BTreeMap::new(),
         },
         env: std::collections::BTreeMap::new(),
         files: Vec::new(),

@@ -218,6 +218,14 @@ fn an_executor_larger_than_any_container_is_refused_with_the_limit() {
 }
 
 #[test]
+fn a_resource_that_the_cluster_does_not_have_is_refused_before_anything_is_asked_for() {
+    let lab = lab();
+    let args = ["run", "--conf", "executors.resources=yarn.io/gpu=1", "--", "true"];
+    let output = lab.drawloom(&args).run(STEP).unwrap();
+    output.must_end(3, &["no resource \"yarn.io/gpu\"", "none but memory and cores"]);
+}
+
+#[test]
 fn a_dump_can_be_asked_of_an_executor_and_does_not_end_it() {
     let lab = lab();
     let job = lab.gated("dump", 1, 1, 1);

@@ -550,6 +550,16 @@ stages:
     }
 
     #[test]
+    fn other_resources_of_executors_are_a_mapping() {
+        let text = GOOD.replace("cores: 2", "resources: { yarn.io/gpu: 1, fpga: 2 }");
+        let job = JobFile::parse(Path::new("job.yaml"), &text).unwrap();
+        assert_eq!(job.settings["executors.resources"].value, "fpga=2,yarn.io/gpu=1");
+        assert_eq!(problems(&GOOD.replace("cores: 2", "resources: {}")), "");
+        let refused = problems(&GOOD.replace("cores: 2", "resources: [gpu]"));
+        assert!(refused.contains("resources"), "{refused}");
+    }
+
+    #[test]
     fn json_of_the_same_shape_is_read() {
         let text = r#"{"version": 1, "stages": [{"name": "a", "tasks": 3, "command": ["true"]}]}"#;
         let job = JobFile::parse(Path::new("job.json"), text).unwrap();

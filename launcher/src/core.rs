@@ -268,7 +268,13 @@ impl Launcher {
         } else {
             ExecutorLoss::Released
         };
-        self.stop(now, executor, loss, message, effects);
+        let age = now.saturating_sub(record.times.granted);
+        let detail = if nodes_fault && failure == StartFailure::Expired {
+            format!("the node's clock is ahead, a grant of {age:.1?} ago has expired to it: {message}")
+        } else {
+            message.to_owned()
+        };
+        self.stop(now, executor, loss, &detail, effects);
         if !nodes_fault {
             // The ResourceManager has forgotten it and will never report its end.
             self.forget(now, executor, loss, "");

@@ -42,3 +42,29 @@ pub fn on_path(program: &str) -> Option<PathBuf> {
         .map(|dir| dir.join(program))
         .find(|file| file.is_file())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// Every test that a table names, with its file, in docs/reliability.md: `name` (`file`).
+    #[test]
+    fn the_scenarios_of_the_docs_name_tests_that_exist() {
+        let page = fs::read_to_string(root().join("docs/reliability.md")).unwrap();
+        let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| S")).collect();
+        assert_eq!(rows.len(), 48);
+        for (number, row) in (1..).zip(rows) {
+            assert!(row.starts_with(&format!("| S{number} |")), "{row}");
+            for part in row.split("` (`").collect::<Vec<_>>().windows(2) {
+                let test = part[0].rsplit('`').next().unwrap();
+                let file = part[1].split('`').next().unwrap();
+                let source = fs::read_to_string(root().join(file)).unwrap();
+                assert!(
+                    source.contains(&format!("fn {test}(")),
+                    "S{number}: {file} lacks {test}"
+                );
+            }
+        }
+    }
+}

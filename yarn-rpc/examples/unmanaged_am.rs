@@ -4,6 +4,8 @@
 //! ```text
 //! HADOOP_CONF_DIR=/etc/hadoop/conf cargo run -p yarn-rpc --example unmanaged_am -- 3 'echo hello; sleep 1'
 //! ```
+//!
+//! A third argument is the number of containers that are asked for later, each when another has ended.
 
 use hadoop::conf::{Configuration, HostPort, Location};
 use hadoop::sasl::Qop;
@@ -37,6 +39,7 @@ async fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let count: u32 = arguments.next().map_or(Ok(2), |text| text.parse())?;
     let command = arguments.next().unwrap_or_else(|| "sleep 1".to_owned());
+    let later: u32 = arguments.next().map_or(Ok(0), |text| text.parse())?;
     let cluster = cluster()?;
 
     let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
@@ -60,7 +63,12 @@ async fn main() -> Result<()> {
         host: "localhost".to_owned(),
         rpc_port: None,
         tracking_url: None,
-        pacing: Pacing::default(),
+        // It has nothing else to do, so it hears of every end and every grant at once.
+        pacing: Pacing {
+            pending: Duration::from_millis(20),
+            idle: Duration::from_millis(20),
+            ..Pacing::default()
+        },
         rpc: cluster.rpc,
         nm_tokens: tokens,
     });
@@ -68,7 +76,7 @@ async fn main() -> Result<()> {
         commands: vec![format!("{command} 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr")],
         ..Default::default()
     };
-    run(&session, events, &nodes, &context, count).await?;
+    run(&session, events, &nodes, &context, (count, later)).await?;
 
     let report = rm.report(id).await?;
     println!(
@@ -118,36 +126,27 @@ async fn submit(rm: &ApplicationClient) -> Result<(hadoop::ids::ApplicationId, h
     Err(format!("{id} was not launched within {LAUNCH:?}").into())
 }
 
-/// Asks for containers, starts each when it comes, and ends when all have ended.
+/// Asks for containers, starts each when it comes, asks for `later` ones as they end, and ends when all have ended.
 async fn run(
     session: &SessionHandle,
     mut events: Receiver<SessionEvent>,
     nodes: &NodeManagers,
     context: &ContainerLaunchContext,
-    count: u32,
+    (count, mut later): (u32, u32),
 ) -> Result<()> {
     let begin = Instant::now();
-    let ask = Ask {
-        key: AskKey::any(Priority(1), AllocationRequestId(1)),
-        capability: Resource::new(128, 1),
-        count,
-        relax_locality: true,
-        node_label: None,
-    };
-    session
-        .send(SessionCommand::SetAsk {
-            ask,
-            as_of: GrantSeq::default(),
-        })
-        .await?;
+    session.send(ask(count, GrantSeq::default())).await?;
     let mut open: BTreeSet<_> = BTreeSet::new();
-    let mut ended = 0;
+    let all = count + later;
+    let (mut ended, mut outstanding, mut as_of) = (0, count, GrantSeq::default());
     while let Some(event) = events.recv().await {
         let at = begin.elapsed().as_millis();
         match event {
             SessionEvent::RmContact => {}
-            SessionEvent::Allocated { containers, .. } => {
+            SessionEvent::Allocated { containers, seq } => {
+                as_of = seq;
                 for container in containers {
+                    outstanding = outstanding.saturating_sub(1);
                     start(session, nodes, context, &container).await?;
                     println!("{at:>6} ms  {} started on {}", container.id, container.node);
                     open.insert(container.id);
@@ -162,9 +161,14 @@ async fn run(
                         status.diagnostics.trim()
                     );
                     ended += 1;
+                    if later > 0 {
+                        (later, outstanding) = (later - 1, outstanding + 1);
+                        session.send(ask(outstanding, as_of)).await?;
+                        session.send(SessionCommand::Nudge).await?;
+                    }
                 }
-                if ended == count {
-                    let diagnostics = format!("{count} containers ended");
+                if ended == all {
+                    let diagnostics = format!("{all} containers ended");
                     let status = FinalStatus::Succeeded;
                     let end = SessionCommand::Unregister {
                         status,
@@ -179,6 +183,18 @@ async fn run(
         }
     }
     Ok(())
+}
+
+/// So many containers anywhere, as of what was heard until then.
+fn ask(count: u32, as_of: GrantSeq) -> SessionCommand {
+    let ask = Ask {
+        key: AskKey::any(Priority(1), AllocationRequestId(1)),
+        capability: Resource::new(128, 1),
+        count,
+        relax_locality: true,
+        node_label: None,
+    };
+    SessionCommand::SetAsk { ask, as_of }
 }
 
 async fn start(

@@ -97,6 +97,7 @@ fn plan() -> AppPlan {
             instances: 1,
             memory_mib: 512,
             cores: 2,
+            resources: BTreeMap::new(),
         },
         env: BTreeMap::new(),
         files: vec![],

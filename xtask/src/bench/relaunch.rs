@@ -1,11 +1,15 @@
 //! `cargo xtask bench relaunch`: from the SIGKILL of an executor to its task running elsewhere, and to its replacement.
 //!
 //! An application of two executors of two slots runs two tasks, one on each, so slots are free. One executor is killed.
-//! The floor is what the cluster takes to give and launch any container: an application that is one shell script, from
-//! the ResourceManager's acceptance to its first line, on the same cluster before each kill.
+//! The floor is what the cluster takes for the same with any container: before each kill, on the same cluster, the
+//! smallest possible application (`yarn-rpc`'s example `unmanaged_am`, which talks to the ResourceManager all the time)
+//! holds a shell script that kills itself, and asks for another one when it is told. From that SIGKILL to the first line
+//! of the second script is the floor: the same report of the node, the same wait for the node's next heartbeat, and a
+//! process that does nothing.
 
 use super::samples::Samples;
 use super::times::{self, Log};
+use crate::steps;
 use anyhow::{Context, ensure};
 use harness::application::Application;
 use harness::hadoop::{Hadoop, Signal};
@@ -51,7 +55,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Seconds since the kill; of the floor, since the acceptance.
+/// Seconds since the kill; of the floor, since the script's own.
 struct Kill {
     floor: f64,
     known: f64,
@@ -146,16 +150,37 @@ impl Bench {
         )
     }
 
+    /// From the end of a script to the first line of the one that replaces it.
     fn floor(&self, number: usize) -> anyhow::Result<f64> {
         let file = self.dir.join(format!("shell-{number}"));
-        let command = format!("date +%s%N > {0}.new\nmv {0}.new {0}", file.display());
-        let application = self.hadoop.submit_shell("bench", &command, 1)?;
-        let text = wait::for_value("the script", STEP, || Ok(fs::read_to_string(&file).ok()))?;
-        let app = self
-            .hadoop
-            .rm_get(&format!("/ws/v1/cluster/apps/{application}"))?;
-        let accepted = app["app"]["startedTime"].as_f64().context("no startedTime")? / 1000.0;
-        Ok(text.trim().parse::<f64>()? / 1e9 - accepted)
+        let script = format!(
+            "date +%s%N >> {0}; sleep 2; date +%s%N >> {0}; kill -9 $$",
+            file.display()
+        );
+        let mut command = steps::cargo([
+            "run",
+            "--quiet",
+            "--package",
+            "yarn-rpc",
+            "--example",
+            "unmanaged_am",
+        ]);
+        command.args(["--", "1", &script, "1"]);
+        command.env("HADOOP_CONF_DIR", self.hadoop.conf_dir());
+        let output = command
+            .output()
+            .context("cannot start the smallest application")?;
+        ensure!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let text = fs::read_to_string(&file)?;
+        let moments: Vec<f64> = text.lines().map(str::parse).collect::<Result<_, _>>()?;
+        let [_, killed, replaced, _] = moments[..] else {
+            anyhow::bail!("two scripts should have written two lines each: {text}");
+        };
+        Ok((replaced - killed) / 1e9)
     }
 }
 
@@ -168,7 +193,7 @@ fn report(kills: &[Kill]) -> String {
         ("it is granted", of(|kill| kill.granted)),
         ("**its executor is registered**", of(|kill| kill.registered)),
         (
-            "floor: any container, from acceptance to its first line",
+            "floor: the same for a shell script that does nothing",
             of(|kill| kill.floor),
         ),
         ("registered over floor", of(|kill| kill.registered / kill.floor)),

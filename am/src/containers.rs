@@ -92,7 +92,10 @@ pub(crate) fn variables(
         (launch::env::MEMORY_ENFORCED, settings.memory_enforced.to_string()),
         ("HADOOP_USER_NAME", launch.user.clone()),
     ];
-    let amounts = plan.resources.iter().map(|(name, amount)| format!("{name}={amount}"));
+    let amounts = plan
+        .resources
+        .iter()
+        .map(|(name, amount)| format!("{name}={amount}"));
     let amounts = amounts.collect::<Vec<_>>().join(",");
     let others = (!amounts.is_empty()).then_some((launch::env::RESOURCES, amounts));
     let all = own.into_iter().chain(others);

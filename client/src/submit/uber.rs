@@ -61,6 +61,9 @@ fn obstacle(plan: &AppPlan, settings: &Resolved, largest: &Resource) -> Option<S
             "in client mode the driver is in the client, and the ApplicationMaster runs nothing".to_owned(),
         );
     }
+    if !plan.executors.resources.is_empty() {
+        return Some("executors.resources are given to executors' containers only".to_owned());
+    }
     let (memory, cores) = container(plan, settings);
     if memory > largest.memory || u64::from(cores) > u64::from(largest.vcores) {
         return Some(format!(

@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use wire::environment as variable;
 use wire::id::{Epoch, TaskAttemptId};
 use wire::task::{Body, Capture, StageSpec, TaskSpec};
 
@@ -44,7 +45,11 @@ pub(crate) fn environment(
     task: &TaskSpec,
     directory: &Directory,
 ) -> Environment {
-    let ours = |name: &OsStr| name.to_string_lossy().starts_with("DRAWLOOM_");
+    let for_tasks = [variable::RESOURCES, variable::DEVICES];
+    let ours = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        name.starts_with("DRAWLOOM_") && !for_tasks.contains(&name.as_ref())
+    };
     let inherited = settings.environment.iter().filter(|(name, _)| !ours(name));
     let mut environment: Environment = inherited
         .map(|(name, value)| (name.clone(), value.clone()))
@@ -190,6 +195,9 @@ mod tests {
         let container = tempfile::tempdir().unwrap();
         let mut settings = settings(container.path());
         settings.environment.insert("LANG".into(), "de_DE.UTF-8".into());
+        settings
+            .environment
+            .insert(variable::RESOURCES.into(), "yarn.io/gpu=1".into());
         settings.environment.insert("PATH".into(), "/from/bash:.".into());
         let mut stage = stage("true");
         stage.environment = vec![
@@ -205,6 +213,7 @@ mod tests {
         assert_eq!(text(&environment, "DRAWLOOM_TASK_ATTEMPT"), Some("2"));
         assert_eq!(text(&environment, "DRAWLOOM_ATTEMPT"), Some("3"));
         assert_eq!(text(&environment, "DRAWLOOM_TASK_ID"), Some("0:0.0/7.2"));
+        assert_eq!(text(&environment, "DRAWLOOM_RESOURCES"), Some("yarn.io/gpu=1"));
         assert_eq!(text(&environment, "DRAWLOOM_GATEWAY"), None);
         assert_eq!(text(&environment, "DRAWLOOM_EPOCH"), None);
         assert!(text(&environment, "HADOOP_TOKEN_FILE_LOCATION").is_some());

@@ -174,7 +174,7 @@ fn a_node_whose_clock_is_wrong_starts_nothing_and_nothing_else_is_harmed() {
         losses.any(|loss| {
             loss["cause"]
                 .as_str()
-                .is_some_and(|cause| cause.contains("expired"))
+                .is_some_and(|cause| cause.contains("clock is ahead"))
         })
     });
     job.wait_summary("the replacement", |summary| {

@@ -62,7 +62,15 @@ fn explained(user: &User<'_>, application: &Application<'_>, code: &str) -> Stri
     let text = user.must(["explain", application.id()]).unwrap();
     user.must(["kill", application.id()]).unwrap();
     let (_, number) = application.id().rsplit_once('_').unwrap();
-    steady(&text, &["waited for "]).replace(&format!("_T_{number}"), "_T_NNNN")
+    steady(&text, &["waited for ", "oldest "]).replace(&format!("_T_{number}"), "_T_NNNN")
+}
+
+#[test]
+fn the_queue_is_full() {
+    let user = User::new(HADOOP.get(), "full").unwrap();
+    let application = submitted(&user, 4, &["--queue", "small"]);
+    wait::until("those that fit", STEP, || user.gate().arrivals().len() == 2).unwrap();
+    insta::assert_snapshot!(explained(&user, &application, "queue-full"));
 }
 
 #[test]
@@ -73,6 +81,14 @@ fn the_share_of_masters_is_used_up() {
     let second = submitted(&user, 1, &["--queue", "share"]);
     insta::assert_snapshot!(explained(&user, &second, "am-share"));
     user.must(["kill", first.id()]).unwrap();
+}
+
+#[test]
+fn the_user_may_have_no_more() {
+    let user = User::new(HADOOP.get(), "grace").unwrap();
+    let application = submitted(&user, 4, &["--queue", "limited"]);
+    wait::until("those that fit", STEP, || !user.gate().arrivals().is_empty()).unwrap();
+    insta::assert_snapshot!(explained(&user, &application, "user-limit"));
 }
 
 #[test]

@@ -192,6 +192,10 @@ fn failure_line(failure: &FailureNote) -> String {
 }
 
 #[cfg(test)]
+#[path = "status/schema_tests.rs"]
+mod schema_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

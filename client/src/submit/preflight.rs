@@ -299,13 +299,13 @@ pub(crate) fn rest_failed(error: Error) -> CommandError {
         Error::NotFound { .. } => "`drawloom list --all` shows what the ResourceManager still knows",
         _ => "the ResourceManager's log says more; -v shows the chain of causes",
     };
-    let what = match &error {
+    let failed = match &error {
         Error::Unreachable { .. } | Error::NoActiveResourceManager { .. } | Error::Deadline { .. } => {
-            "the ResourceManager cannot be reached"
+            CommandError::refused("the ResourceManager cannot be reached")
         }
-        _ => "the ResourceManager did not do what was asked",
+        _ => CommandError::refused("the ResourceManager did not do what was asked"),
     };
-    CommandError::refused(what).caused_by(error).help(help)
+    failed.caused_by(error).help(help)
 }
 
 /// What `yarn.scheduler.minimum-allocation-mb` makes of an amount of memory, for the dry run.

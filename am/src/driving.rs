@@ -27,7 +27,7 @@ use wire::task::TaskResult;
 
 use crate::gateway::orders::orders;
 use crate::inputs;
-use crate::journal::{JournalEvent, Scribe};
+use crate::journal::{JournalCost, JournalEvent, Scribe};
 use crate::outputs::Outputs;
 use crate::results::{Gathered, Results};
 use crate::staged;
@@ -133,6 +133,12 @@ impl Driving {
         self.core.keep_journal();
         self.journal = Some(Box::new(journal));
         self
+    }
+
+    /// What its journal has cost so far; none when it keeps none.
+    #[must_use]
+    pub fn journal_cost(&self) -> Option<JournalCost> {
+        self.journal.as_ref().map(|journal| journal.cost())
     }
 
     /// What the core knows of the time before this process.

@@ -33,7 +33,7 @@ use dfs::{Deadlines, DfsError, FileSystems};
 use hadoop::conf::Configuration;
 
 pub use past::{Past, PastError, look_back};
-pub use scribe::{JournalEvent, Kept, Scribe};
+pub use scribe::{JournalCost, JournalEvent, Kept, Scribe};
 
 /// How long records are gathered before they are flushed, unless somebody waits.
 pub const GROUP: Duration = Duration::from_millis(100);

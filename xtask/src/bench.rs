@@ -4,6 +4,7 @@
 //! machine, so every figure that matters stands beside a floor or an aim measured or stated in the same run.
 
 mod memory;
+mod recovery;
 mod relaunch;
 mod samples;
 mod scale;
@@ -28,6 +29,8 @@ pub(crate) enum Bench {
     Startup(startup::Args),
     /// From the SIGKILL of an executor to its task running elsewhere and to its replacement
     Relaunch(relaunch::Args),
+    /// The journal: tasks a second with and without it, its size, its replay
+    Recovery(recovery::Args),
     /// Resident memory of an ApplicationMaster with many executors, and of executors
     Memory(memory::Args),
     /// Size of the stripped release binary, and the libraries it needs
@@ -53,6 +56,7 @@ impl Bench {
         match self {
             Self::Startup(args) => startup::run(args),
             Self::Relaunch(args) => relaunch::run(args),
+            Self::Recovery(args) => recovery::run(args),
             Self::Memory(args) => memory::run(args),
             Self::Scale(args) => scale::run(args),
             Self::Size => size::run(&workspace::drawloom()),

@@ -7,6 +7,7 @@ use wire::message::GatewayMessage;
 use yarn_rpc::session::SessionCommand;
 
 use super::{App, Done, Exit, Life, Step};
+use crate::journal::JournalCost;
 use crate::staged;
 use crate::verdict;
 use launcher::Event as LauncherEvent;
@@ -178,6 +179,14 @@ impl App {
 
     /// What is left to do when the loop has ended.
     pub(super) async fn end(mut self, exit: Exit) -> Exit {
+        if let Some(JournalCost {
+            records,
+            bytes,
+            flushes,
+        }) = self.driver.journal_cost()
+        {
+            tracing::info!(records, bytes, flushes, "the journal of this attempt ends");
+        }
         match &exit {
             Exit::Verdict(_) => {
                 let remove = staged::remove(&self.systems, &self.environment.staging);

@@ -7,6 +7,7 @@ use wire::id::ExecutorId;
 use wire::launcher::{LauncherCommand, LauncherReport};
 
 use crate::driving::{Driving, Errand, Stop};
+use crate::journal::JournalCost;
 use crate::relay::Relay;
 use crate::supervise::Panicked;
 use crate::web::DriverView;
@@ -39,6 +40,14 @@ impl Seat {
         match self {
             Self::Here(driving) => driving.core().survey().executors,
             Self::Client(_) => Vec::new(),
+        }
+    }
+
+    /// What the driver's journal has cost; none where it keeps none.
+    pub(super) fn journal_cost(&self) -> Option<JournalCost> {
+        match self {
+            Self::Here(driving) => driving.journal_cost(),
+            Self::Client(_) => None,
         }
     }
 

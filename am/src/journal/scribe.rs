@@ -30,6 +30,17 @@ pub struct Kept {
     pub took: Duration,
 }
 
+/// What a journal has cost so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct JournalCost {
+    /// Records that are safe.
+    pub records: u64,
+    /// Bytes of their payload.
+    pub bytes: u64,
+    /// Flushes.
+    pub flushes: u64,
+}
+
 /// What the writing task says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JournalEvent {
@@ -59,6 +70,7 @@ pub struct Scribe {
     waiting: VecDeque<(u64, Instant)>,
     tail: u64,
     base: u64,
+    cost: JournalCost,
 }
 
 impl Scribe {
@@ -83,6 +95,7 @@ impl Scribe {
             waiting: VecDeque::new(),
             tail: 0,
             base: size,
+            cost: JournalCost::default(),
         };
         scribe.order(Order::Base(base));
         task.spawn("journal", async move {
@@ -149,6 +162,12 @@ impl Scribe {
         self.kept
     }
 
+    /// What it has cost so far.
+    #[must_use]
+    pub fn cost(&self) -> JournalCost {
+        self.cost
+    }
+
     /// Whether records have waited for too long to go on as if nothing was wrong.
     #[must_use]
     pub fn is_stalled(&self) -> bool {
@@ -172,6 +191,9 @@ impl Scribe {
     fn take(&mut self, event: &JournalEvent) {
         if let JournalEvent::Kept(kept) = event {
             self.kept = kept.upto;
+            self.cost.records = kept.upto;
+            self.cost.bytes += kept.bytes;
+            self.cost.flushes += 1;
             while self
                 .waiting
                 .front()

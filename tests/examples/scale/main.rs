@@ -3,11 +3,15 @@
 //! The ResourceManager, the NodeManagers and the executors are this process (`mini` and [`phantom`]); the client and the
 //! ApplicationMaster are the real program (`DRAWLOOM_BIN`). Prints one row of a Markdown table.
 //!
+//! With a fourth argument, `journal`, it is `cargo xtask bench recovery`: the same tasks, and what the journal of the
+//! ApplicationMaster costs.
+//!
 //! One run: submit; wait until all executors have registered; let them idle and look at the ApplicationMaster's
 //! processor time, its memory and its calls to the ResourceManager; run tasks that do nothing; end.
 
 #![expect(clippy::print_stdout, reason = "the result")]
 
+mod journal;
 mod master;
 mod phantom;
 
@@ -37,16 +41,19 @@ struct Plan {
     executors: usize,
     tasks: usize,
     idle: Duration,
+    /// Whether the journal is looked at, instead of the idle ApplicationMaster.
+    journal: bool,
 }
 
 impl Plan {
     fn read() -> Outcome<Self> {
-        let mut numbers = std::env::args().skip(1).map(|text| text.parse::<usize>());
+        let mut numbers = std::env::args().skip(1).take(3).map(|text| text.parse::<usize>());
         let mut next = || numbers.next().ok_or("usage: scale EXECUTORS TASKS IDLE-SECONDS");
         Ok(Self {
             executors: next()??,
             tasks: next()??,
             idle: Duration::from_secs(u64::try_from(next()??)?),
+            journal: std::env::args().nth(4).is_some_and(|word| word == "journal"),
         })
     }
 }
@@ -91,7 +98,11 @@ fn measured(plan: &Plan, crowd: &Crowd, cluster: &Cluster) -> Outcome<String> {
     let job = cluster.directory().join("scale.yaml");
     std::fs::write(&job, job_file(plan))?;
     let mut client = submit(&cluster.conf_dir(), &job)?;
-    let seen = observed(plan, crowd, cluster);
+    let seen = if plan.journal {
+        journal::observed(plan, crowd, cluster)
+    } else {
+        observed(plan, crowd, cluster)
+    };
     if seen.is_err() {
         client.kill()?;
     }
@@ -99,6 +110,9 @@ fn measured(plan: &Plan, crowd: &Crowd, cluster: &Cluster) -> Outcome<String> {
     let row = seen?;
     if !status.success() {
         return Err(format!("the client ended with {status}").into());
+    }
+    if plan.journal {
+        return Ok(row + &journal::cost(cluster.directory(), plan.tasks)?);
     }
     Ok(row)
 }
@@ -119,6 +133,8 @@ fn submit(conf: &Path, job: &Path) -> Outcome<std::process::Child> {
     command
         .args(["submit", "--master", "yarn", "--conf-dir"])
         .arg(conf)
+        // Where it stages when the default file system is local.
+        .env("HOME", conf)
         .arg(job);
     Ok(command.stdout(Stdio::null()).spawn()?)
 }

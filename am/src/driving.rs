@@ -27,9 +27,9 @@ use wire::task::TaskResult;
 
 use crate::gateway::orders::orders;
 use crate::inputs;
-use crate::journal::{JournalCost, JournalEvent, Scribe};
+use crate::journal::{JournalCost, JournalEvent, KeptResult, Scribe};
 use crate::outputs::Outputs;
-use crate::results::{Gathered, Results};
+use crate::results::{Gathered, Results, Snapshot};
 use crate::staged;
 use crate::supervise::{Panicked, TaskGroup};
 
@@ -76,6 +76,8 @@ pub struct Driving {
     results: Results,
     /// What the function gave back whose report the core is handling.
     in_hand: Option<TaskResult>,
+    /// Of an earlier process, what functions had given back and is lost.
+    lost: Vec<(u32, u32)>,
     errands: TaskGroup<Errand>,
     journal: Option<Box<Scribe>>,
     /// What is done once a record is safe, in order, each with that record's number.
@@ -95,6 +97,7 @@ impl Driving {
             outputs: Outputs::new(Arc::clone(&systems), application),
             results: Results::new(plan.settings.results_max),
             in_hand: None,
+            lost: Vec::new(),
             plan,
             systems,
             errands: TaskGroup::new(),
@@ -105,10 +108,12 @@ impl Driving {
         }
     }
 
-    /// Has it go on from a recovered core.
+    /// Has it go on from a recovered core, with what functions had given back.
     #[must_use]
-    pub fn from_core(mut self, core: Driver) -> Self {
+    pub fn following(mut self, core: Driver, mut results: Results) -> Self {
+        self.lost = results.retain(&core.survey().results);
         self.core = Box::new(core);
+        self.results = results;
         self
     }
 
@@ -125,6 +130,12 @@ impl Driving {
     pub fn learn_rack(&mut self, now: Duration, host: &str, rack: &str, commands: &mut Vec<LauncherCommand>) {
         let (host, rack) = (host.to_owned(), rack.to_owned());
         self.handle(now, Event::RackLearned { host, rack }, commands);
+    }
+
+    /// What functions have given back, for the base of a journal; none when nothing is kept.
+    #[must_use]
+    pub fn results(&self) -> Option<Snapshot> {
+        self.results.snapshot()
     }
 
     /// Has it keep a journal.
@@ -159,7 +170,13 @@ impl Driving {
         if let Some(verdict) = self.core.survey().verdict {
             return commands.push(LauncherCommand::Finish(verdict));
         }
-        self.handle(now, Event::Resumed { present, patience }, commands);
+        let lost = std::mem::take(&mut self.lost);
+        let event = Event::Resumed {
+            present,
+            patience,
+            lost,
+        };
+        self.handle(now, event, commands);
     }
 
     /// The core, to be looked at.
@@ -290,7 +307,7 @@ impl Driving {
         commands: &mut Vec<LauncherCommand>,
     ) -> Result<(), Stop> {
         match errand.map_err(|panicked| Stop::Failed(panicked.to_string()))? {
-            Errand::Happened(event) => self.handle(now, event, commands),
+            Errand::Happened(event) => self.happened(now, event, commands),
             Errand::Over(verdict) => commands.push(LauncherCommand::Finish(verdict)),
             Errand::PastUnknown(why) => {
                 return Err(Stop::Failed(format!(
@@ -305,14 +322,29 @@ impl Driving {
         Ok(())
     }
 
+    fn happened(&mut self, now: Duration, event: Event, commands: &mut Vec<LauncherCommand>) {
+        let committed = match &event {
+            Event::StageCommitted { stage, .. } => Some(stage.stage),
+            _ => None,
+        };
+        self.handle(now, event, commands);
+        if let Some(stage) = committed {
+            self.results.forget(stage);
+        }
+    }
+
     fn handle(&mut self, now: Duration, event: Event, commands: &mut Vec<LauncherCommand>) {
         let mut effects = Vec::new();
         self.core.handle(now, event, &mut effects);
+        // Before the entry that says that its task is done: who has that has the result.
+        for effect in &effects {
+            if let Effect::KeepResult { stage, partition } = *effect {
+                self.keep_result(stage, partition);
+            }
+        }
         for effect in effects {
             match effect {
                 Effect::Record(entry) => self.record(&entry),
-                // Of the report in hand, which nobody acknowledges before that is safe.
-                effect @ Effect::KeepResult { .. } => self.perform(effect, commands),
                 effect => self.perform_safely(effect, commands),
             }
         }
@@ -327,7 +359,7 @@ impl Driving {
             self.barrier = number;
         }
         if journal.wants_base() {
-            journal.rebase(self.core.checkpoint());
+            journal.rebase(self.core.checkpoint(), self.results.snapshot());
         }
     }
 
@@ -387,7 +419,7 @@ impl Driving {
         let tell = |executor, message| LauncherCommand::Tell { executor, message };
         match effect {
             // Taken out before.
-            Effect::Record(_) => {}
+            Effect::Record(_) | Effect::KeepResult { .. } => {}
             Effect::PlanStage { stage } => self.plan_stage(stage),
             Effect::CommitStage { stage } => self.commit_stage(stage),
             Effect::AbandonStage { stage } => self.abandon_stage(stage),
@@ -402,7 +434,6 @@ impl Driving {
             Effect::Recall { executor, ids } => {
                 commands.push(tell(executor, GatewayMessage::Recall { ids }));
             }
-            Effect::KeepResult { stage, partition } => self.keep_result(stage, partition),
             Effect::Cancel { executor, id, reason } => {
                 let grace = self.plan.settings.kill_grace;
                 commands.push(tell(executor, GatewayMessage::Cancel { id, reason, grace }));
@@ -451,6 +482,13 @@ impl Driving {
         let Some(result) = self.in_hand.take() else {
             return;
         };
+        if let Some(journal) = &mut self.journal {
+            journal.append_result(&KeptResult {
+                stage: stage.stage,
+                partition,
+                result: result.clone(),
+            });
+        }
         if let Err(cause) = self.results.put(stage.stage, partition, result) {
             let failed = Event::StageFailed { stage, cause };
             self.errands
@@ -459,13 +497,13 @@ impl Driving {
     }
 
     /// The results of a stage of functions; none of other stages.
-    fn gather(&mut self, stage: StageKey) -> Result<Option<Gathered>, String> {
+    fn gather(&self, stage: StageKey) -> Result<Option<Gathered>, String> {
         let plan = self.plan.stages.get(stage.stage as usize);
         if !plan.is_some_and(|plan| plan.body.is_function()) {
             return Ok(None);
         }
         let tasks = self.core.tasks_of(stage.stage);
-        self.results.take(stage.stage, tasks).map(Some)
+        self.results.gather(stage.stage, tasks).map(Some)
     }
 
     fn commit_stage(&mut self, stage: StageKey) {

@@ -18,22 +18,25 @@
 //!   taken a batch for the writer's patience, the attempt ends without unregistering and YARN starts another;
 //! - when another attempt has taken the journal over, this one ends at once and touches nothing more (F).
 //!
-//! A record's payload is a kind and its contents: a *base* (the moment that the clock counts from, and a checkpoint
-//! of the core, empty at the very beginning) or an *entry*. An attempt begins with a base; another one follows in a
-//! new segment when the entries since the last have grown well beyond it, and the segments before it go. So the
-//! journal's size is bounded by that of the application's state.
+//! A record's payload is a kind and its contents: a *base* (the moment that the clock counts from, the file of what
+//! functions gave back, and a checkpoint of the core, empty at the very beginning), an *entry*, or a *result* of a
+//! function, which stands before the entry that says that it is done (see the module `side`). An attempt begins with a
+//! base; another one follows in a new segment when the records since the last have grown well beyond it, and the
+//! segments before it go. So the journal's size is bounded by that of the application's state.
 
 mod past;
 mod scribe;
+mod side;
 
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use dfs::{Deadlines, DfsError, FileSystems};
 use hadoop::conf::Configuration;
 
 pub use past::{Past, PastError, look_back};
 pub use scribe::{JournalCost, JournalEvent, Kept, Scribe};
+pub use side::KeptResult;
 
 /// How long records are gathered before they are flushed, unless somebody waits.
 pub const GROUP: Duration = Duration::from_millis(100);
@@ -48,8 +51,9 @@ pub const CRASH_POINT: &str = "DRAWLOOM_CRASH_AFTER_RECORD";
 
 const BASE: u8 = 1;
 const ENTRY: u8 = 2;
-/// The version of a base.
-const VERSION: u8 = 1;
+const RESULT: u8 = 3;
+/// The version of a base. The first one named no file of results.
+const VERSION: u8 = 2;
 
 /// Clients whose deadlines suit a journal: it rather begins a new segment than waits.
 ///
@@ -71,6 +75,8 @@ pub struct Base {
     pub zero_unix: Duration,
     /// [`Driver::checkpoint`](driver::core::Driver::checkpoint); none before the application has begun.
     pub checkpoint: Option<Bytes>,
+    /// The name of the file, in the journal's directory, with what functions had given back; none when nothing is kept.
+    pub results: Option<String>,
 }
 
 impl Base {
@@ -79,6 +85,9 @@ impl Base {
         bytes.put_u8(BASE);
         bytes.put_u8(VERSION);
         bytes.put_u64_le(u64::try_from(self.zero_unix.as_micros()).unwrap_or(u64::MAX));
+        let results = self.results.as_deref().unwrap_or_default();
+        bytes.put_u8(u8::try_from(results.len()).expect("names of files of results are short"));
+        bytes.put_slice(results.as_bytes());
         bytes.put_slice(self.checkpoint.as_deref().unwrap_or_default());
         bytes.freeze()
     }
@@ -91,11 +100,19 @@ fn encode_entry(entry: &[u8]) -> Bytes {
     bytes.freeze()
 }
 
+fn encode_result(result: &KeptResult) -> Bytes {
+    let mut bytes = BytesMut::new();
+    bytes.put_u8(RESULT);
+    result.encode(&mut bytes);
+    bytes.freeze()
+}
+
 /// What a record holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Content {
     Base(Base),
     Entry(Bytes),
+    Result(KeptResult),
 }
 
 impl Content {
@@ -103,6 +120,7 @@ impl Content {
         match payload.first() {
             Some(&ENTRY) => Ok(Self::Entry(payload.slice(1..))),
             Some(&BASE) => decode_base(payload).map(Self::Base),
+            Some(&RESULT) => KeptResult::decode(payload.slice(1..)).map(Self::Result),
             Some(kind) => Err(format!("a record of kind {kind}, which this build does not know")),
             None => Err("an empty record".to_owned()),
         }
@@ -111,18 +129,30 @@ impl Content {
 
 fn decode_base(payload: &Bytes) -> Result<Base, String> {
     let version = payload.get(1).copied().unwrap_or_default();
-    if version != VERSION {
+    if !(1..=VERSION).contains(&version) {
         return Err(format!(
-            "a base of version {version}, this build reads version {VERSION}"
+            "a base of version {version}, this build reads versions up to {VERSION}"
         ));
     }
-    let zero = payload.get(2..10).and_then(|zero| zero.try_into().ok());
-    let zero = zero.map(u64::from_le_bytes).ok_or("a base that is too short")?;
-    let checkpoint = payload.slice(10..);
+    let mut rest = payload.slice(2..);
+    let short = |_| "a base that is too short".to_owned();
+    let zero = rest.try_get_u64_le().map_err(short)?;
+    let results = if version == 1 { None } else { read_name(&mut rest)? };
     Ok(Base {
         zero_unix: Duration::from_micros(zero),
-        checkpoint: (!checkpoint.is_empty()).then_some(checkpoint),
+        results,
+        checkpoint: (!rest.is_empty()).then_some(rest),
     })
+}
+
+fn read_name(from: &mut Bytes) -> Result<Option<String>, String> {
+    let length = from.try_get_u8().map_err(|_| "a base that is too short")?;
+    if from.len() < usize::from(length) {
+        return Err("a base that is too short".to_owned());
+    }
+    let name = from.split_to(usize::from(length));
+    let name = String::from_utf8(name.into()).map_err(|_| "a name that is no text")?;
+    Ok((!name.is_empty()).then_some(name))
 }
 
 #[cfg(test)]
@@ -131,13 +161,25 @@ mod tests {
 
     #[test]
     fn what_a_record_holds_comes_back() {
-        let base = |checkpoint: Option<&'static [u8]>| Base {
+        let base = |checkpoint: Option<&'static [u8]>, results: Option<&str>| Base {
             zero_unix: Duration::from_micros(1_700_000_000_000_001),
             checkpoint: checkpoint.map(Bytes::from_static),
+            results: results.map(str::to_owned),
         };
-        for base in [base(None), base(Some(b"state"))] {
+        for base in [
+            base(None, None),
+            base(Some(b"state"), None),
+            base(Some(b"state"), Some("results-2-1")),
+        ] {
             assert_eq!(Content::decode(&base.encode()), Ok(Content::Base(base)));
         }
+        let result = KeptResult {
+            stage: 1,
+            partition: 2,
+            result: wire::task::TaskResult::Inline(Bytes::from_static(b"[]")),
+        };
+        let decoded = Content::decode(&encode_result(&result));
+        assert_eq!(decoded, Ok(Content::Result(result)));
         let entry = encode_entry(b"facts");
         assert_eq!(
             Content::decode(&entry),
@@ -146,13 +188,20 @@ mod tests {
     }
 
     #[test]
-    fn what_the_first_version_wrote_is_read() {
+    fn what_earlier_versions_wrote_is_read() {
         let stored = Bytes::from_static(b"\x01\x01\x02\0\0\0\0\0\0\0state");
         let base = Base {
             zero_unix: Duration::from_micros(2),
             checkpoint: Some(Bytes::from_static(b"state")),
+            results: None,
         };
-        assert_eq!(Content::decode(&stored), Ok(Content::Base(base)));
+        assert_eq!(Content::decode(&stored), Ok(Content::Base(base.clone())));
+        let second = Bytes::from_static(b"\x01\x02\x02\0\0\0\0\0\0\0\x0bresults-2-1state");
+        let with_results = Base {
+            results: Some("results-2-1".to_owned()),
+            ..base
+        };
+        assert_eq!(Content::decode(&second), Ok(Content::Base(with_results)));
         let later = Bytes::from_static(b"\x01\x07\0\0\0\0\0\0\0\0");
         assert!(Content::decode(&later).unwrap_err().contains("version 7"));
     }

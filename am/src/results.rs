@@ -3,19 +3,22 @@
 //! Results arrive with reports, in any order. Small ones go to the end of a file of this process that has no name, so
 //! that memory grows with the number of tasks and not with what they give back (invariant J); large ones lie in the
 //! output directory already and are only named. The sum of a stage is bounded, as `spark.driver.maxResultSize` bounds
-//! it. A stage that is done has one file, [`FILE`]: line *n* is the result of partition *n*, either `{"value":…}` or
+//! it. Where there is a journal they are in it, too ([`crate::journal`]), so that another attempt has them.
+//! A stage that is done has one file, [`FILE`]: line *n* is the result of partition *n*, either `{"value":…}` or
 //! `{"stored":"part-00017.json","bytes":…}` beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dfs::{CreateOptions, DfsError, FileSystems, Overwrite};
+use dfs::{CreateOptions, DfsError, DfsPath, FileSystem, FileSystems, Overwrite};
 use driver::plan::OutputPlan;
 use wire::task::TaskResult;
+
+use crate::journal::KeptResult;
 
 /// The file of a stage's results, in its output directory.
 pub const FILE: &str = "results.jsonl";
@@ -89,7 +92,7 @@ impl Results {
             of_stage.by_partition.resize(partition + 1, Kept::Nothing);
         }
         of_stage.by_partition[partition] = kept;
-        of_stage.bytes += length;
+        of_stage.bytes = of_stage.bytes.saturating_add(length);
         if of_stage.bytes > limit {
             let text = format!(
                 "the results of its functions have more than {limit} bytes together, which results.max-size forbids; \
@@ -118,30 +121,125 @@ impl Results {
         Ok(kept)
     }
 
-    /// Takes the results of a stage of so many tasks, to be written.
+    /// Takes in a result from the journal; one that there is no room for fails its stage as it did before.
+    pub(crate) fn recover(&mut self, kept: KeptResult) {
+        if let Err(why) = self.put(kept.stage, kept.partition, kept.result) {
+            tracing::warn!(
+                stage = kept.stage,
+                why,
+                "a result of an earlier attempt is left out"
+            );
+        }
+    }
+
+    /// Drops all but these, by stage and partition; gives those of them that are missing.
+    pub(crate) fn retain(&mut self, wanted: &[(u32, u32)]) -> Vec<(u32, u32)> {
+        let wanted: BTreeSet<_> = wanted.iter().copied().collect();
+        for (&stage, of_stage) in &mut self.stages {
+            for (partition, kept) in (0..).zip(&mut of_stage.by_partition) {
+                if !wanted.contains(&(stage, partition)) {
+                    *kept = Kept::Nothing;
+                }
+            }
+        }
+        let has = |&(stage, partition): &(u32, u32)| {
+            let kept = self.stages.get(&stage);
+            let kept = kept.and_then(|of_stage| of_stage.by_partition.get(partition as usize));
+            !matches!(kept, None | Some(Kept::Nothing))
+        };
+        wanted.into_iter().filter(|task| !has(task)).collect()
+    }
+
+    /// All that are kept now, however they change afterwards; none when there are none.
+    pub(crate) fn snapshot(&self) -> Option<Snapshot> {
+        let of_stage = |(&stage, of_stage): (&u32, &OfStage)| {
+            let all = (0..).zip(of_stage.by_partition.clone());
+            all.filter(|(_, kept)| !matches!(kept, Kept::Nothing))
+                .map(move |(partition, kept)| (stage, partition, kept))
+                .collect::<Vec<_>>()
+        };
+        let results: Vec<_> = self.stages.iter().flat_map(of_stage).collect();
+        (!results.is_empty()).then(|| Snapshot {
+            file: self.file.clone(),
+            results,
+        })
+    }
+
+    /// The results of a stage of so many tasks, to be written. They stay until [`Results::forget`], because another
+    /// attempt may have to write them again.
     ///
     /// # Errors
     /// A text for people: results are missing or too many.
-    pub fn take(&mut self, stage: u32, tasks: usize) -> Result<Gathered, String> {
-        let mut of_stage = self.stages.remove(&stage).unwrap_or_default();
-        if let Some(broken) = of_stage.broken {
+    pub fn gather(&self, stage: u32, tasks: usize) -> Result<Gathered, String> {
+        let of_stage = self.stages.get(&stage);
+        if let Some(broken) = of_stage.and_then(|of_stage| of_stage.broken.clone()) {
             return Err(broken);
         }
-        of_stage.by_partition.resize(tasks, Kept::Nothing);
-        let missing = of_stage
-            .by_partition
-            .iter()
-            .filter(|kept| matches!(kept, Kept::Nothing));
+        let by_partition = of_stage.map(|of_stage| of_stage.by_partition.clone());
+        let mut by_partition = by_partition.unwrap_or_default();
+        by_partition.resize(tasks, Kept::Nothing);
+        let missing = by_partition.iter().filter(|kept| matches!(kept, Kept::Nothing));
         match missing.count() {
             0 => Ok(Gathered {
                 file: self.file.clone(),
-                by_partition: of_stage.by_partition,
+                by_partition,
             }),
             missing => Err(format!(
                 "the results of {missing} tasks were lost with an earlier ApplicationMaster"
             )),
         }
     }
+
+    /// Drops the results of a stage, which are in place.
+    pub fn forget(&mut self, stage: u32) {
+        self.stages.remove(&stage);
+    }
+}
+
+/// The results of a moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    file: Option<Arc<File>>,
+    results: Vec<(u32, u32, Kept)>,
+}
+
+impl Snapshot {
+    /// About how many bytes they take where they are written.
+    pub(crate) fn bytes(&self) -> u64 {
+        let length = |kept: &Kept| match kept {
+            Kept::Here { length, .. } => u64::from(*length),
+            Kept::Stored { uri, .. } => uri.len() as u64,
+            Kept::Nothing => 0,
+        };
+        self.results.iter().map(|(_, _, kept)| length(kept)).sum()
+    }
+
+    /// Each of them, read from our disk.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = io::Result<KeptResult>> {
+        self.results.iter().filter_map(|(stage, partition, kept)| {
+            let result = match (kept, &self.file) {
+                (Kept::Here { at, length }, Some(file)) => {
+                    read_at(file, *at, *length).map(TaskResult::Inline)
+                }
+                (Kept::Stored { uri, length }, _) => Ok(TaskResult::Stored {
+                    uri: uri.clone(),
+                    length: *length,
+                }),
+                (Kept::Here { .. } | Kept::Nothing, _) => return None,
+            };
+            Some(result.map(|result| KeptResult {
+                stage: *stage,
+                partition: *partition,
+                result,
+            }))
+        })
+    }
+}
+
+fn read_at(file: &File, at: u64, length: u32) -> io::Result<Bytes> {
+    let mut bytes = vec![0; length as usize];
+    file.read_exact_at(&mut bytes, at)?;
+    Ok(bytes.into())
 }
 
 /// A file that goes away with the process, in the working directory, which YARN gives room, or else where temporary
@@ -185,7 +283,7 @@ impl Gathered {
                 if let Kept::Stored { uri, .. } = kept {
                     let from = systems.resolve(uri)?;
                     let to = directory.join(&stored_name(partition));
-                    fs.rename(&from, &to, Overwrite::Yes).await?;
+                    put_in_place(fs.as_ref(), &from, &to).await?;
                 }
                 self.line(partition, kept, &mut chunk)
                     .map_err(|error| DfsError::from_io(&path, &error))?;
@@ -217,6 +315,14 @@ impl Gathered {
             (Kept::Here { .. } | Kept::Nothing, _) => out.extend_from_slice(b"{\"value\":null}\n"),
         }
         Ok(())
+    }
+}
+
+/// Renames a file; one that an earlier attempt has renamed is in its place.
+async fn put_in_place(fs: &dyn FileSystem, from: &DfsPath, to: &DfsPath) -> Result<(), DfsError> {
+    match fs.rename(from, to, Overwrite::Yes).await {
+        Err(error) if error.is_not_found() => fs.status(to).await.map(drop).map_err(|_| error),
+        renamed => renamed,
     }
 }
 
@@ -259,7 +365,7 @@ mod tests {
             directory: false,
         };
         results
-            .take(3, 3)
+            .gather(3, 3)
             .unwrap()
             .write(&systems, &output)
             .await
@@ -284,11 +390,11 @@ mod tests {
             error.contains("more than 4 bytes") && error.contains("results.max-size"),
             "{error}"
         );
-        assert_eq!(results.take(0, 2).unwrap_err(), error);
+        assert_eq!(results.gather(0, 2).unwrap_err(), error);
         results.put(1, 0, inline("1")).unwrap();
         assert!(
             results
-                .take(1, 3)
+                .gather(1, 3)
                 .unwrap_err()
                 .contains("results of 2 tasks were lost")
         );

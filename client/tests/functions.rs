@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::error::Error;
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -21,6 +24,12 @@ fn registered() -> Functions {
         })
         .function("fill", |length: usize, _: &TaskContext| {
             Ok::<_, String>("x".repeat(length))
+        })
+        .function("mark", |(path, n): (PathBuf, u64), _: &TaskContext| {
+            let mut marks = File::options().create(true).append(true).open(path)?;
+            // In one piece: others write, too.
+            marks.write_all(format!("{n}\n").as_bytes())?;
+            Ok::<_, std::io::Error>(n)
         })
         .function("hoard", |mib: usize, _: &TaskContext| {
             let hoard = vec![1_u8; mib << 20];
@@ -90,8 +99,27 @@ async fn what_cannot_work_is_refused_or_fails(session: &Session) {
     assert!(hoard.to_string().contains("its limit is 60 MiB"), "{hoard}");
 }
 
+/// Runs while the ApplicationMaster is killed after one of its records, which a result or its task's end may be.
+async fn nothing_is_called_twice(session: &Session) -> Result<(), Box<dyn Error>> {
+    // In the directory that this test was given.
+    let path = std::env::temp_dir().join("marks");
+    let calls = (0..6).map(|n| (path.clone(), n));
+    let job = job(session, "marks").stage(Stage::new("marks", "mark", calls));
+    let done = job.submit().await?.wait().await?;
+    assert_eq!(done.results::<u64>("marks")?, [0, 1, 2, 3, 4, 5]);
+    let marks = std::fs::read_to_string(&path)?;
+    let mut marks: Vec<_> = marks.lines().collect();
+    marks.sort_unstable();
+    assert_eq!(marks, ["0", "1", "2", "3", "4", "5"]);
+    Ok(())
+}
+
 /// Says that this process is the client, and not the test that starts it.
 const CLIENT: &str = "--client";
+/// The same, of a job whose ApplicationMaster is lost.
+const SURVIVOR: &str = "--survivor";
+/// After how many records of its journal the ApplicationMaster is killed; the last ones are those of the results.
+const CRASHES: std::ops::RangeInclusive<u32> = 5..=16;
 
 /// Starts this program again as the client, where what failed jobs leave is removed with the directory.
 fn run_client() -> ExitCode {
@@ -101,23 +129,30 @@ fn run_client() -> ExitCode {
     if filter.is_some_and(|filter| !"functions".contains(&filter)) {
         return ExitCode::SUCCESS;
     }
+    let passed = succeeds(CLIENT, None) && CRASHES.step_by(2).all(|record| succeeds(SURVIVOR, Some(record)));
+    ExitCode::from(u8::from(!passed))
+}
+
+fn succeeds(role: &str, crash_after: Option<u32>) -> bool {
     let directory = tempfile::tempdir().unwrap();
     let mut client = Command::new(std::env::current_exe().unwrap());
-    let status = client
-        .arg(CLIENT)
-        .env("TMPDIR", directory.path())
-        .status()
-        .unwrap();
-    ExitCode::from(u8::from(!status.success()))
+    client.arg(role).env("TMPDIR", directory.path());
+    if let Some(record) = crash_after {
+        client.env("DRAWLOOM_CRASH_AFTER_RECORD", format!("1:{record}"));
+    }
+    client.status().unwrap().success()
 }
 
 fn main() -> ExitCode {
     let role = std::env::args().nth(1);
-    let ours = [CLIENT, "am", "executor", "function"];
-    if !role.is_some_and(|role| ours.contains(&role.as_str())) {
+    let ours = [CLIENT, SURVIVOR, "am", "executor", "function"];
+    let Some(role) = role.filter(|role| ours.contains(&role.as_str())) else {
         return run_client();
-    }
+    };
     functions::main(Ok(registered()), async |session| {
+        if role == SURVIVOR {
+            return nothing_is_called_twice(&session).await;
+        }
         // With the driver in the ApplicationMaster, and in this process.
         for mode in ["cluster", "client"] {
             results_come_back_in_order(&session, mode).await?;

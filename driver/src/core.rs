@@ -162,7 +162,11 @@ impl Driver {
     fn dispatch(&mut self, event: Event, effects: &mut Vec<Effect>) {
         match event {
             Event::Started => self.on_started(effects),
-            Event::Resumed { present, patience } => self.on_resumed(&present, patience, effects),
+            Event::Resumed {
+                present,
+                patience,
+                lost,
+            } => self.on_resumed(&present, patience, lost, effects),
             Event::ExecutorRegistered(registration) => self.on_registered(registration, effects),
             Event::HeartbeatReceived { executor, running } => self.on_heartbeat(&executor, &running, effects),
             Event::ExecutorDisconnected { executor } => self.on_disconnected(&executor),

@@ -23,6 +23,9 @@ pub enum Event {
         present: Vec<ExecutorId>,
         /// How long those that were known may take to register again, and new tasks wait for that.
         patience: Duration,
+        /// Of the results in [`Survey::results`](crate::journal::Survey::results) those that nobody has any more, by
+        /// stage and partition: these functions are called again.
+        lost: Vec<(u32, u32)>,
     },
     /// An executor passed the gateway's checks.
     ExecutorRegistered(Registration),

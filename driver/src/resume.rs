@@ -26,15 +26,16 @@ impl Driver {
         &mut self,
         present: &[ExecutorId],
         patience: Duration,
+        lost: Vec<(u32, u32)>,
         effects: &mut Vec<Effect>,
     ) {
         if !std::mem::take(&mut self.recovered) || self.life != Life::Running {
             return;
         }
-        self.note_fact(|_| ApplicationFact::Resumed);
         self.resumed = true;
         self.reopen_commits();
-        self.redo_functions();
+        self.redo_functions(&lost);
+        self.note_fact(|_| ApplicationFact::Resumed { lost: Some(lost) });
         self.forget_plans_of_the_moment();
         self.part_from_absent(present, effects);
         self.await_known(patience);
@@ -56,20 +57,29 @@ impl Driver {
         }
     }
 
-    /// What functions gave back was in the memory of the process that is gone: those of stages whose results are not
-    /// in place are called again.
-    pub(crate) fn redo_functions(&mut self) {
-        for index in self.stages.indexes() {
-            let function = self.plan.stages[index.number() as usize].body.is_function();
-            let stage = &mut self.stages[index];
-            let Some(tasks) = stage.tasks.as_mut().filter(|_| function) else {
-                continue;
-            };
-            if matches!(stage.phase, Phase::Running | Phase::Complete) && tasks.done() > 0 {
+    /// Calls functions again whose results are lost.
+    pub(crate) fn redo_functions(&mut self, lost: &[(u32, u32)]) {
+        let wanted: BTreeSet<_> = self.results_wanted().collect();
+        for &(stage, partition) in lost.iter().filter(|task| wanted.contains(task)) {
+            let stage = &mut self.stages[StageIx::from_number(stage)];
+            if let Some(tasks) = stage.tasks.as_mut() {
                 stage.phase = Phase::Running;
-                (0..tasks.total()).for_each(|partition| tasks.reopen(partition, &self.executors));
+                tasks.reopen(partition, &self.executors);
             }
         }
+    }
+
+    /// Functions that are done and whose results have not been put in place, by stage and partition.
+    pub(crate) fn results_wanted(&self) -> impl Iterator<Item = (u32, u32)> {
+        let open = |phase| matches!(phase, Phase::Running | Phase::Complete | Phase::Committing);
+        let stages = self.stages.iter().filter(move |(index, stage)| {
+            open(stage.phase) && self.plan.stages[index.number() as usize].body.is_function()
+        });
+        stages.flat_map(|(index, stage)| {
+            let tasks = stage.tasks.iter();
+            let done = tasks.flat_map(|tasks| (0..tasks.total()).filter(|&task| tasks.is_done(task)));
+            done.map(move |partition| (index.number(), partition))
+        })
     }
 
     /// Drops what replay has left of decisions that were about to be carried out.

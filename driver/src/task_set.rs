@@ -470,6 +470,12 @@ impl TaskSet {
         }
     }
 
+    /// Whether a task is done.
+    pub(crate) fn is_done(&self, partition: u32) -> bool {
+        self.get(partition)
+            .is_some_and(|task| task.state == TaskState::Done)
+    }
+
     /// Holds a pending task back because its predecessor's result is gone.
     pub(crate) fn block(&mut self, partition: u32) {
         let task = &mut self.tasks[partition as usize];

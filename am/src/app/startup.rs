@@ -45,6 +45,7 @@ use crate::metrics::Metrics;
 use crate::notes::Notes;
 use crate::outputs::Outputs;
 use crate::relay::Relay;
+use crate::results::Results;
 use crate::roster::Roster;
 use crate::supervise::TaskGroup;
 use crate::verdict;
@@ -324,14 +325,14 @@ impl Job {
         }
     }
 
-    fn seat(&self, application: &str, core: Option<Driver>) -> Seat {
+    fn seat(&self, application: &str, past: Option<(Driver, Results)>) -> Seat {
         if let Some(certificate) = &self.driver_certificate {
             return Seat::Client(Box::new(Relay::new(&self.plan, certificate.clone())));
         }
-        let checkpoint = core.as_ref().map(|core| core.checkpoint().into());
+        let checkpoint = past.as_ref().map(|(core, _)| core.checkpoint().into());
         let mut driving = Driving::new(self.plan.clone(), Arc::clone(&self.systems), application);
-        if let Some(core) = core {
-            driving = driving.from_core(core);
+        if let Some((core, results)) = past {
+            driving = driving.following(core, results);
         }
         let nodes = &self.launch.nodes;
         driving = driving.with_racks(nodes.iter().map(|node| (node.host.as_str(), node.rack.as_str())));
@@ -340,16 +341,24 @@ impl Job {
             let base = Base {
                 zero_unix,
                 checkpoint,
+                results: None,
             };
+            let results = driving.results();
             let attempt = self.environment.epoch().0;
             let staging = &self.environment.staging;
-            driving = driving.with_journal(Scribe::start(Arc::clone(systems), staging, attempt, base));
+            driving = driving.with_journal(Scribe::start(
+                Arc::clone(systems),
+                staging,
+                attempt,
+                base,
+                results,
+            ));
         }
         Seat::Here(Box::new(driving))
     }
 
     /// Takes over the time and the state of the last attempt, if there was one.
-    fn go_on(&mut self, beginning: Beginning) -> (Start, Option<Driver>) {
+    fn go_on(&mut self, beginning: Beginning) -> (Start, Option<(Driver, Results)>) {
         match beginning {
             Beginning::Afresh => (Start::Afresh, None),
             Beginning::Refused(why) => (Start::Refused(why), None),
@@ -366,7 +375,7 @@ impl Job {
                     "going on where the last attempt was"
                 );
                 self.clock = self.clock.continuing(past.zero_unix, survey.at);
-                (Start::Resumed, Some(past.core))
+                (Start::Resumed, Some((past.core, past.results)))
             }
         }
     }
@@ -377,7 +386,7 @@ impl Job {
         session_events: mpsc::Receiver<SessionEvent>,
         beginning: Beginning,
     ) -> App {
-        let (start, core) = self.go_on(beginning);
+        let (start, past) = self.go_on(beginning);
         let application = self.environment.application();
         let (pending, idle) = self.plan.settings.rm_heartbeat;
         let rules = rules(&self.plan, &self.launch);
@@ -387,7 +396,7 @@ impl Job {
             Launcher::new(rules)
         };
         let mut app = App {
-            driver: self.seat(&application, core),
+            driver: self.seat(&application, past),
             start,
             launcher,
             gate: Gate {

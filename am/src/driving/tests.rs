@@ -1,7 +1,7 @@
 //! The shell over a journal on local files, lost and followed by another one.
 
 use super::*;
-use crate::journal::{Base, look_back};
+use crate::journal::{Base, Past, look_back};
 use driver::plan::{BodyPlan, ExecutorPlan, FeedPlan, Settings, TaskSource, VERSION};
 use hadoop::conf::Configuration;
 use std::collections::BTreeMap;
@@ -47,16 +47,19 @@ impl Rig {
         format!("file://{}/{name}", self.directory.path().display())
     }
 
-    fn driving(&self, attempt: u32, core: Option<Driver>) -> Driving {
+    fn driving(&self, attempt: u32, past: Option<Past>) -> Driving {
         let base = Base {
             zero_unix: Duration::ZERO,
-            checkpoint: core.as_ref().map(|core| core.checkpoint().into()),
+            checkpoint: past.as_ref().map(|past| past.core.checkpoint().into()),
+            results: None,
         };
-        let scribe = Scribe::start(Arc::clone(&self.systems), &self.uri("staging"), attempt, base);
         let mut driving = Driving::new(self.plan.clone(), Arc::clone(&self.systems), "application_1_0001");
-        if let Some(core) = core {
-            driving = driving.from_core(core);
+        if let Some(past) = past {
+            driving = driving.following(past.core, past.results);
         }
+        let results = driving.results();
+        let systems = Arc::clone(&self.systems);
+        let scribe = Scribe::start(systems, &self.uri("staging"), attempt, base, results);
         driving.with_journal(scribe)
     }
 
@@ -81,7 +84,7 @@ impl Rig {
     /// The attempt after that, whose executor is back and holds `running`.
     async fn followed(&self, attempt: u32, running: &[TaskAttemptId]) -> Driving {
         let past = look_back(&self.systems, &self.uri("staging"), attempt, &self.plan).await;
-        let mut driving = self.driving(attempt, Some(past.unwrap().unwrap().core));
+        let mut driving = self.driving(attempt, past.unwrap());
         let mut commands = Vec::new();
         driving.resume(NOW, vec![executor()], STEP, &mut commands);
         driving.report(NOW, registered(running), &mut commands);
@@ -143,12 +146,16 @@ fn registered(running: &[TaskAttemptId]) -> LauncherReport {
 }
 
 fn finished(partition: u32) -> LauncherReport {
+    gave_back(partition, None)
+}
+
+fn gave_back(partition: u32, result: Option<TaskResult>) -> LauncherReport {
     let report = TaskReport {
         sequence: u64::from(partition) + 1,
         id: id(partition),
         metrics: TaskMetrics::default(),
         outcome: Ok(()),
-        result: None,
+        result,
         counters: Vec::new(),
     };
     LauncherReport::Heard {
@@ -228,4 +235,89 @@ async fn w5_a_report_that_was_heard_and_not_kept_is_sent_again_and_counts_once()
     drop(second);
     let third = rig.followed(3, &[id(1)]).await;
     assert_eq!(third.core().progress(), (1, 2), "the acknowledged one is safe");
+}
+
+impl Rig {
+    /// The same with functions, whose results go to `out`.
+    fn of_functions() -> Self {
+        let mut rig = Self::new();
+        rig.plan.stages[0].body = BodyPlan::Function("square".to_owned());
+        rig.plan.stages[0].output = Some(OutputPlan {
+            uri: rig.uri("out"),
+            overwrite: false,
+            directory: false,
+        });
+        rig
+    }
+
+    /// Has the second task give back its result, too, and requires both in place.
+    async fn must_end_well(&self, mut driving: Driving) {
+        let mut commands = Vec::new();
+        driving.report(NOW, LauncherReport::ResourceManagerHeard, &mut commands);
+        driving.report(NOW, gave_back(1, Some(inline("1"))), &mut commands);
+        until(&mut driving, &mut commands, |command| {
+            matches!(command, LauncherCommand::Finish(Verdict::Succeeded))
+        })
+        .await;
+        let launched =
+            |command: &LauncherCommand| matches!(told(command), Some(GatewayMessage::Launch { .. }));
+        assert!(!commands.iter().any(launched), "nothing is called again");
+        let written = self.directory.path().join("out").join(crate::results::FILE);
+        let written = std::fs::read_to_string(written).unwrap();
+        assert_eq!(written, "{\"value\":0}\n{\"value\":1}\n");
+    }
+}
+
+fn inline(json: &'static str) -> TaskResult {
+    TaskResult::Inline(bytes::Bytes::from_static(json.as_bytes()))
+}
+
+#[tokio::test]
+async fn what_functions_gave_back_outlives_the_process() {
+    let rig = Rig::of_functions();
+    let mut first = rig.begun().await;
+    let mut commands = Vec::new();
+    first.report(NOW, gave_back(0, Some(inline("0"))), &mut commands);
+    until(&mut first, &mut commands, is_acknowledgement).await;
+    drop(first);
+    let second = rig.followed(2, &[id(1)]).await;
+    assert_eq!(second.core().progress(), (1, 2));
+    rig.must_end_well(second).await;
+}
+
+#[tokio::test]
+async fn what_functions_gave_back_outlives_the_records_and_several_processes() {
+    let rig = Rig::of_functions();
+    let mut first = rig.begun().await;
+    let mut commands = Vec::new();
+    first.report(NOW, gave_back(0, Some(inline("0"))), &mut commands);
+    for _ in 0..2 {
+        let (checkpoint, results) = (first.core.checkpoint(), first.results());
+        first.journal.as_mut().unwrap().rebase(checkpoint, results);
+        settled(&mut first).await;
+    }
+    let journal = std::fs::read_dir(rig.directory.path().join("staging/journal")).unwrap();
+    let names = journal.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names: Vec<_> = names.filter(|name| name.starts_with("results")).collect();
+    assert_eq!(names, ["results-1-2"], "the one before is gone");
+    drop(first);
+    let mut second = rig.followed(2, &[id(1)]).await;
+    settled(&mut second).await;
+    drop(second);
+    rig.must_end_well(rig.followed(3, &[id(1)]).await).await;
+}
+
+/// The entries are there and the results are not, as in the journal of a build that kept none.
+#[tokio::test]
+async fn functions_whose_results_are_lost_are_called_again() {
+    let rig = Rig::of_functions();
+    let mut first = rig.begun().await;
+    let mut commands = Vec::new();
+    first.report(NOW, gave_back(0, Some(inline("0"))), &mut commands);
+    let checkpoint = first.core.checkpoint();
+    first.journal.as_mut().unwrap().rebase(checkpoint, None);
+    settled(&mut first).await;
+    drop(first);
+    let second = rig.followed(2, &[id(1)]).await;
+    assert_eq!(second.core().progress(), (0, 2));
 }

@@ -9,7 +9,9 @@ use driver::core::Driver;
 use driver::journal::RecoverError;
 use driver::plan::AppPlan;
 
-use super::{Base, Content, DIRECTORY};
+use super::side::{self, Unread};
+use super::{Base, Content, DIRECTORY, KeptResult};
+use crate::results::Results;
 
 /// How long HDFS may take to hand the segments over: 110 s were seen after the loss of a node, and it may never end.
 const HANDED_OVER: Duration = Duration::from_secs(180);
@@ -19,6 +21,8 @@ const HANDED_OVER: Duration = Duration::from_secs(180);
 pub struct Past {
     /// The recovered core.
     pub core: Driver,
+    /// What functions had given back, as far as it is not in place.
+    pub results: Results,
     /// When the clock of the first attempt started, since 1970.
     pub zero_unix: Duration,
     /// The attempt whose records were read.
@@ -86,29 +90,54 @@ async fn read(
     plan: &AppPlan,
 ) -> Result<Option<Past>, PastError> {
     let left = recover(fs, base, attempt, HANDED_OVER).await?;
-    let Some((base, entries)) = last_base(&left.records).map_err(PastError::Unusable)? else {
+    let Some(last) = Last::of(&left.records).map_err(PastError::Unusable)? else {
         return Ok(None);
     };
+    let mut results = Results::new(plan.settings.results_max);
+    if let Some(name) = &last.base.results {
+        let read = side::read(fs, &base.join(name), &mut results).await;
+        read.map_err(|error| match error {
+            Unread::FileSystem(error) => PastError::Unreadable(JournalError::FileSystem(error)),
+            Unread::Damaged(why) => PastError::Unusable(why),
+        })?;
+    }
+    last.results.into_iter().for_each(|kept| results.recover(kept));
     Ok(Some(Past {
-        core: Driver::recover(plan.clone(), base.checkpoint.as_deref(), entries)?,
-        zero_unix: base.zero_unix,
+        core: Driver::recover(plan.clone(), last.base.checkpoint.as_deref(), last.entries)?,
+        results,
+        zero_unix: last.base.zero_unix,
         attempt,
         records: left.records.len(),
         bytes: left.bytes,
     }))
 }
 
-/// The last base, and the entries after it.
-fn last_base(records: &[Record]) -> Result<Option<(Base, Vec<Bytes>)>, String> {
-    let mut found: Option<(Base, Vec<Bytes>)> = None;
-    for record in records {
-        match (Content::decode(&record.payload)?, &mut found) {
-            (Content::Base(base), _) => found = Some((base, Vec::new())),
-            (Content::Entry(entry), Some((_, entries))) => entries.push(entry),
-            (Content::Entry(_), None) => {
-                return Err(format!("record {} comes before any base", record.sequence));
+/// The last base, and what comes after it.
+struct Last {
+    base: Base,
+    entries: Vec<Bytes>,
+    results: Vec<KeptResult>,
+}
+
+impl Last {
+    fn of(records: &[Record]) -> Result<Option<Self>, String> {
+        let mut found: Option<Self> = None;
+        for record in records {
+            match (Content::decode(&record.payload)?, &mut found) {
+                (Content::Base(base), _) => {
+                    found = Some(Self {
+                        base,
+                        entries: Vec::new(),
+                        results: Vec::new(),
+                    });
+                }
+                (Content::Entry(entry), Some(last)) => last.entries.push(entry),
+                (Content::Result(result), Some(last)) => last.results.push(result),
+                (Content::Entry(_) | Content::Result(_), None) => {
+                    return Err(format!("record {} comes before any base", record.sequence));
+                }
             }
         }
+        Ok(found)
     }
-    Ok(found)
 }

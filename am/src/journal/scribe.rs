@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dfs::journal::{JournalError, JournalWriter, Patience};
-use dfs::{DfsError, FileSystems};
+use dfs::{DfsError, DfsPath, FileSystem, FileSystems};
 use driver::journal::{Entry, Urgency};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{Base, CRASH_POINT, DIRECTORY, GROUP, STALL, encode_entry};
+use super::{Base, CRASH_POINT, DIRECTORY, GROUP, KeptResult, STALL, encode_entry, encode_result, side};
+use crate::results::Snapshot;
 use crate::supervise::{Panicked, TaskGroup};
 
 /// The entries since the last base may grow to this, in bytes, before there is another one.
@@ -53,8 +54,15 @@ pub enum JournalEvent {
 }
 
 enum Order {
-    Entry { payload: Bytes, urgency: Urgency },
-    Base(Base),
+    Record {
+        payload: Bytes,
+        urgency: Urgency,
+    },
+    Base {
+        base: Base,
+        /// What is written into a file before the base, which then names it.
+        results: Option<Snapshot>,
+    },
 }
 
 /// The journal of this attempt, as the driver's shell sees it.
@@ -74,17 +82,22 @@ pub struct Scribe {
 }
 
 impl Scribe {
-    /// Begins the journal of `attempt` with a base. The file system is first asked when the task runs.
+    /// Begins the journal of `attempt` with a base, and with what functions had given back before. The file system is
+    /// first asked when the task runs.
     #[must_use]
-    pub fn start(systems: Arc<FileSystems>, staging: &str, attempt: u32, base: Base) -> Self {
+    pub fn start(
+        systems: Arc<FileSystems>,
+        staging: &str,
+        attempt: u32,
+        base: Base,
+        results: Option<Snapshot>,
+    ) -> Self {
         let (orders, incoming) = mpsc::unbounded_channel();
         let (outgoing, events) = mpsc::unbounded_channel();
         let mut task = TaskGroup::new();
         let (staging, zero_unix) = (staging.to_owned(), base.zero_unix);
-        let size = base
-            .checkpoint
-            .as_ref()
-            .map_or(0, |checkpoint| checkpoint.len() as u64);
+        let checkpoint = base.checkpoint.as_ref().map_or(0, Bytes::len);
+        let size = checkpoint as u64 + results.as_ref().map_or(0, Snapshot::bytes);
         let mut scribe = Self {
             orders,
             events,
@@ -97,7 +110,7 @@ impl Scribe {
             base: size,
             cost: JournalCost::default(),
         };
-        scribe.order(Order::Base(base));
+        scribe.order(Order::Base { base, results });
         task.spawn("journal", async move {
             let crash = crash_point(attempt);
             let ended = write(&systems, &staging, attempt, incoming, &outgoing, crash).await;
@@ -115,11 +128,17 @@ impl Scribe {
 
     /// Hands over a record; its number is what [`Kept::upto`] counts.
     pub fn append(&mut self, entry: &Entry) -> u64 {
-        self.tail += entry.bytes.len() as u64;
-        self.order(Order::Entry {
-            payload: encode_entry(&entry.bytes),
-            urgency: entry.urgency,
-        })
+        self.record(encode_entry(&entry.bytes), entry.urgency)
+    }
+
+    /// Hands over what a function gave back, before the entry that says that its task is done.
+    pub fn append_result(&mut self, result: &KeptResult) {
+        self.record(encode_result(result), Urgency::Batched);
+    }
+
+    fn record(&mut self, payload: Bytes, urgency: Urgency) -> u64 {
+        self.tail += payload.len() as u64;
+        self.order(Order::Record { payload, urgency })
     }
 
     /// Whether a checkpoint is due.
@@ -128,15 +147,16 @@ impl Scribe {
         self.tail > LEAST_TAIL.max(self.base * TAIL_SHARE)
     }
 
-    /// Replaces all records so far.
-    pub fn rebase(&mut self, checkpoint: Vec<u8>) {
+    /// Replaces all records so far, those of results included.
+    pub fn rebase(&mut self, checkpoint: Vec<u8>, results: Option<Snapshot>) {
         self.tail = 0;
-        self.base = checkpoint.len() as u64;
+        self.base = checkpoint.len() as u64 + results.as_ref().map_or(0, Snapshot::bytes);
         let base = Base {
             zero_unix: self.zero_unix,
             checkpoint: Some(checkpoint.into()),
+            results: None,
         };
-        self.order(Order::Base(base));
+        self.order(Order::Base { base, results });
     }
 
     fn order(&mut self, order: Order) -> u64 {
@@ -214,7 +234,7 @@ async fn write(
     events: &mpsc::UnboundedSender<JournalEvent>,
     crash: Option<u64>,
 ) -> Result<(), JournalError> {
-    let mut writer = open(systems, staging, attempt).await?;
+    let mut pen = Pen::open(systems, staging, attempt).await?;
     let mut upto = 0;
     while let Some(first) = orders.recv().await {
         let mut batch = Batch::default();
@@ -223,7 +243,7 @@ async fn write(
         let limit = crash.map(|crash| crash.saturating_sub(upto));
         let cut = limit.is_some_and(|limit| batch.cut(limit));
         let begun = Instant::now();
-        let (records, bytes) = batch.keep(&mut writer).await?;
+        let (records, bytes) = batch.keep(&mut pen).await?;
         upto += records;
         if cut {
             end_hard();
@@ -235,19 +255,89 @@ async fn write(
     Ok(())
 }
 
-async fn open(systems: &FileSystems, staging: &str, attempt: u32) -> Result<JournalWriter, JournalError> {
-    let staging = systems.resolve(staging)?;
-    let patience = Patience::default();
-    let end = Instant::now() + patience.budget;
-    loop {
-        let fs = systems.get(&staging)?;
-        let made = JournalWriter::create(fs, &staging.join(DIRECTORY), attempt, patience).await;
-        match made {
-            Err(JournalError::FileSystem(error)) if may_pass(&error) && Instant::now() < end => {
-                tracing::warn!(%error, "the journal could not be begun; trying again");
-                tokio::time::sleep(patience.longest_pause).await;
+/// The writer of the records, and of the files of results beside them.
+struct Pen {
+    records: JournalWriter,
+    fs: Arc<dyn FileSystem>,
+    directory: DfsPath,
+    attempt: u32,
+    /// The file of results that the last base names, and how many there were.
+    file: Option<DfsPath>,
+    files: u64,
+}
+
+impl Pen {
+    async fn open(systems: &FileSystems, staging: &str, attempt: u32) -> Result<Self, JournalError> {
+        let directory = systems.resolve(staging)?.join(DIRECTORY);
+        let fs = systems.get(&directory)?;
+        let tries = Tries::begin();
+        let records = loop {
+            let fs = Arc::clone(&fs);
+            match JournalWriter::create(fs, &directory, attempt, tries.patience).await {
+                Ok(records) => break records,
+                Err(error) => tries.pause_after(error).await?,
             }
-            made => return made,
+        };
+        Ok(Self {
+            records,
+            fs,
+            directory,
+            attempt,
+            file: None,
+            files: 0,
+        })
+    }
+
+    /// Writes a base in place of everything before; gives its bytes.
+    async fn restart(&mut self, mut base: Base, results: Option<Snapshot>) -> Result<u64, JournalError> {
+        let mut file = None;
+        if let Some(results) = results {
+            self.files += 1;
+            let name = format!("results-{}-{}", self.attempt, self.files);
+            let path = self.directory.join(&name);
+            let tries = Tries::begin();
+            while let Err(error) = side::write(self.fs.as_ref(), &path, &results).await {
+                tries.pause_after(error.into()).await?;
+            }
+            base.results = Some(name);
+            file = Some(path);
+        }
+        let base = base.encode();
+        let bytes = base.len() as u64;
+        self.records.restart(base).await?;
+        if let Some(old) = std::mem::replace(&mut self.file, file)
+            && let Err(error) = self.fs.delete(&old, false).await
+        {
+            tracing::debug!(%old, %error, "an old file of results stays");
+        }
+        Ok(bytes)
+    }
+}
+
+/// Tries at something that fails for reasons that may pass by themselves.
+struct Tries {
+    patience: Patience,
+    end: Instant,
+}
+
+impl Tries {
+    fn begin() -> Self {
+        let patience = Patience::default();
+        Self {
+            patience,
+            end: Instant::now() + patience.budget,
+        }
+    }
+
+    /// Waits until it is to be tried again; gives the error back when there is no point.
+    async fn pause_after(&self, error: JournalError) -> Result<(), JournalError> {
+        match error {
+            JournalError::FileSystem(error) if may_pass(&error) && Instant::now() < self.end => {
+                tracing::warn!(%error, "the journal cannot be written; trying again");
+                tokio::time::sleep(self.patience.longest_pause).await;
+                Ok(())
+            }
+            error => Err(error),
         }
     }
 }
@@ -266,8 +356,8 @@ struct Batch {
 impl Batch {
     fn add(&mut self, order: Order) {
         self.urgent |= match &order {
-            Order::Entry { urgency, .. } => *urgency == Urgency::AtOnce,
-            Order::Base(_) => true,
+            Order::Record { urgency, .. } => *urgency == Urgency::AtOnce,
+            Order::Base { .. } => true,
         };
         self.orders.push(order);
     }
@@ -295,32 +385,30 @@ impl Batch {
     }
 
     /// Gives the number of records and their bytes.
-    async fn keep(self, writer: &mut JournalWriter) -> Result<(u64, u64), JournalError> {
+    async fn keep(self, pen: &mut Pen) -> Result<(u64, u64), JournalError> {
         let count = self.orders.len() as u64;
-        let (mut bytes, mut entries) = (0, Vec::new());
+        let (mut bytes, mut records) = (0, Vec::new());
         for order in self.orders {
             match order {
-                Order::Entry { payload, .. } => {
+                Order::Record { payload, .. } => {
                     bytes += payload.len() as u64;
-                    entries.push(payload);
+                    records.push(payload);
                 }
-                Order::Base(base) => {
-                    let base = base.encode();
-                    bytes += base.len() as u64;
-                    keep_entries(writer, &mut entries).await?;
-                    writer.restart(base).await?;
+                Order::Base { base, results } => {
+                    keep_records(&mut pen.records, &mut records).await?;
+                    bytes += pen.restart(base, results).await?;
                 }
             }
         }
-        keep_entries(writer, &mut entries).await?;
+        keep_records(&mut pen.records, &mut records).await?;
         Ok((count, bytes))
     }
 }
 
-async fn keep_entries(writer: &mut JournalWriter, entries: &mut Vec<Bytes>) -> Result<(), JournalError> {
-    if !entries.is_empty() {
-        writer.append(entries).await?;
-        entries.clear();
+async fn keep_records(writer: &mut JournalWriter, records: &mut Vec<Bytes>) -> Result<(), JournalError> {
+    if !records.is_empty() {
+        writer.append(records).await?;
+        records.clear();
     }
     Ok(())
 }

@@ -109,9 +109,10 @@ impl Driver {
     ) -> Result<(), Damaged> {
         match fact {
             ApplicationFact::Started => self.on_started(effects),
-            ApplicationFact::Resumed => {
+            ApplicationFact::Resumed { lost } => {
                 self.reopen_commits();
-                self.redo_functions();
+                let lost = lost.unwrap_or_else(|| self.results_wanted().collect());
+                self.redo_functions(&lost);
             }
             ApplicationFact::JobFailed { job, cause } => {
                 self.known_job(job)?;

@@ -21,6 +21,9 @@ pub struct Survey {
     pub progress: (u64, u64),
     /// The executors that had registered and were not lost.
     pub executors: Vec<KnownExecutor>,
+    /// Functions that are done and whose results have not been put in place, by stage and partition: what they gave
+    /// back is for the shell to have.
+    pub results: Vec<(u32, u32)>,
     /// Stages whose output was being marked as complete; it is marked again, which does no harm.
     pub committing: Vec<StageKey>,
 }
@@ -54,6 +57,7 @@ impl Driver {
             at: self.now,
             progress: self.progress(),
             executors: self.known_executors(),
+            results: self.results_wanted().collect(),
             committing: committing.map(|(_, stage)| stage.key).collect(),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use driver::core::Driver;
 use driver::event::{Effect, Event};
 use driver::journal::{RecoverError, Urgency};
-use driver::plan::AppPlan;
+use driver::plan::{AppPlan, BodyPlan};
 use proptest::prelude::*;
 
 use crate::random::any_plan;
@@ -96,6 +96,11 @@ impl Recorded {
 
     /// The rig of the next process, told to go on with these executors.
     fn lost(self, present: &[&str]) -> (Rig, Vec<Effect>) {
+        self.lost_with(present, Vec::new())
+    }
+
+    /// The same, where nobody has these results of functions any more.
+    fn lost_with(self, present: &[&str], lost: Vec<(u32, u32)>) -> (Rig, Vec<Effect>) {
         let mut rig = Rig::unstarted(self.plan.clone());
         rig.driver = Driver::recover(self.plan, None, &self.entries).unwrap();
         rig.now = self.rig.now;
@@ -107,10 +112,26 @@ impl Recorded {
         let mut effects = rig.send(Event::Resumed {
             present: present.iter().map(|name| executor(name)).collect(),
             patience: seconds(10),
+            lost,
         });
         effects.extend(rig.send(Event::ResourceManagerHeard));
         (rig, effects)
     }
+}
+
+#[test]
+fn functions_whose_results_are_lost_are_called_again_and_no_others() {
+    let mut plan = plan(1, 2, vec![stage("a", 3), stage("b", 2)]);
+    for stage in &mut plan.stages {
+        stage.body = BodyPlan::Function("square".to_owned());
+    }
+    let mut recorded = Recorded::new(plan);
+    recorded.act(|rig| rig.register("x1", 2));
+    recorded.act(|rig| rig.succeed("x1", id(0, 0, 0)));
+    recorded.act(|rig| rig.succeed("x1", id(0, 1, 0)));
+    let (rig, _) = recorded.lost_with(&["x1"], vec![(0, 1), (0, 2), (1, 0)]);
+    assert_eq!(rig.stage(0).succeeded, 1, "(0, 2) and (1, 0) were not done");
+    assert_eq!(rig.driver.survey().results, [(0, 0)]);
 }
 
 #[test]

@@ -180,6 +180,7 @@ impl World {
             Event::Resumed {
                 present: self.executors.keys().cloned().collect(),
                 patience: Duration::from_secs(100_000),
+                lost: Vec::new(),
             }
         } else {
             Event::Started

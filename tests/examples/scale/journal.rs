@@ -57,6 +57,9 @@ fn size_of_journals(below: &Path, within: bool) -> u64 {
 
 /// The other cells, from the log of the ApplicationMaster that has ended.
 pub(crate) fn cost(cluster: &Path, tasks: usize) -> Outcome<String> {
+    until("the end of the ApplicationMaster", || {
+        Master::find(cluster).is_err()
+    })?;
     let Some(line) = last_words(cluster) else {
         return Ok(" none | none |".to_owned());
     };
@@ -67,9 +70,9 @@ pub(crate) fn cost(cluster: &Path, tasks: usize) -> Outcome<String> {
     };
     let tasks = tasks.max(1) as f64;
     Ok(format!(
-        " {:.0} | {:.4} |",
+        " {:.0} | {:.0} |",
         field("bytes")? / tasks,
-        field("flushes")? / tasks
+        tasks / field("flushes")?.max(1.0)
     ))
 }
 

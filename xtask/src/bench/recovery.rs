@@ -19,7 +19,7 @@ pub(crate) struct Args {
     replayed: usize,
 }
 
-const TITLE: &str = "| `am.recovery` | tasks | all tasks, s | tasks/s | AM CPU a task, µs | largest journal, MB | bytes a task | flushes a task |\n\
+const TITLE: &str = "| `am.recovery` | tasks | all tasks, s | tasks/s | AM CPU a task, µs | largest journal, MB | bytes a task | tasks a flush |\n\
                      |---|---|---|---|---|---|---|---|";
 
 /// Runs no-op tasks with and without the journal, each row as it comes, and then the replay.

@@ -9,7 +9,11 @@ pub(crate) enum ApplicationFact {
     /// The application began.
     Started,
     /// Another attempt of the ApplicationMaster went on.
-    Resumed,
+    Resumed {
+        /// Functions that are called again because their results are lost, by stage and partition. None in what the
+        /// first builds wrote, which kept no results: all that were done.
+        lost: Option<Vec<(u32, u32)>>,
+    },
     /// A job failed for a cause outside its tasks.
     JobFailed { job: u32, cause: String },
     /// One job, or with none all, were ended.
@@ -23,7 +27,14 @@ impl ApplicationFact {
     pub(super) fn write(&self, into: &mut Writer) -> u8 {
         match self {
             Self::Started => 1,
-            Self::Resumed => 2,
+            Self::Resumed { lost } => {
+                if let Some(lost) = lost {
+                    into.number(1u8).count(lost.len());
+                    lost.iter()
+                        .for_each(|(stage, task)| _ = into.number(*stage).number(*task));
+                }
+                2
+            }
             Self::JobFailed { job, cause } => {
                 into.number(*job).text(cause);
                 15
@@ -39,7 +50,12 @@ impl ApplicationFact {
     pub(super) fn read(kind: u64, from: &mut Reader<'_>) -> Result<Self, Damaged> {
         Ok(match kind {
             1 => Self::Started,
-            2 => Self::Resumed,
+            2 => Self::Resumed {
+                lost: match from.number()? {
+                    0 => None,
+                    _ => Some(read_lost(from)?),
+                },
+            },
             15 => Self::JobFailed {
                 job: from.narrow()?,
                 cause: from.owned()?,
@@ -52,4 +68,9 @@ impl ApplicationFact {
             other => return Err(unknown(other)),
         })
     }
+}
+
+fn read_lost(from: &mut Reader<'_>) -> Result<Vec<(u32, u32)>, Damaged> {
+    let count = from.count()?;
+    (0..count).map(|_| Ok((from.narrow()?, from.narrow()?))).collect()
 }

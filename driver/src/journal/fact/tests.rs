@@ -35,7 +35,7 @@ fn every_kind() -> Vec<Fact> {
     };
     vec![
         ApplicationFact::Started.into(),
-        ApplicationFact::Resumed.into(),
+        ApplicationFact::Resumed { lost: None }.into(),
         ExecutorFact::Admitted {
             executor: text("container_1"),
             boot: BootNonce(u64::MAX),
@@ -137,7 +137,10 @@ fn every_kind() -> Vec<Fact> {
 #[test]
 fn every_fact_survives() {
     let mut writer = Writer::default();
-    let facts = every_kind();
+    let mut facts = every_kind();
+    let lost = vec![(1, 0), (1, 300)];
+    facts.push(ApplicationFact::Resumed { lost: Some(lost) }.into());
+    facts.push(ApplicationFact::Resumed { lost: Some(vec![]) }.into());
     facts.iter().for_each(|fact| fact.write(&mut writer));
     let mut reader = Reader::new(&writer.bytes);
     for fact in facts {

@@ -214,7 +214,7 @@ pub(crate) struct App {
     work: TaskGroup<Done>,
     /// How many attempts the application and the cluster allow.
     max_attempts: u32,
-    /// Orders are being looked for.
+    /// Orders of one kind or the other are being looked for.
     looking: bool,
     notes: Notes,
     shelf: Shelf,

@@ -36,7 +36,10 @@ impl fmt::Display for ConnectionId {
     }
 }
 
-/// How long each step may take.
+/// Connections served at a time; more than any application has executors.
+const MOST_CONNECTIONS: usize = 16_384;
+
+/// How long each step may take, and how many may come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The TLS handshake, and after it the first frame.
@@ -47,6 +50,8 @@ pub struct Limits {
     pub driver_silence: Duration,
     /// One write.
     pub write: Duration,
+    /// Connections at a time; more are turned away, and counted.
+    pub connections: usize,
 }
 
 impl Default for Limits {
@@ -57,6 +62,7 @@ impl Default for Limits {
             silence: Duration::from_secs(60),
             driver_silence: Duration::from_secs(15),
             write: Duration::from_secs(30),
+            connections: MOST_CONNECTIONS,
         }
     }
 }

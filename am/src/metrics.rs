@@ -86,6 +86,7 @@ pub struct Metrics {
     output: Family<Stage, Counter>,
     journal_bytes: Counter,
     journal_flushes: Histogram,
+    turned_away: Counter,
 }
 
 impl Default for Metrics {
@@ -104,11 +105,21 @@ impl Default for Metrics {
             journal_flushes: Histogram::new([
                 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 30.0,
             ]),
+            turned_away: Counter::default(),
         }
     }
 }
 
 impl Metrics {
+    /// Metrics of a process whose gateway counts here whom it turns away.
+    #[must_use]
+    pub fn of_gateway(turned_away: Counter) -> Self {
+        Self {
+            turned_away,
+            ..Self::default()
+        }
+    }
+
     /// We are registered, so long after the start of the process.
     pub fn registered(&self, after: Duration) {
         self.register.set(after.as_secs_f64());
@@ -221,6 +232,11 @@ impl Metrics {
             "drawloom_containers_granted",
             "Containers granted",
             self.granted.clone(),
+        );
+        registry.register(
+            "drawloom_gateway_turned_away",
+            "Connections that were turned away because there are too many",
+            self.turned_away.clone(),
         );
         let text = "From the start of the process to its registration";
         registry.register_with_unit(

@@ -185,6 +185,11 @@ impl Relay {
         }
     }
 
+    /// Takes how many of the known tasks are done.
+    pub fn progress(&mut self, done: u64, known: u64) {
+        self.snapshot.progress = (done, known);
+    }
+
     /// When the driver is given up if it does not come (back).
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
@@ -307,5 +312,12 @@ mod tests {
         assert_eq!(relay.snapshot().at, S(4));
         relay.show(&Bytes::from_static(b"{}"), 0);
         assert_eq!(relay.snapshot().at, S(4));
+    }
+
+    #[test]
+    fn progress_is_taken_without_a_whole_state() {
+        let mut relay = relay();
+        relay.progress(3, 40);
+        assert_eq!(relay.snapshot().progress, (3, 40));
     }
 }

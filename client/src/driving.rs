@@ -9,6 +9,7 @@
 //! count as disconnected in that time, and register anew when the connection is back.
 
 mod session;
+mod showing;
 
 use std::future::pending;
 use std::sync::Arc;
@@ -30,18 +31,12 @@ use wire::version::PROTOCOL;
 
 use crate::error::CommandError;
 use session::{Effect, Event, Session};
+use showing::Showing;
 
 /// How long a connection and its handshake may take.
 const DIAL_LIMIT: Duration = Duration::from_secs(10);
 /// How often the state of the driver is looked at for people.
 const LOOK: Duration = Duration::from_millis(500);
-/// Looks from one that is sent to the ApplicationMaster's pages to the next, at most.
-const LOOKS_A_SHOW: u32 = 4;
-/// Of all tasks, how many more are done when a look is sent at once: the ResourceManager's progress comes from it.
-const NOTICEABLE: f64 = 0.01;
-
-/// The longest state that is shown, in bytes: well within a frame.
-const MOST_SHOWN: usize = 8 << 20;
 
 type Line = gateway::Line<DriverMessage, LauncherMessage>;
 type LineEvent = gateway::LineEvent<DriverMessage, LauncherMessage>;
@@ -159,9 +154,7 @@ pub(crate) struct Remote {
     target: Option<LauncherCommand>,
     effects: Vec<Effect>,
     look_at: Instant,
-    looks: u32,
-    /// The part of all tasks that was done when the state was last shown.
-    progress_shown: f64,
+    showing: Showing,
 }
 
 impl Remote {
@@ -200,8 +193,7 @@ impl Remote {
             target: None,
             effects: Vec::new(),
             look_at: Instant::now(),
-            looks: 0,
-            progress_shown: 0.0,
+            showing: Showing::default(),
         };
         Ok((Box::new(remote), Handle { told, shown }))
     }
@@ -301,7 +293,9 @@ impl Remote {
                 self.target = Some(command.clone());
             }
             if matches!(command, LauncherCommand::Finish(_)) {
-                self.show(self.driving.core().snapshot());
+                let snapshot = self.driving.core().snapshot();
+                self.tell_progress(&snapshot);
+                self.show(snapshot);
             }
             self.step(Event::Command(command));
         }
@@ -329,6 +323,7 @@ impl Remote {
             }
             Effect::LinkUp => {
                 self.clock.go();
+                self.showing.begin_again();
                 self.shown.send_modify(|shown| {
                     shown.linked = true;
                     shown.link_down = None;
@@ -377,26 +372,28 @@ impl Remote {
         let snapshot = self.driving.core().snapshot();
         let summary = Summary::of_driver(&snapshot, self.started_unix_ms());
         self.shown.send_modify(|shown| shown.summary = Some(summary));
-        self.looks += 1;
-        let moved = (progress(&snapshot) - self.progress_shown).abs() >= NOTICEABLE;
-        if moved || self.looks.is_multiple_of(LOOKS_A_SHOW) {
-            self.show(snapshot);
+        if self.session.is_up() {
+            self.tell_progress(&snapshot);
+            if self.showing.is_due(self.started.elapsed()) {
+                self.show(snapshot);
+            }
+        }
+    }
+
+    fn tell_progress(&mut self, snapshot: &Snapshot) {
+        if let Some(command) = self.showing.progress(snapshot.progress) {
+            self.step(Event::Command(command));
         }
     }
 
     /// Has the ApplicationMaster's pages show how it stands.
     fn show(&mut self, snapshot: Snapshot) {
-        self.progress_shown = progress(&snapshot);
         let view = RelayedView {
             started_unix_ms: self.started_unix_ms(),
             snapshot,
         };
-        match serde_json::to_vec(&view) {
-            Ok(json) if json.len() < MOST_SHOWN => {
-                self.step(Event::Command(LauncherCommand::Show(json.into())));
-            }
-            Ok(_) => tracing::debug!("the driver's state is too long to be shown"),
-            Err(error) => tracing::debug!(%error, "the driver's state cannot be shown"),
+        if let Some(command) = self.showing.state(self.started.elapsed(), &view) {
+            self.step(Event::Command(command));
         }
     }
 
@@ -408,10 +405,4 @@ impl Remote {
         let start = now.saturating_sub(self.clock.now());
         u64::try_from(start.as_millis()).unwrap_or(u64::MAX)
     }
-}
-
-/// The part of all known tasks that is done.
-fn progress(snapshot: &Snapshot) -> f64 {
-    let (done, known) = snapshot.progress;
-    done as f64 / known.max(1) as f64
 }

@@ -74,6 +74,13 @@ pub enum LauncherCommand {
     },
     /// Show this as the state of the driver, which is elsewhere: JSON as the pages understand it.
     Show(Bytes),
+    /// Finished tasks of those that are known, for the ResourceManager; told more often than everything is shown.
+    Progress {
+        /// Finished tasks.
+        done: u64,
+        /// Known tasks.
+        known: u64,
+    },
     /// The application has its verdict: end it so. Nothing follows.
     Finish(Verdict),
 }

@@ -312,6 +312,10 @@ fn every_message_of_a_driver_survives() {
             },
         },
         LauncherCommand::Show(b"{}".as_slice().into()),
+        LauncherCommand::Progress {
+            done: 3,
+            known: 1 << 40,
+        },
         LauncherCommand::Finish(Verdict::Succeeded),
         LauncherCommand::Finish(Verdict::Failed("exit code 7".into())),
         LauncherCommand::Finish(Verdict::Killed("ada".into())),

@@ -44,7 +44,7 @@ impl App {
                 steps.push_back(Step::Launcher(LauncherEvent::StopRequested { executor, loss }));
             }
             LauncherCommand::Tell { executor, message } => self.tell(&executor, message, steps),
-            LauncherCommand::Show(_) => {}
+            LauncherCommand::Show(_) | LauncherCommand::Progress { .. } => {}
             LauncherCommand::Finish(verdict) => self.conclude(verdict),
         }
     }

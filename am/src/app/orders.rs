@@ -10,11 +10,14 @@ use crate::staged;
 use crate::web;
 use crate::{job_kill, restart};
 
+/// Anybody may have the staging directory looked at, so it is done once at a time.
+const LOOKING: &str = "it is looking already: ask again";
+
 impl App {
     /// Looks for orders in a side task; the answer waits for it.
     pub(super) fn look_for_orders(&mut self, reply: oneshot::Sender<web::Answer>) {
         if self.looking {
-            return self.tell_of_orders(Some("it is looking already: ask again".to_owned()), reply);
+            return self.tell_of_orders(Some(LOOKING.to_owned()), reply);
         }
         self.looking = true;
         let (systems, staging) = (Arc::clone(&self.systems), self.environment.staging.clone());
@@ -60,6 +63,10 @@ impl App {
             let answer = web::Answer::text(400, "name the job by its number: ?job=0");
             return answered(reply, answer);
         };
+        if self.looking {
+            return tell_of_job_kill(job, Some(LOOKING.to_owned()), reply);
+        }
+        self.looking = true;
         let (systems, staging) = (Arc::clone(&self.systems), self.environment.staging.clone());
         self.work.spawn("looking for the order to end a job", async move {
             let found = staged::exists(&systems, &staging, &job_kill::order(job)).await;
@@ -74,9 +81,9 @@ impl App {
         found: Result<bool, String>,
         reply: oneshot::Sender<web::Answer>,
     ) {
+        self.looking = false;
         let refused = self.unless_ordered(found).or_else(|| self.kill_job(job));
-        let answer = serde_json::json!(job_kill::Answer { job, refused });
-        answered(reply, web::Answer::json(&answer));
+        tell_of_job_kill(job, refused, reply);
     }
 
     /// Ends a job, or says why not.
@@ -105,6 +112,11 @@ impl App {
         let answer = web::Answer::json(&serde_json::json!(restart::Answer { attempt, refused }));
         answered(reply, answer);
     }
+}
+
+fn tell_of_job_kill(job: u32, refused: Option<String>, reply: oneshot::Sender<web::Answer>) {
+    let answer = serde_json::json!(job_kill::Answer { job, refused });
+    answered(reply, web::Answer::json(&answer));
 }
 
 fn answered(reply: oneshot::Sender<web::Answer>, answer: web::Answer) {

@@ -87,6 +87,7 @@ impl App {
         match message {
             DriverMessage::Heartbeat => relay.send(now, LauncherMessage::Heartbeat),
             DriverMessage::Command(LauncherCommand::Show(json)) => relay.show(&json, start),
+            DriverMessage::Command(LauncherCommand::Progress { done, known }) => relay.progress(done, known),
             DriverMessage::Command(LauncherCommand::Finish(verdict)) => self.on_driver_finished(verdict),
             DriverMessage::Command(command) => {
                 let mut steps = VecDeque::new();

@@ -17,6 +17,7 @@ use driver::event::Verdict;
 use driver::plan::AppPlan;
 use hadoop::conf::Configuration;
 use hadoop::credentials::Credentials;
+use prometheus_client::metrics::counter::Counter;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use wire::launcher::ExecutorTarget;
@@ -236,6 +237,8 @@ struct JobFiles {
 struct Servers {
     work: TaskGroup<Done>,
     gateway_events: mpsc::Receiver<GatewayEvent>,
+    /// Of the gateway, which counts there.
+    turned_away: Counter,
     queries: mpsc::Receiver<Query>,
 }
 
@@ -256,6 +259,7 @@ impl Servers {
             ..Limits::default()
         };
         let identity = environment::identity(credentials)?;
+        let turned_away = gateway.turned_away();
         let gateway = gateway.serve(&identity, environment.epoch(), limits, events)?;
         work.spawn("gateway", async move {
             gateway.await;
@@ -273,6 +277,7 @@ impl Servers {
         Ok(Self {
             work,
             gateway_events,
+            turned_away,
             queries,
         })
     }
@@ -435,7 +440,7 @@ impl Job {
             shelf: Shelf::default(),
             last_words: LastWords::new(&self.environment.user),
             vitals: Vitals::default(),
-            metrics: Metrics::default(),
+            metrics: Metrics::of_gateway(self.servers.turned_away),
             clock: self.clock,
             environment: self.environment,
             plan: self.plan,

@@ -25,6 +25,7 @@ struct Bench {
     keys: ApplicationKeys,
     events: mpsc::Receiver<GatewayEvent>,
     links: Links,
+    turned_away: Counter,
     _server: JoinSet<()>,
 }
 
@@ -38,6 +39,7 @@ impl Bench {
         let gateway = Gateway::bind().await.unwrap();
         let port = gateway.address().unwrap().port();
         let (sender, events) = mpsc::channel(events);
+        let turned_away = gateway.turned_away();
         let mut server = JoinSet::new();
         server.spawn(gateway.serve(&keys.am, EPOCH, limits, sender).unwrap());
         Self {
@@ -45,6 +47,7 @@ impl Bench {
             keys,
             events,
             links: Links::default(),
+            turned_away,
             _server: server,
         }
     }
@@ -301,7 +304,7 @@ async fn silence_and_a_missing_hello_end_a_connection() {
         driver_silence: LONG,
         handshake: LONG,
         silence: short,
-        write: LONG,
+        ..Limits::default()
     })
     .await;
     let mut client = bench.executor().await;
@@ -331,4 +334,19 @@ async fn a_link_that_is_dropped_closes_after_its_last_message() {
     bench.links.forget(&id());
     assert_eq!(client.hear().await, Some(shutdown));
     assert_eq!(client.hear().await, None);
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_turned_away_and_counted() {
+    let mut bench = Bench::new(Limits {
+        connections: 1,
+        ..Limits::default()
+    })
+    .await;
+    let mut client = bench.executor().await;
+    client.greet(hello()).await;
+    bench.decide(Known::Live(None)).await.unwrap();
+    assert_eq!(bench.turned_away.get(), 0);
+    assert!(bench.dial(&bench.keys.executor).await.is_err());
+    assert_eq!(bench.turned_away.get(), 1);
 }

@@ -3,8 +3,9 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -15,8 +16,8 @@ use wire::security::{self, Identity};
 use super::connection::{self, Shared};
 use super::{ConnectionId, GatewayEvent, Limits};
 
-/// Connections served at a time; more than any application has executors.
-const MOST_CONNECTIONS: usize = 16_384;
+/// From one warning of connections that were turned away to the next, at least.
+const WARN_PAUSE: Duration = Duration::from_secs(60);
 /// Pause after an accept that failed, for instance for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -24,6 +25,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Gateway {
     listener: TcpListener,
+    turned_away: Counter,
 }
 
 impl Gateway {
@@ -33,7 +35,16 @@ impl Gateway {
     /// When the system gives no port.
     pub async fn bind() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
-        Ok(Self { listener })
+        Ok(Self {
+            listener,
+            turned_away: Counter::default(),
+        })
+    }
+
+    /// Counts connections that were turned away because there are too many.
+    #[must_use]
+    pub fn turned_away(&self) -> Counter {
+        self.turned_away.clone()
     }
 
     /// Where it listens.
@@ -62,11 +73,55 @@ impl Gateway {
             limits,
             events,
         };
-        Ok(accept(self.listener, Arc::new(shared)))
+        let door = Door {
+            turned_away: self.turned_away,
+            warned: None,
+        };
+        Ok(accept(self.listener, door, Arc::new(shared)))
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+/// Lets connections in while there is room.
+struct Door {
+    turned_away: Counter,
+    /// When a warning was given last, and how many had been turned away by then.
+    warned: Option<(Instant, u64)>,
+}
+
+impl Door {
+    fn admit(
+        &mut self,
+        connections: &mut JoinSet<()>,
+        tcp: TcpStream,
+        id: ConnectionId,
+        shared: &Arc<Shared>,
+    ) {
+        if connections.len() < shared.limits.connections {
+            connections.spawn(connection::serve(tcp, id, shared.clone()));
+        } else {
+            self.turn_away(shared.limits.connections);
+        }
+    }
+
+    fn turn_away(&mut self, most: usize) {
+        self.turned_away.inc();
+        let told = match self.warned {
+            Some((at, _)) if at.elapsed() < WARN_PAUSE => return,
+            Some((_, told)) => told,
+            None => 0,
+        };
+        let count = self.turned_away.get();
+        self.warned = Some((Instant::now(), count));
+        let fresh = count - told;
+        tracing::warn!(
+            most,
+            fresh,
+            "the gateway has as many connections as it serves: others are turned away and will dial again"
+        );
+    }
+}
+
+async fn accept(listener: TcpListener, mut door: Door, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     let mut last = 0;
     loop {
@@ -74,7 +129,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             accepted = listener.accept() => match accepted {
                 Ok((tcp, _)) => {
                     last += 1;
-                    admit(&mut connections, tcp, ConnectionId(last), &shared);
+                    door.admit(&mut connections, tcp, ConnectionId(last), &shared);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the gateway cannot accept a connection");
@@ -84,12 +139,6 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             Some(ended) = connections.join_next(), if !connections.is_empty() => pass_panic_on(ended),
             () = shared.events.closed() => return,
         }
-    }
-}
-
-fn admit(connections: &mut JoinSet<()>, tcp: TcpStream, id: ConnectionId, shared: &Arc<Shared>) {
-    if connections.len() < MOST_CONNECTIONS {
-        connections.spawn(connection::serve(tcp, id, shared.clone()));
     }
 }
 

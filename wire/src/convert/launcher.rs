@@ -117,6 +117,7 @@ impl From<LauncherCommand> for proto::LauncherCommand {
                 Command::Tell(Box::new(passed(executor.to_string(), message)))
             }
             LauncherCommand::Show(json) => Command::Show(json),
+            LauncherCommand::Progress { done, known } => Command::Progress(proto::Progress { done, known }),
             LauncherCommand::Finish(verdict) => Command::Finish(verdict.into()),
         };
         Self {
@@ -143,6 +144,7 @@ impl TryFrom<proto::LauncherCommand> for LauncherCommand {
                 message: unpassed(*told)?,
             },
             Command::Show(json) => Self::Show(json),
+            Command::Progress(proto::Progress { done, known }) => Self::Progress { done, known },
             Command::Finish(verdict) => Self::Finish(verdict.into()),
         })
     }

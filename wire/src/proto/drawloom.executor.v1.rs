@@ -298,7 +298,7 @@ pub struct DriverHello {
 pub struct DriverHeartbeat {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LauncherCommand {
-    #[prost(oneof = "launcher_command::Command", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "launcher_command::Command", tags = "1, 2, 3, 4, 5, 6")]
     pub command: ::core::option::Option<launcher_command::Command>,
 }
 /// Nested message and enum types in `LauncherCommand`.
@@ -315,7 +315,16 @@ pub mod launcher_command {
         Show(::prost::bytes::Bytes),
         #[prost(message, tag = "5")]
         Finish(super::Verdict),
+        #[prost(message, tag = "6")]
+        Progress(super::Progress),
     }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Progress {
+    #[prost(uint64, tag = "1")]
+    pub done: u64,
+    #[prost(uint64, tag = "2")]
+    pub known: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExecutorTarget {

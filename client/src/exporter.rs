@@ -8,7 +8,11 @@
 //! - [`samples`]: the last metrics of each application, so that one that lived for seconds is not lost.
 //! - [`targets`]: the list for service discovery.
 //!
-//! One task owns all state ([`Exporter`]); asking an application is a side task that gives its answer back to it.
+//! One task owns all state ([`Exporter`]); asking the ResourceManager or an application is a side task that gives its
+//! answer back to it, so that pages are served whatever does not answer.
+//!
+//! A running application that does not answer is no sample: Prometheus then sets `up` to 0, which alerts are made of.
+//! Only of an application that has ended the last sample is shown.
 //!
 //! Invariant J: state is kept for running applications, and for ended ones as long as `--keep` says.
 
@@ -17,14 +21,16 @@ pub(crate) mod samples;
 pub(crate) mod targets;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use am::web::server::WebServer;
 use am::web::{Answer, Query};
 use bytes::Bytes;
 use hadoop::ids::ApplicationId;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use yarn_rest::request::{AppFilter, AppPart};
 use yarn_rest::{AppReport, AppState, Client};
 
@@ -35,8 +41,15 @@ use targets::Addresses;
 
 /// What Prometheus 3 accepts without a setting of its own.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// Applications asked at a time; others wait their turn.
+/// Applications asked at a time; others wait their turn for [`TURN`].
 const MOST_ASKED: usize = 16;
+/// How long an application may wait to be asked. With the answer's own deadline this stays within the ten seconds that
+/// Prometheus takes for a scrape.
+const TURN: Duration = Duration::from_secs(2);
+/// How long the ResourceManager may take to say whether an application that does not answer has ended.
+const END: Duration = Duration::from_secs(2);
+/// Ended applications are listed from so many intervals before the last look on.
+const OVERLAP: u32 = 3;
 
 /// What the command line decides.
 pub(crate) struct Options {
@@ -53,14 +66,35 @@ pub(crate) struct Exporter {
     options: Options,
     fleet: Fleet,
     samples: Samples,
-    asked: JoinSet<Asked>,
+    work: JoinSet<Done>,
+    /// The ResourceManager is being asked.
+    looking: bool,
+    /// A permit for each application that may be asked.
+    turns: Arc<Semaphore>,
+}
+
+/// What a side task has done.
+enum Done {
+    Looked(Result<Vec<AppReport>, yarn_rest::Error>),
+    Asked(Asked),
 }
 
 /// An application that was asked for its metrics.
 struct Asked {
     app: ApplicationId,
-    metrics: anyhow::Result<Option<Bytes>>,
+    heard: Heard,
     reply: Option<oneshot::Sender<Answer>>,
+}
+
+/// What was heard of an application.
+enum Heard {
+    Metrics(Bytes),
+    /// It does not answer, because it is over.
+    Ended,
+    /// It does not answer.
+    Nothing(String),
+    /// Too many others are asked.
+    Busy,
 }
 
 impl Exporter {
@@ -69,7 +103,9 @@ impl Exporter {
             client,
             fleet: Fleet::new(now()),
             samples: Samples::new(options.keep),
-            asked: JoinSet::new(),
+            work: JoinSet::new(),
+            looking: false,
+            turns: Arc::new(Semaphore::new(MOST_ASKED)),
             options,
         }
     }
@@ -85,12 +121,9 @@ impl Exporter {
         loop {
             tokio::select! {
                 () = &mut stop => return,
-                _ = tick.tick() => {
-                    self.look().await;
-                    self.publish();
-                }
+                _ = tick.tick() => self.begin_look(),
                 Some(query) = queries.recv() => self.answer(query),
-                Some(asked) = self.asked.join_next() => self.told(asked),
+                Some(done) = self.work.join_next() => self.take(done),
                 Some(Err(error)) = serving.join_next() => {
                     tracing::error!(%error, "the web server has ended");
                     return;
@@ -99,9 +132,44 @@ impl Exporter {
         }
     }
 
-    /// Asks the ResourceManager once, then every application that is new to us.
+    fn take(&mut self, done: Result<Done, tokio::task::JoinError>) {
+        match done {
+            Ok(Done::Looked(reports)) => {
+                self.looking = false;
+                self.looked(reports);
+                self.publish();
+            }
+            Ok(Done::Asked(asked)) => self.told(asked),
+            Err(error) => {
+                self.looking = false;
+                tracing::error!(%error, "asking failed");
+            }
+        }
+    }
+
+    /// Asks the ResourceManager in a side task, unless it still owes an answer.
+    fn begin_look(&mut self) {
+        if !std::mem::replace(&mut self.looking, true) {
+            let (client, ended_from) = (self.client.clone(), self.ended_from());
+            self.work
+                .spawn(async move { Done::Looked(applications(&client, ended_from).await) });
+        }
+    }
+
+    /// Asks the ResourceManager once.
     pub(crate) async fn look(&mut self) {
-        let reports = applications(&self.client, self.fleet.since()).await;
+        let reports = applications(&self.client, self.ended_from()).await;
+        self.looked(reports);
+    }
+
+    /// Since when ended applications are wanted: those that may not be counted yet, and those with a sample.
+    fn ended_from(&self) -> u64 {
+        let Options { keep, interval, .. } = self.options;
+        self.fleet.ended_from(keep.max(interval * OVERLAP))
+    }
+
+    /// Takes the list, then asks every application that is new to us.
+    fn looked(&mut self, reports: Result<Vec<AppReport>, yarn_rest::Error>) {
         if let Err(error) = &reports {
             tracing::warn!(%error, "the ResourceManager does not list its applications");
         }
@@ -134,40 +202,52 @@ impl Exporter {
     }
 
     fn ask(&mut self, report: &AppReport, reply: Option<oneshot::Sender<Answer>>) {
+        let (client, turns) = (self.client.clone(), Arc::clone(&self.turns));
         let (report, user) = (report.clone(), self.options.user.clone());
-        self.asked.spawn(async move {
-            Asked {
+        self.work.spawn(async move {
+            let heard = match timeout(TURN, turns.acquire_owned()).await {
+                Ok(Ok(_turn)) => hear(&client, &report, &user).await,
+                // Nobody closes the semaphore.
+                Ok(Err(_)) | Err(_) => Heard::Busy,
+            };
+            Done::Asked(Asked {
                 app: report.id,
-                metrics: pages::fetch(&report, &user, "metrics", OPEN_METRICS).await,
+                heard,
                 reply,
-            }
+            })
         });
     }
 
-    fn told(&mut self, asked: Result<Asked, tokio::task::JoinError>) {
-        let asked = match asked {
-            Ok(asked) => asked,
-            Err(error) => return tracing::error!(%error, "asking an application failed"),
-        };
-        match asked.metrics {
-            Ok(Some(metrics)) => self.samples.keep(asked.app, metrics),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::debug!(app = %asked.app, %error, "no metrics");
-                self.fleet.unanswered();
+    fn told(&mut self, asked: Asked) {
+        let app = asked.app;
+        let answer = match asked.heard {
+            Heard::Metrics(metrics) => {
+                self.samples.keep(app, metrics);
+                self.last_sample(app)
             }
-        }
+            Heard::Ended => self.last_sample(app),
+            Heard::Nothing(why) => {
+                tracing::debug!(%app, why, "no metrics");
+                self.fleet.unanswered();
+                silent(app)
+            }
+            Heard::Busy => {
+                self.fleet.unanswered();
+                let why = format!("{MOST_ASKED} other applications are being asked and do not answer");
+                plain(503, &why)
+            }
+        };
         if let Some(reply) = asked.reply {
             // Whoever asked may have hung up.
-            let _ = reply.send(self.sample(asked.app));
+            let _ = reply.send(answer);
         }
     }
 
     /// The newest sample, whatever its age: it says itself that it is of an ended application by not changing.
-    fn sample(&self, app: ApplicationId) -> Answer {
+    fn last_sample(&self, app: ApplicationId) -> Answer {
         match self.samples.get(app) {
             Some(sample) => text(200, OPEN_METRICS, sample),
-            None => plain(502, &format!("{app} does not answer through the proxy")),
+            None => silent(app),
         }
     }
 
@@ -192,12 +272,29 @@ impl Exporter {
     fn relay(&mut self, app: ApplicationId, reply: oneshot::Sender<Answer>) {
         let running = self.fleet.running().find(|report| report.id == app).cloned();
         match running {
-            Some(report) if self.asked.len() < MOST_ASKED => self.ask(&report, Some(reply)),
-            Some(_) => drop(reply.send(self.sample(app))),
-            None if self.samples.has(app) => drop(reply.send(self.sample(app))),
+            Some(report) => self.ask(&report, Some(reply)),
+            None if self.samples.has(app) => drop(reply.send(self.last_sample(app))),
             None => drop(reply.send(plain(404, &format!("no application {app} runs")))),
         }
     }
+}
+
+/// Asks a running application for its metrics.
+async fn hear(client: &Client, report: &AppReport, user: &str) -> Heard {
+    let why = match pages::fetch(report, user, "metrics", OPEN_METRICS).await {
+        Ok(Some(metrics)) => return Heard::Metrics(metrics),
+        Ok(None) => "it has no pages yet".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    // It may have ended since the last look at all applications.
+    match timeout(END, client.application(report.id)).await {
+        Ok(Ok(report)) if report.is_final() => Heard::Ended,
+        _ => Heard::Nothing(why),
+    }
+}
+
+fn silent(app: ApplicationId) -> Answer {
+    plain(502, &format!("{app} does not answer through the proxy"))
 }
 
 const INDEX: &str = "drawloom exporter\n\n\
@@ -211,8 +308,8 @@ fn relayed(path: &str) -> Option<ApplicationId> {
     path.strip_prefix("/app/")?.strip_suffix("/metrics")?.parse().ok()
 }
 
-/// Running applications of our type, and those that have ended since we started.
-async fn applications(client: &Client, since: u64) -> Result<Vec<AppReport>, yarn_rest::Error> {
+/// Running applications of our type, and those that have ended since `ended_from`, in milliseconds since 1970.
+async fn applications(client: &Client, ended_from: u64) -> Result<Vec<AppReport>, yarn_rest::Error> {
     let filter = |states: &[AppState], finished_from| AppFilter {
         states: states.to_vec(),
         application_types: vec!["DRAWLOOM".to_owned()],
@@ -229,7 +326,7 @@ async fn applications(client: &Client, since: u64) -> Result<Vec<AppReport>, yar
     ];
     let ended = [AppState::Finished, AppState::Failed, AppState::Killed];
     let mut reports = client.applications(&filter(&alive, None)).await?;
-    reports.extend(client.applications(&filter(&ended, Some(since))).await?);
+    reports.extend(client.applications(&filter(&ended, Some(ended_from))).await?);
     Ok(reports)
 }
 
@@ -252,18 +349,5 @@ fn now() -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_whole_id_is_relayed() {
-        assert!(relayed("/app/application_1700000000000_0001/metrics").is_some());
-        for path in [
-            "/app/x/metrics",
-            "/app/application_1700000000000_0001",
-            "/app//metrics",
-        ] {
-            assert_eq!(relayed(path), None, "{path}");
-        }
-    }
-}
+#[path = "exporter/tests.rs"]
+mod tests;

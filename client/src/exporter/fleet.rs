@@ -92,9 +92,12 @@ impl Fleet {
         }
     }
 
-    /// When counting began.
-    pub(crate) fn since(&self) -> u64 {
-        self.since
+    /// Since when ended applications have to be listed so that none is missed: from `window` before the last answer
+    /// of the ResourceManager, but nothing from before counting began.
+    pub(crate) fn ended_from(&self, window: Duration) -> u64 {
+        let window = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+        let last = self.last_success.unwrap_or(self.since);
+        last.saturating_sub(window).max(self.since)
     }
 
     /// The ResourceManager was asked; none when it did not answer.
@@ -327,6 +330,18 @@ pub(crate) mod tests {
         fleet.looked(20_000, None);
         assert_eq!(fleet.known(20_000, patience).unwrap().count(), 1);
         assert!(fleet.known(50_000, patience).is_none());
+    }
+
+    #[test]
+    fn what_ended_long_ago_is_not_listed_again_and_a_silent_resource_manager_hides_no_end() {
+        let mut fleet = Fleet::new(1000);
+        let window = Duration::from_secs(300);
+        assert_eq!(fleet.ended_from(window), 1000);
+        fleet.looked(200_000, Some(Vec::new()));
+        assert_eq!(fleet.ended_from(window), 1000);
+        fleet.looked(900_000, Some(Vec::new()));
+        fleet.looked(2_000_000, None);
+        assert_eq!(fleet.ended_from(window), 600_000);
     }
 
     #[test]

@@ -357,14 +357,12 @@ impl JobHandle {
     /// # Errors
     /// Whatever kept it from succeeding, or its results from being read.
     pub async fn wait(self) -> Result<FinishedJob, CommandError> {
-        let waited = self.submitted.wait().await;
+        let file_systems = self.submitted.file_systems();
+        let (waited, over) = self.submitted.wait().await;
         let keep_logs = waited
             .as_ref()
             .is_err_and(|error| matches!(error.exit, Exit::JobFailed | Exit::Lost));
-        let finished = match waited {
-            Ok(file_systems) => fetch(&file_systems, &self.results, &self.collected).await,
-            Err(error) => Err(error),
-        };
+        let finished = conclude(waited, over, &file_systems, &self.results, &self.collected).await;
         if let Some(embedded) = self.embedded {
             embedded.end(keep_logs).await;
         }
@@ -372,7 +370,31 @@ impl JobHandle {
     }
 }
 
-/// Reads the results of stages, and removes them where they lie.
+/// What a job gives whose wait ended so; nothing of one that is over stays where its results lie. One that somebody
+/// only stopped waiting for may still write there.
+async fn conclude(
+    waited: Result<(), CommandError>,
+    over: bool,
+    file_systems: &FileSystems,
+    results: &str,
+    collected: &[String],
+) -> Result<FinishedJob, CommandError> {
+    let finished = match waited {
+        Ok(()) => fetch(file_systems, results, collected).await,
+        Err(error) => Err(error),
+    };
+    if over && let Err(error) = remove(file_systems, results).await {
+        tracing::warn!(%error, "results are left in {results}");
+    }
+    finished
+}
+
+async fn remove(file_systems: &FileSystems, results: &str) -> Result<bool, dfs::DfsError> {
+    let base = file_systems.resolve(results)?;
+    file_systems.get(&base)?.delete(&base, true).await
+}
+
+/// Reads the results of stages.
 async fn fetch(
     file_systems: &FileSystems,
     results: &str,
@@ -387,9 +409,6 @@ async fn fetch(
     for stage in collected {
         let lines = read_stage(fs.as_ref(), &base.join(stage)).await?;
         by_stage.insert(stage.clone(), lines);
-    }
-    if let Err(error) = fs.delete(&base, true).await {
-        tracing::warn!(%error, "results that were read are left in {base}");
     }
     Ok(FinishedJob { by_stage })
 }
@@ -457,5 +476,36 @@ impl FinishedJob {
             })
         };
         results.iter().enumerate().map(parse).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is left of the results of a job whose wait ended so.
+    async fn left(waited: Result<(), CommandError>, over: bool) -> (Result<FinishedJob, CommandError>, bool) {
+        let directory = tempfile::tempdir().unwrap();
+        let results = directory.path().join("results");
+        let stage = results.join("squares");
+        std::fs::create_dir_all(&stage).unwrap();
+        std::fs::write(stage.join(am::results::FILE), "{\"value\":4}\n{\"value\":9}\n").unwrap();
+        let conf = hadoop::conf::Configuration::defaults(&|_| None);
+        let systems = FileSystems::builder(&conf, "ada").build().unwrap();
+        let uri = format!("file://{}", results.display());
+        let finished = conclude(waited, over, &systems, &uri, &["squares".to_owned()]).await;
+        (finished, results.exists())
+    }
+
+    #[tokio::test]
+    async fn results_stay_only_where_a_job_may_still_write_them() {
+        let (finished, stays) = left(Ok(()), true).await;
+        assert_eq!(finished.unwrap().results::<u64>("squares").unwrap(), [4, 9]);
+        assert!(!stays);
+        let failed = || CommandError::new(Exit::JobFailed, "exit code 7");
+        let (finished, stays) = left(Err(failed()), true).await;
+        assert_eq!((finished.unwrap_err().exit, stays), (Exit::JobFailed, false));
+        let interrupted = CommandError::new(Exit::Interrupted, "interrupted");
+        assert!(left(Err(interrupted), false).await.1);
     }
 }

@@ -18,6 +18,7 @@ pub(crate) mod watch;
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -97,6 +98,9 @@ async fn on_wanted_cluster(
     ended
 }
 
+/// How long tidying up after earlier applications may hold back the verdict of this one.
+const TIDYING: Duration = Duration::from_secs(3);
+
 /// A driver in this process, and how to deal with it.
 type Driver = (Box<Remote>, Handle);
 
@@ -149,10 +153,25 @@ impl Submitted {
         self.accepted.checked.application.application_id.to_string()
     }
 
-    /// Waits for its end; gives the file systems that hold its results.
-    pub(crate) async fn wait(self) -> Result<Arc<FileSystems>, CommandError> {
-        Box::pin(self.submission.wait(self.accepted)).await?;
-        Ok(self.submission.file_systems)
+    /// The file systems that will hold its results.
+    pub(crate) fn file_systems(&self) -> Arc<FileSystems> {
+        Arc::clone(&self.submission.file_systems)
+    }
+
+    /// Waits for its end, and says whether it is over: somebody may have stopped waiting for it.
+    pub(crate) async fn wait(self) -> (Result<(), CommandError>, bool) {
+        let id = self.accepted.checked.application.application_id;
+        let ended = Box::pin(self.submission.wait(self.accepted)).await;
+        let over = match &ended {
+            Ok(()) => true,
+            Err(_) => self
+                .submission
+                .client
+                .application(id)
+                .await
+                .is_ok_and(|report| report.is_final()),
+        };
+        (ended, over)
     }
 }
 
@@ -240,9 +259,11 @@ impl<'a> Submission<'a> {
         if self.options.detach {
             command::print(&format!("{id}\n"))?;
         }
-        tokio::select! {
-            () = self.tidy(&staging, id) => {}
-            _ = interrupts.next(), if self.options.detach => {}
+        if self.options.detach {
+            tokio::select! {
+                () = self.tidy(&staging, id) => {}
+                _ = interrupts.next() => {}
+            }
         }
         Ok((!self.options.detach).then_some(Accepted {
             checked,
@@ -429,17 +450,20 @@ impl<'a> Submission<'a> {
             },
             driver: handle.as_ref(),
         };
-        let ended = match remote {
-            None => watch.run(interrupts).await,
-            Some(remote) => tokio::select! {
-                ended = watch.run(interrupts) => ended,
-                why = remote.run() => Err(self.driver_failed(watch.id, &why).await),
-            },
+        let work = async {
+            match remote {
+                None => watch.run(interrupts).await,
+                Some(remote) => tokio::select! {
+                    ended = watch.run(interrupts) => ended,
+                    why = remote.run() => Err(self.driver_failed(watch.id, &why).await),
+                },
+            }
         };
+        let ended = beside(work, self.tidy(staging, watch.id)).await;
         // The ApplicationMaster removes its files when it unregisters; one that could not has left them to us.
         match &ended {
             Ok(_) => self.unstage(checked, staging).await,
-            Err(error) if matches!(error.exit, Exit::Interrupted | Exit::TimedOut) => {
+            Err(error) if may_have_ended(error.exit) => {
                 leftovers::remove_if_ended(&self.client, &self.file_systems, staging, watch.id).await;
             }
             Err(_) => {}
@@ -475,7 +499,64 @@ impl<'a> Submission<'a> {
     }
 }
 
+/// Whether a wait that ended so may have left an application that is over and could not tidy up.
+fn may_have_ended(exit: Exit) -> bool {
+    // A driver that failed is a job that failed.
+    matches!(exit, Exit::Interrupted | Exit::TimedOut | Exit::JobFailed)
+}
+
+/// Does what somebody waits for and, beside it, what nobody waits for: at the end that gets [`TIDYING`] more.
+async fn beside<T, E>(
+    work: impl Future<Output = Result<T, E>>,
+    tidying: impl Future<Output = ()>,
+) -> Result<T, E> {
+    let (mut work, mut tidying) = (pin!(work), pin!(tidying));
+    let ended = tokio::select! {
+        ended = &mut work => ended,
+        () = &mut tidying => return work.await,
+    };
+    if ended.is_ok() && tokio::time::timeout(TIDYING, tidying).await.is_err() {
+        tracing::debug!("the rest of what earlier applications left stays for the next command");
+    }
+    ended
+}
+
 fn not_submitted() -> CommandError {
     CommandError::new(Exit::Interrupted, "interrupted before the job was submitted")
         .help("nothing runs, and what was staged is removed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_driver_leaves_nothing_behind() {
+        assert!(may_have_ended(Exit::JobFailed) && may_have_ended(Exit::Interrupted));
+        assert!(!may_have_ended(Exit::Refused));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_tidying_while_the_job_runs_and_not_long_after_it() {
+        let (told, hears) = tokio::sync::oneshot::channel();
+        let work = async { told.send(()) };
+        let tidying = async {
+            hears.await.unwrap();
+            std::future::pending().await
+        };
+        assert_eq!(beside(work, tidying).await, Ok(()));
+        let interrupted = beside(async { Err::<(), _>(()) }, std::future::pending());
+        assert_eq!(interrupted.await, Err(()));
+    }
+
+    #[tokio::test]
+    async fn tidying_that_has_begun_may_end() {
+        let mut tidied = false;
+        let tidying = async {
+            tokio::task::yield_now().await;
+            tidied = true;
+        };
+        assert_eq!(beside(async { Ok::<_, ()>(7) }, tidying).await, Ok(7));
+        assert!(tidied);
+    }
 }

@@ -279,6 +279,10 @@ impl Suite {
             (status.modified_ms, status.permission),
             (1_234_567_890_123, 0o751)
         );
+        let directory = self.at("timed-directory");
+        self.fs.mkdirs(&directory, 0o700).await.expect("made");
+        self.fs.set_modified(&directory, 4_000).await.expect("time set");
+        assert_eq!(self.status(&directory).await.modified_ms, 4_000);
         let open_to_all = CreateOptions::default().permission(0o666);
         let path = self.at("mode");
         write_all(self.fs.as_ref(), &path, Bytes::new(), &open_to_all)

@@ -8,7 +8,10 @@
 //!
 //! A cached file is written under a temporary name and renamed into place when it is complete, so a file under its
 //! final name is whole; one of the right length is used as it is. Its modification time then never changes, and
-//! NodeManagers, which know files by location and time, keep it in their caches, too.
+//! NodeManagers, which know files by location and time, keep it in their caches, too. When it was last wanted is the
+//! modification time of its directory, which nobody compares: a use sets it, and [`Staging::remove_cache_entry`]
+//! takes a directory out of everybody's way before it looks at the time a last time. So a submission that relies on a
+//! cached file while another one removes old files either is seen by it or uploads the file anew.
 //!
 //! YARN compares the modification time of a file with the one in the request to the millisecond, so it is read after
 //! the file is closed and in place.
@@ -167,7 +170,7 @@ impl Staging {
             .map_err(|source| unreadable(local, source))?;
         let directory = self.base.join("cache").join(&digest);
         let target = directory.join(&name);
-        let status = match self.complete(&target, len).await {
+        let status = match self.used_again(&directory, &target, len).await {
             Some(status) => status,
             None => self.upload(local, &directory, &target, len).await?,
         };
@@ -183,7 +186,7 @@ impl Staging {
         let directory = self.base.join("cache").join(&hex(&Sha256::digest(&contents)));
         let target = directory.join(&name);
         let len = contents.len() as u64;
-        let status = match self.complete(&target, len).await {
+        let status = match self.used_again(&directory, &target, len).await {
             Some(status) => Ok(status),
             None => self.write_cached(&directory, &target, contents).await,
         };
@@ -207,6 +210,17 @@ impl Staging {
         let options = CreateOptions::default().permission(CACHED_FILE);
         write_all(self.fs.as_ref(), &temporary, contents, &options).await?;
         self.put_in_place(&temporary, target, len).await
+    }
+
+    /// The cached file when it is there in full length; from now on it is in use. The time first: what is removed
+    /// before it is not there afterwards, and what is to be removed after it has a new time.
+    async fn used_again(&self, directory: &DfsPath, target: &DfsPath, len: u64) -> Option<FileStatus> {
+        match self.fs.set_modified(directory, unix_ms()).await {
+            Ok(()) => {}
+            Err(error) if error.is_not_found() => return None,
+            Err(error) => tracing::debug!(%directory, %error, "a use cannot be noted"),
+        }
+        self.complete(target, len).await
     }
 
     /// The cached file when it is there in full length.
@@ -355,7 +369,7 @@ impl Staging {
         Ok(directories.map(dir).collect())
     }
 
-    /// Cached contents (directories named by hash) put there before `before_ms`. A running application whose
+    /// Cached contents (directories named by hash) last wanted before `before_ms`. A running application whose
     /// containers have not yet localized such a file still needs it.
     ///
     /// # Errors
@@ -363,6 +377,30 @@ impl Staging {
     pub async fn old_cache_entries(&self, before_ms: u64) -> Result<Vec<DfsPath>, StagingError> {
         let entries = self.older_than(&self.base.join("cache"), before_ms).await?;
         Ok(entries.into_iter().map(|entry| entry.path).collect())
+    }
+
+    /// Removes cached contents unless somebody has wanted them since `before_ms`; `false` when they stay.
+    ///
+    /// # Errors
+    /// [`StagingError::Target`].
+    pub async fn remove_cache_entry(&self, entry: &DfsPath, before_ms: u64) -> Result<bool, StagingError> {
+        let removed = self.remove_unless_wanted(entry, before_ms).await;
+        removed.map_err(|source| self.refused(entry.name(), source))
+    }
+
+    async fn remove_unless_wanted(&self, entry: &DfsPath, before_ms: u64) -> Result<bool, DfsError> {
+        // Out of the way first: from here on nobody begins to rely on it, and whoever did before has set its time.
+        let aside = self.base.join("cache").join(&temporary_name(entry.name()));
+        match self.fs.rename(entry, &aside, Overwrite::No).await {
+            Err(error) if error.is_not_found() => return Ok(false),
+            renamed => renamed?,
+        }
+        let wanted = self.fs.status(&aside).await?.modified_ms >= before_ms;
+        if wanted && self.fs.rename(&aside, entry, Overwrite::No).await.is_ok() {
+            return Ok(false);
+        }
+        // Not wanted, or somebody was faster to put the same contents there again.
+        self.fs.delete(&aside, true).await
     }
 
     async fn older_than(&self, directory: &DfsPath, before_ms: u64) -> Result<Vec<FileStatus>, StagingError> {
@@ -402,6 +440,11 @@ fn file_name(name: &str) -> Result<String, StagingError> {
             name: name.to_owned(),
         })
     }
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A name that no other upload uses: by process, by moment, by count. Creation without overwrite backs it up.

@@ -437,7 +437,7 @@ pub(crate) const KEYS: &[Key] = &[
         "staging.cache.max-age",
         "30days",
         Kind::Interval,
-        "cached files that no staged application names are removed after this time",
+        "cached files that no staged application names are removed when nobody has wanted them for this time",
     ),
     key(
         "client.poll-interval",

@@ -18,6 +18,10 @@ use yarn_rest::Client;
 /// The longest plan that is read.
 const MAX_PLAN: u64 = 64 << 20;
 
+/// An application that is being staged has its launch file within so long, in milliseconds; a directory without one
+/// that is older will never have it.
+const STAGING_MS: u64 = 24 * 3600 * 1000;
+
 /// The most applications that one command asks the ResourceManager about.
 const MOST: usize = 16;
 
@@ -29,9 +33,7 @@ pub(super) async fn sweep(
     staging: &Staging,
     running: ApplicationId,
 ) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    let staged = staging.old_applications(now_ms).await.unwrap_or_else(|error| {
+    let staged = staging.old_applications(unix_ms()).await.unwrap_or_else(|error| {
         tracing::debug!(%error, "earlier applications' staged files cannot be listed");
         Vec::new()
     });
@@ -48,7 +50,7 @@ fn latest(mut staged: Vec<ApplicationDir>, running: ApplicationId) -> Vec<Applic
     ids.filter(|id| *id != running).take(MOST).collect()
 }
 
-/// Removes cached files that were put there longer ago than `age` and that no staged application names. What cannot be
+/// Removes cached files that were last wanted longer ago than `age` and that no staged application names. What cannot be
 /// read keeps everything: a file too many costs space, one too few costs somebody their job.
 pub(super) async fn prune_cache(staging: &Staging, age: Duration) {
     if let Err(error) = pruned(staging, age).await {
@@ -57,28 +59,38 @@ pub(super) async fn prune_cache(staging: &Staging, age: Duration) {
 }
 
 async fn pruned(staging: &Staging, age: Duration) -> anyhow::Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let before_ms = u64::try_from(now.saturating_sub(age).as_millis())?;
+    let now_ms = unix_ms();
+    let before_ms = now_ms.saturating_sub(u64::try_from(age.as_millis())?);
     let old = staging.old_cache_entries(before_ms).await?;
     if old.is_empty() {
         return Ok(());
     }
-    let named = names_in_use(staging).await?;
+    let named = names_in_use(staging, now_ms).await?;
     for entry in old {
         let used = named.iter().any(|uri| uri.contains(entry.name()));
-        if !used && staging.fs().delete(&entry, true).await? {
+        if !used && staging.remove_cache_entry(&entry, before_ms).await? {
             tracing::info!(%entry, "an old cached file was removed");
         }
     }
     Ok(())
 }
 
+fn unix_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Where the files are that staged applications name.
-async fn names_in_use(staging: &Staging) -> anyhow::Result<Vec<String>> {
+async fn names_in_use(staging: &Staging, now_ms: u64) -> anyhow::Result<Vec<String>> {
     let mut named = Vec::new();
     for dir in staging.old_applications(u64::MAX).await? {
         let launch = dir.path.join(am::launch::FILE_NAME);
-        let text = dfs::read_all(staging.fs().as_ref(), &launch, MAX_PLAN).await?;
+        let text = match dfs::read_all(staging.fs().as_ref(), &launch, MAX_PLAN).await {
+            Err(error) if error.is_not_found() && dir.modified_ms.saturating_add(STAGING_MS) < now_ms => {
+                continue;
+            }
+            text => text?,
+        };
         let launch = am::launch::LaunchFile::parse(&text)?;
         named.extend(launch.resources.into_iter().map(|resource| resource.uri));
     }
@@ -145,6 +157,34 @@ mod tests {
         let ids = latest(staged, "application_1_0040".parse().unwrap());
         assert_eq!(ids.len(), MOST);
         assert_eq!(ids[0].to_string(), "application_1_0039");
+    }
+
+    fn staging_in(directory: &tempfile::TempDir) -> Staging {
+        let conf = Configuration::defaults(&|_| None);
+        let systems = FileSystems::builder(&conf, "ada").build().unwrap();
+        let base = format!("file://{}", directory.path().join(STAGING_DIR).display());
+        Staging::locate(&Arc::new(systems), Some(&base)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_directory_without_a_launch_file_keeps_cached_files_for_a_day_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let staging = staging_in(&directory);
+        let cached = staging.cache_bytes("old", "1".into()).await.unwrap();
+        let entry = cached.path.parent().unwrap();
+        staging.fs().set_modified(&entry, 1).await.unwrap();
+        let broken = staging.application_dir("application_1_0001");
+        staging.fs().mkdirs(&broken, 0o700).await.unwrap();
+        let hour = Duration::from_secs(3600);
+        prune_cache(&staging, hour).await;
+        assert!(
+            staging.fs().status(&cached.path).await.is_ok(),
+            "it may be being staged"
+        );
+        let before = unix_ms() - STAGING_MS - 1000;
+        staging.fs().set_modified(&broken, before).await.unwrap();
+        prune_cache(&staging, hour).await;
+        assert!(staging.fs().status(&cached.path).await.is_err());
     }
 
     #[tokio::test]

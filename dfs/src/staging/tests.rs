@@ -188,6 +188,39 @@ async fn old_directories_are_found() {
 }
 
 #[tokio::test]
+async fn a_use_is_noted_without_changing_the_file_that_nodes_know_by_its_time() {
+    let fixture = fixture();
+    let staging = &fixture.staging;
+    let first = fixture.cache("run.sh", "echo hi").await;
+    let entry = first.path.parent().unwrap();
+    staging.fs().set_modified(&entry, 1_000).await.unwrap();
+    assert_eq!(staging.old_cache_entries(2_000).await.unwrap(), [entry.clone()]);
+    assert_eq!(fixture.cache("run.sh", "echo hi").await, first);
+    assert!(staging.old_cache_entries(2_000).await.unwrap().is_empty());
+    staging.fs().set_modified(&entry, 1_000).await.unwrap();
+    staging.cache_bytes("run.sh", "echo hi".into()).await.unwrap();
+    assert!(staging.old_cache_entries(2_000).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_wanted_again_while_it_is_to_be_removed_stays() {
+    let fixture = fixture();
+    let staging = &fixture.staging;
+    let file = fixture.cache("run.sh", "echo hi").await;
+    let entry = file.path.parent().unwrap();
+    staging.fs().set_modified(&entry, 1_000).await.unwrap();
+    let old = staging.old_cache_entries(2_000).await.unwrap();
+    // Another submission comes to rely on it after it was found to be old.
+    assert_eq!(fixture.cache("run.sh", "echo hi").await, file);
+    assert!(!staging.remove_cache_entry(&old[0], 2_000).await.unwrap());
+    assert_eq!(fixture.status(&file.path).await.modified_ms, file.timestamp);
+    staging.fs().set_modified(&entry, 1_000).await.unwrap();
+    assert!(staging.remove_cache_entry(&entry, 2_000).await.unwrap());
+    assert!(!staging.remove_cache_entry(&entry, 2_000).await.unwrap());
+    assert!(staging.old_cache_entries(u64::MAX).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn errors_say_what_to_do() {
     let fixture = fixture();
     let missing = fixture.directory.path().join("nothing");

@@ -206,8 +206,19 @@ async fn file_system(systems: &std::sync::Arc<FileSystems>, settings: &Resolved)
         Ok(staging) => staging,
         Err(error) => return vec![Check::failed("staging", &preflight::unusable(error))],
     };
-    let home = Check::ok("file system", format!("home is {home}"));
-    vec![home, written(&staging).await]
+    vec![home_check(systems, &home).await, written(&staging).await]
+}
+
+/// Asks the file system for the home directory, which need not exist as long as the staging directory can be made.
+async fn home_check(systems: &FileSystems, home: &dfs::DfsPath) -> Check {
+    let asked = async { systems.get(home)?.status(home).await };
+    match asked.await {
+        Ok(_) => Check::ok("file system", format!("home is {home}")),
+        Err(error) if error.is_not_found() => {
+            Check::ok("file system", format!("home is {home}, which does not exist"))
+        }
+        Err(error) => Check::failed("file system", &preflight::unusable(error)),
+    }
 }
 
 /// Writes a file where applications are staged, compares its time with ours, and removes it.
@@ -283,6 +294,23 @@ fn text(checks: &[Check], paint: Paint) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_file_system_itself_is_asked_for_the_home_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let conf = hadoop::conf::Configuration::defaults(&|_| None);
+        let systems = FileSystems::builder(&conf, "ada").build().unwrap();
+        let home = |name: &str| {
+            let path = directory.path().join(name);
+            systems.resolve(&format!("file://{}", path.display())).unwrap()
+        };
+        std::fs::write(directory.path().join("file"), "").unwrap();
+        assert_eq!(home_check(&systems, &home("")).await.level, Level::Ok);
+        let missing = home_check(&systems, &home("missing")).await;
+        assert!(missing.level == Level::Ok && missing.detail.ends_with("does not exist"));
+        let below_a_file = home_check(&systems, &home("file/below")).await;
+        assert_eq!(below_a_file.level, Level::Fail);
+    }
 
     #[test]
     fn each_check_is_a_line_and_says_what_to_do() {

@@ -1,13 +1,14 @@
 //! `drawloom logs -f`: what all running containers write, as they write it, each line with where it comes from.
 //!
 //! NodeManagers are asked again and again how long each file is, and for the end of those that have grown. Which
-//! containers there are is asked as often, so executors that start later are followed too. The end is that of the
-//! application. Memory grows with the files that were seen, each of which keeps a position and an unfinished line.
+//! containers there are is asked as often, so executors that start later are followed too; several are asked at a
+//! time. The end is that of the application. Memory grows with the files that were seen, each of which keeps a position and an unfinished line.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use hadoop::ids::{ApplicationId, ContainerId};
 use yarn_rest::container_log::LogPart;
 use yarn_rest::request::LogRange;
@@ -25,6 +26,12 @@ const LOOK: Duration = Duration::from_secs(1);
 const BEGIN: u64 = 4096;
 /// Asked beyond what is missing, because the file grows while it is asked for.
 const SLACK: u64 = 64 << 10;
+/// How often a file that grows faster than it is asked for is asked again for a longer end.
+const TRIES: u32 = 4;
+/// Containers asked at a time.
+const AT_ONCE: usize = 16;
+/// A line that is longer is printed in pieces, in bytes.
+const LONGEST_LINE: usize = 1 << 20;
 
 /// A followed file.
 #[derive(Debug, Default)]
@@ -35,7 +42,31 @@ struct Followed {
     rest: Vec<u8>,
 }
 
-type Files = BTreeMap<(ContainerId, String), Followed>;
+impl Followed {
+    /// Takes bytes of the file that begin at `start`, and says how many before them are lost.
+    fn take(&mut self, start: u64, bytes: &[u8]) -> u64 {
+        let known = usize::try_from(self.position.saturating_sub(start)).unwrap_or(usize::MAX);
+        let fresh = bytes.get(known..).unwrap_or_default();
+        let lost = start.saturating_sub(self.position);
+        self.position = self.position.max(start) + fresh.len() as u64;
+        self.rest.extend_from_slice(fresh);
+        lost
+    }
+
+    /// The whole lines that have come; with `ended` all that is there, with an end.
+    fn lines(&mut self, ended: bool) -> Vec<u8> {
+        let end = self.rest.iter().rposition(|byte| *byte == b'\n');
+        let mut lines: Vec<u8> = self.rest.drain(..end.map_or(0, |end| end + 1)).collect();
+        if ended && !self.rest.is_empty() || self.rest.len() > LONGEST_LINE {
+            lines.append(&mut self.rest);
+            lines.push(b'\n');
+        }
+        lines
+    }
+}
+
+/// Of one container, by name.
+type Files = BTreeMap<String, Followed>;
 
 /// Follows until the application has ended and everything was printed.
 pub(super) async fn follow(
@@ -44,34 +75,41 @@ pub(super) async fn follow(
     command: &Logs,
     begin: Option<u64>,
 ) -> Result<(), CommandError> {
-    let mut files = Files::new();
+    let mut files: BTreeMap<ContainerId, Files> = BTreeMap::new();
     let mut first = true;
     loop {
         let ended = client.application(id).await.map_err(rest_failed)?.is_final();
         let begin = if first { Some(begin.unwrap_or(BEGIN)) } else { None };
-        for (container, node) in containers(client, id).await? {
-            if wants(command, &container)
-                && let Ok(node) = client.node(&node)
-            {
-                look(&node, container, command, begin, &mut files).await?;
-            }
+        let running = containers(client, id).await?.into_iter();
+        let wanted = running.filter(|(container, _)| wants(command, container));
+        let looks: Vec<_> = wanted
+            .filter_map(|(container, node)| {
+                let (node, known) = (client.node(&node).ok()?, files.remove(&container));
+                Some(look(node, container, command, begin, known.unwrap_or_default()))
+            })
+            .collect();
+        let mut looks = futures::stream::iter(looks).buffer_unordered(AT_ONCE);
+        while let Some((container, mut seen)) = looks.next().await {
+            print_all(container, &mut seen, false)?;
+            files.insert(container, seen);
         }
         if ended {
-            return Ok(());
+            let print = |(container, mut files)| print_all(container, &mut files, true);
+            return files.into_iter().try_for_each(print);
         }
         first = false;
         tokio::time::sleep(LOOK).await;
     }
 }
 
-/// Prints what one container has written since the last look. A node that does not answer is asked again later.
+/// Takes in what one container has written since the last look. A node that does not answer is asked again later.
 async fn look(
-    node: &NodeClient,
+    node: NodeClient,
     container: ContainerId,
     command: &Logs,
     begin: Option<u64>,
-    files: &mut Files,
-) -> Result<(), CommandError> {
+    mut files: Files,
+) -> (ContainerId, Files) {
     let places = node.log_files(container).await.unwrap_or_default();
     for file in places.into_iter().flat_map(|place| place.files) {
         let name = file.file_name;
@@ -79,62 +117,79 @@ async fn look(
             continue;
         }
         let length = file.file_size;
-        let followed = files
-            .entry((container, name.clone()))
-            .or_insert_with(|| Followed {
-                position: begin.map_or(0, |begin| length.saturating_sub(begin)),
-                rest: Vec::new(),
-            });
+        let followed = files.entry(name.clone()).or_insert_with(|| Followed {
+            position: begin.map_or(0, |begin| length.saturating_sub(begin)),
+            rest: Vec::new(),
+        });
         if length > followed.position {
-            let range = LogRange::Last(length - followed.position + SLACK);
-            let fresh = fetch(node, container, &name, range, followed.position).await;
-            followed.position += fresh.len() as u64;
-            followed.rest.extend_from_slice(&fresh);
-            print_lines(&prefix(container, &name), &mut followed.rest)?;
+            let wanted = length - followed.position + SLACK;
+            let (start, bytes) = fetch(&node, container, &name, wanted, followed.position).await;
+            let lost = followed.take(start, &bytes);
+            if lost > 0 {
+                eprintln!(
+                    "{}{lost} bytes came too fast and are left out",
+                    prefix(container, &name)
+                );
+            }
         }
     }
-    Ok(())
+    (container, files)
 }
 
-/// The bytes of a file from a position on, as far as they come.
+/// The end of a file, as far as it comes, and where it begins: at or before `position`, unless the file grows faster
+/// than it can be asked for.
 async fn fetch(
     node: &NodeClient,
     container: ContainerId,
     name: &str,
-    range: LogRange,
+    mut wanted: u64,
     position: u64,
-) -> Vec<u8> {
-    let mut fresh = Vec::new();
-    let Ok(mut log) = node.log(container, name, range).await else {
-        return fresh;
-    };
-    let mut at = 0;
+) -> (u64, Vec<u8>) {
+    let mut fetched = (position, Vec::new());
+    for _ in 0..TRIES {
+        let Some(end) = fetch_end(node, container, name, wanted).await else {
+            break;
+        };
+        let missing = end.0.saturating_sub(position);
+        fetched = end;
+        if missing == 0 {
+            break;
+        }
+        wanted = wanted.saturating_add(missing).saturating_mul(2);
+    }
+    fetched
+}
+
+/// The last bytes of a file and where they begin; none when there are none.
+async fn fetch_end(
+    node: &NodeClient,
+    container: ContainerId,
+    name: &str,
+    wanted: u64,
+) -> Option<(u64, Vec<u8>)> {
+    let range = LogRange::Last(wanted);
+    let mut log = node.log(container, name, range).await.ok()?;
+    let (mut start, mut bytes) = (None, Vec::new());
     while let Ok(Some(part)) = log.next_part().await {
         match part {
-            LogPart::Header(header) => at = header.offset(range),
-            LogPart::Contents(bytes) => {
-                let known = usize::try_from(position.saturating_sub(at)).unwrap_or(usize::MAX);
-                fresh.extend_from_slice(bytes.get(known..).unwrap_or_default());
-                at += bytes.len() as u64;
-            }
+            LogPart::Header(header) => start = Some(header.offset(range)),
+            LogPart::Contents(piece) => bytes.extend_from_slice(&piece),
             LogPart::End { .. } => {}
         }
     }
-    fresh
+    start.map(|start| (start, bytes))
 }
 
-/// Prints the whole lines of what has come and keeps the rest.
-fn print_lines(prefix: &str, rest: &mut Vec<u8>) -> Result<(), CommandError> {
-    let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') else {
-        return Ok(());
-    };
-    let whole: Vec<u8> = rest.drain(..=end).collect();
+fn print_all(container: ContainerId, files: &mut Files, ended: bool) -> Result<(), CommandError> {
     let mut out = std::io::stdout().lock();
-    for line in whole.split_inclusive(|byte| *byte == b'\n') {
-        let printed = out
-            .write_all(prefix.as_bytes())
-            .and_then(|()| out.write_all(line));
-        print_or_stop(printed)?;
+    for (name, followed) in files {
+        let prefix = prefix(container, name);
+        for line in followed.lines(ended).split_inclusive(|byte| *byte == b'\n') {
+            let printed = out
+                .write_all(prefix.as_bytes())
+                .and_then(|()| out.write_all(line));
+            print_or_stop(printed)?;
+        }
     }
     print_or_stop(out.flush())
 }
@@ -151,7 +206,47 @@ fn prefix(container: ContainerId, file: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    #[test]
+    fn a_last_line_without_end_is_printed_at_the_end() {
+        let mut followed = Followed::default();
+        followed.take(0, b"one\ntw");
+        assert_eq!(followed.lines(false), b"one\n");
+        followed.take(6, b"o");
+        assert_eq!(followed.lines(false), b"");
+        assert_eq!(followed.lines(true), b"two\n");
+        assert_eq!(followed.lines(true), b"");
+    }
+
+    #[test]
+    fn what_came_too_fast_is_counted_and_nothing_is_repeated_after_it() {
+        let mut followed = Followed::default();
+        assert_eq!(followed.take(0, b"0123"), 0);
+        assert_eq!(followed.take(7, b"789"), 3);
+        assert_eq!(followed.take(8, b"89ab"), 0);
+        assert_eq!(followed.lines(true), b"0123789ab\n");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_ends_are_fetched_every_byte_is_taken_once(
+            text in "[a-z\n]{0,200}", ends in prop::collection::vec((0..200usize, 0..50usize), 0..20)
+        ) {
+            let (mut followed, mut printed) = (Followed::default(), Vec::new());
+            let mut grown = 0;
+            for (more, back) in ends {
+                grown = text.len().min(grown.max(more));
+                let start = (followed.position as usize).saturating_sub(back).min(grown);
+                prop_assert_eq!(followed.take(start as u64, &text.as_bytes()[start..grown]), 0);
+                printed.extend(followed.lines(false));
+            }
+            printed.extend(&followed.rest);
+            prop_assert_eq!(printed, &text.as_bytes()[..grown]);
+        }
+    }
 
     #[test]
     fn a_line_says_where_it_comes_from() {

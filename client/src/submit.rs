@@ -459,7 +459,7 @@ impl<'a> Submission<'a> {
                 },
             }
         };
-        let ended = beside(work, self.tidy(staging, watch.id)).await;
+        let ended = Box::pin(beside(work, self.tidy(staging, watch.id))).await;
         // The ApplicationMaster removes its files when it unregisters; one that could not has left them to us.
         match &ended {
             Ok(_) => self.unstage(checked, staging).await,

@@ -542,7 +542,7 @@ mod tests {
         let work = async { told.send(()) };
         let tidying = async {
             hears.await.unwrap();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         assert_eq!(beside(work, tidying).await, Ok(()));
         let interrupted = beside(async { Err::<(), _>(()) }, std::future::pending());

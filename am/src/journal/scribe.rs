@@ -11,6 +11,7 @@ use driver::journal::{Entry, Urgency};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::past::helped;
 use super::{Base, CRASH_POINT, DIRECTORY, GROUP, STALL, encode_entry};
 use crate::supervise::{Panicked, TaskGroup};
 
@@ -53,6 +54,7 @@ pub struct Scribe {
     events: mpsc::UnboundedReceiver<JournalEvent>,
     task: TaskGroup<()>,
     zero_unix: Duration,
+    plan: Option<[u8; 32]>,
     appended: u64,
     kept: u64,
     /// Of records that are not safe: their number and when they came; one a moment is enough.
@@ -62,13 +64,20 @@ pub struct Scribe {
 }
 
 impl Scribe {
-    /// Begins the journal of `attempt` with a base. The file system is first asked when the task runs.
+    /// Begins the journal of `attempt` with a base. The file system is first asked when the task runs, and may refuse
+    /// for as long as `patience`.
     #[must_use]
-    pub fn start(systems: Arc<FileSystems>, staging: &str, attempt: u32, base: Base) -> Self {
+    pub fn start(
+        systems: Arc<FileSystems>,
+        staging: &str,
+        attempt: u32,
+        base: Base,
+        patience: Duration,
+    ) -> Self {
         let (orders, incoming) = mpsc::unbounded_channel();
         let (outgoing, events) = mpsc::unbounded_channel();
         let mut task = TaskGroup::new();
-        let (staging, zero_unix) = (staging.to_owned(), base.zero_unix);
+        let (staging, zero_unix, plan) = (staging.to_owned(), base.zero_unix, base.plan);
         let size = base
             .checkpoint
             .as_ref()
@@ -78,6 +87,7 @@ impl Scribe {
             events,
             task: TaskGroup::new(),
             zero_unix,
+            plan,
             appended: 0,
             kept: 0,
             waiting: VecDeque::new(),
@@ -87,11 +97,21 @@ impl Scribe {
         scribe.order(Order::Base(base));
         task.spawn("journal", async move {
             let crash = crash_point(attempt);
-            let ended = write(&systems, &staging, attempt, incoming, &outgoing, crash).await;
+            let patience = Patience {
+                budget: patience,
+                ..Patience::default()
+            };
+            let ended = match open(&systems, &staging, attempt, patience).await {
+                Ok(writer) => write(writer, incoming, &outgoing, crash).await,
+                Err(error) => Err(error),
+            };
             let event = match ended {
                 Ok(()) => return,
                 Err(JournalError::Fenced(why)) => JournalEvent::Fenced(why),
-                Err(error) => JournalEvent::Failed(error.to_string()),
+                Err(error) => {
+                    let text = format!("the journal in {staging}/{DIRECTORY} cannot be kept: {error}");
+                    JournalEvent::Failed(text + &helped(&error))
+                }
             };
             // Nobody listens when the process is about to end.
             let _ = outgoing.send(event);
@@ -121,6 +141,7 @@ impl Scribe {
         self.base = checkpoint.len() as u64;
         let base = Base {
             zero_unix: self.zero_unix,
+            plan: self.plan,
             checkpoint: Some(checkpoint.into()),
         };
         self.order(Order::Base(base));
@@ -185,14 +206,11 @@ impl Scribe {
 
 /// Writes until nobody orders any more.
 async fn write(
-    systems: &FileSystems,
-    staging: &str,
-    attempt: u32,
+    mut writer: JournalWriter,
     mut orders: mpsc::UnboundedReceiver<Order>,
     events: &mpsc::UnboundedSender<JournalEvent>,
     crash: Option<u64>,
 ) -> Result<(), JournalError> {
-    let mut writer = open(systems, staging, attempt).await?;
     let mut upto = 0;
     while let Some(first) = orders.recv().await {
         let mut batch = Batch::default();
@@ -209,13 +227,21 @@ async fn write(
         let took = begun.elapsed();
         // Nobody listens when the process is about to end.
         let _ = events.send(JournalEvent::Kept(Kept { upto, bytes, took }));
+        if upto == records {
+            // The first flush began with a base, which holds all that is needed of earlier attempts.
+            writer.remove_earlier().await;
+        }
     }
     Ok(())
 }
 
-async fn open(systems: &FileSystems, staging: &str, attempt: u32) -> Result<JournalWriter, JournalError> {
+async fn open(
+    systems: &FileSystems,
+    staging: &str,
+    attempt: u32,
+    patience: Patience,
+) -> Result<JournalWriter, JournalError> {
     let staging = systems.resolve(staging)?;
-    let patience = Patience::default();
     let end = Instant::now() + patience.budget;
     loop {
         let fs = systems.get(&staging)?;
@@ -231,7 +257,7 @@ async fn open(systems: &FileSystems, staging: &str, attempt: u32) -> Result<Jour
 }
 
 fn may_pass(error: &DfsError) -> bool {
-    error.is_transient() || matches!(error, DfsError::NoSpace { .. })
+    error.is_transient() || matches!(error, DfsError::NoSpace { .. } | DfsError::QuotaExceeded { .. })
 }
 
 /// Records of one flush.

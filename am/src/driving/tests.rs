@@ -1,7 +1,7 @@
 //! The shell over a journal on local files, lost and followed by another one.
 
 use super::*;
-use crate::journal::{Base, look_back};
+use crate::journal::{Base, Past, PastError, PlanOf, look_back};
 use driver::plan::{BodyPlan, ExecutorPlan, FeedPlan, Settings, TaskSource, VERSION};
 use hadoop::conf::Configuration;
 use std::collections::BTreeMap;
@@ -20,6 +20,9 @@ const STAGE: StageKey = StageKey {
     stage: 0,
     stage_attempt: 0,
 };
+
+/// Of the staged plan.
+const DIGEST: [u8; 32] = [7; 32];
 
 /// An application's staging directory.
 struct Rig {
@@ -50,9 +53,11 @@ impl Rig {
     fn driving(&self, attempt: u32, core: Option<Driver>) -> Driving {
         let base = Base {
             zero_unix: Duration::ZERO,
+            plan: Some(DIGEST),
             checkpoint: core.as_ref().map(|core| core.checkpoint().into()),
         };
-        let scribe = Scribe::start(Arc::clone(&self.systems), &self.uri("staging"), attempt, base);
+        let (systems, patience) = (Arc::clone(&self.systems), self.plan.settings.journal_patience);
+        let scribe = Scribe::start(systems, &self.uri("staging"), attempt, base, patience);
         let mut driving = Driving::new(self.plan.clone(), Arc::clone(&self.systems), "application_1_0001");
         if let Some(core) = core {
             driving = driving.from_core(core);
@@ -78,9 +83,20 @@ impl Rig {
         driving
     }
 
+    async fn look_back(&self, attempt: u32, digest: [u8; 32]) -> Result<Option<Past>, PastError> {
+        let plan = self.plan.clone();
+        look_back(
+            &self.systems,
+            &self.uri("staging"),
+            attempt,
+            &PlanOf { plan, digest },
+        )
+        .await
+    }
+
     /// The attempt after that, whose executor is back and holds `running`.
     async fn followed(&self, attempt: u32, running: &[TaskAttemptId]) -> Driving {
-        let past = look_back(&self.systems, &self.uri("staging"), attempt, &self.plan).await;
+        let past = self.look_back(attempt, DIGEST).await;
         let mut driving = self.driving(attempt, Some(past.unwrap().unwrap().core));
         let mut commands = Vec::new();
         driving.resume(NOW, vec![executor()], STEP, &mut commands);
@@ -228,4 +244,19 @@ async fn w5_a_report_that_was_heard_and_not_kept_is_sent_again_and_counts_once()
     drop(second);
     let third = rig.followed(3, &[id(1)]).await;
     assert_eq!(third.core().progress(), (1, 2), "the acknowledged one is safe");
+}
+
+#[tokio::test]
+async fn the_journal_of_another_plan_is_refused() {
+    let rig = Rig::new();
+    drop(rig.begun().await);
+    let refused = rig.look_back(2, [8; 32]).await.unwrap_err();
+    assert!(!refused.is_transient());
+    let text = refused.to_string();
+    assert!(
+        text.starts_with("the journal cannot be used: attempt 1 kept it for another plan"),
+        "{text}"
+    );
+    assert!(text.contains("digest 080808080808, then 070707070707"), "{text}");
+    assert!(rig.look_back(2, DIGEST).await.unwrap().is_some());
 }

@@ -30,8 +30,24 @@ fn pauses(began: &[Mark], ended: &[Mark], zero: u128) -> Vec<(f64, f64)> {
     runs.windows(2).map(pair).collect()
 }
 
-/// The usual pause between two tasks, and what slots had of longer ones in the gap, together and the longest.
-fn idle(many: &Many<'_>, killed: u128) -> (f64, f64, f64) {
+/// What slots stood idle in some seconds beyond the usual pause between two tasks.
+struct Idle {
+    together: f64,
+    longest: f64,
+}
+
+impl Idle {
+    fn of(pauses: &[f64], usual: f64) -> Self {
+        let beyond = |length: &f64| (length - usual).max(0.0);
+        Self {
+            together: pauses.iter().map(beyond).sum(),
+            longest: pauses.iter().map(beyond).fold(0.0, f64::max),
+        }
+    }
+}
+
+/// The usual pause between two tasks, and what was beyond it in the seconds before the loss and after it.
+fn idle(many: &Many<'_>, killed: u128) -> (f64, Idle, Idle) {
     let mut by_executor: BTreeMap<String, Vec<Mark>> = BTreeMap::new();
     for mark in many.marks("began") {
         by_executor.entry(mark.executor.clone()).or_default().push(mark);
@@ -40,19 +56,16 @@ fn idle(many: &Many<'_>, killed: u128) -> (f64, f64, f64) {
     let all = by_executor
         .values()
         .flat_map(|began| pauses(began, &ended, killed));
-    let (mut usual, mut gap) = (Vec::new(), Vec::new());
-    for (at, length) in all {
-        if at < 0.0 && at + length < 0.0 {
-            usual.push(length);
-        } else if at < GAP {
-            gap.push(length);
-        }
-    }
+    let (before, rest): (Vec<_>, Vec<_>) = all.partition(|(at, length)| at + length < 0.0);
+    let mut usual: Vec<_> = before.iter().map(|&(_, length)| length).collect();
     usual.sort_by(f64::total_cmp);
     let usual = usual[usual.len() / 2];
-    let beyond = |length: &f64| (length - usual).max(0.0);
-    let longest = gap.iter().map(beyond).fold(0.0, f64::max);
-    (usual, gap.iter().map(beyond).sum(), longest)
+    let lengths = |pauses: &[(f64, f64)], from: f64, to: f64| -> Vec<f64> {
+        let within = pauses.iter().filter(|&&(at, _)| at > from && at < to);
+        within.map(|&(_, length)| length).collect()
+    };
+    let before = Idle::of(&lengths(&before, -GAP, 0.0), usual);
+    (usual, before, Idle::of(&lengths(&rest, -GAP, GAP), usual))
 }
 
 /// Kills the ApplicationMaster at a share of the tasks done, and prints what followed.
@@ -71,11 +84,18 @@ fn measured_at(hadoop: &Hadoop, percent: usize) {
     let under_second = many.marks("began").into_iter().filter(|mark| mark.epoch == 2);
     let next = under_second.map(|mark| mark.at).min();
     let next = next.map(|at| (at - killed) as f64 / 1e9);
-    let (usual, sum, longest) = idle(&many, killed);
+    let (usual, before, after) = idle(&many, killed);
+    let told = |idle: &Idle| {
+        format!(
+            "{:.2} s of all slots together, {:.2} s at most",
+            idle.together, idle.longest
+        )
+    };
+    let (before, after) = (told(&before), told(&after));
     eprintln!(
         "killed at {percent} % of 300: attempt 2's process after {up:.2} s, the first task begun under it after \
-         {next:.2?} s; between two tasks {usual:.3} s as a rule, in the gap {sum:.3} s more of all slots together, \
-         {longest:.3} s more at most"
+         {next:.2?} s; between two tasks {usual:.3} s as a rule, and more than that in the {GAP} s before {before}, \
+         in those after {after}"
     );
 }
 

@@ -210,6 +210,7 @@ mod tests {
             host: "node7".into(),
             user: "ada".into(),
             build: "ab12".into(),
+            running_build: "cd34".into(),
             staging: "file:///s".into(),
             log_dirs: None,
         };

@@ -30,8 +30,10 @@ pub struct Environment {
     pub host: String,
     /// The user on clusters with simple authentication.
     pub user: String,
-    /// The SHA-256 of our executable.
+    /// The SHA-256 of the executable that was submitted, which executors run.
     pub build: String,
+    /// The SHA-256 of our executable; another one after an [upgrade](crate::upgrade).
+    pub running_build: String,
     /// The application's staging directory, as a URI.
     pub staging: String,
     /// YARN's log directories of our container.
@@ -52,13 +54,16 @@ impl Environment {
         };
         let container: ContainerId = required("CONTAINER_ID")?.parse().context("CONTAINER_ID")?;
         let default_base = format!("/proxy/{}", container.application());
+        let build = required(launch::env::BUILD)?;
+        let running = lookup(crate::upgrade::RUNNING_BUILD).filter(|build| !build.is_empty());
         let user = lookup("HADOOP_USER_NAME").or_else(|| lookup("USER"));
         Ok(Self {
             token_file: required("HADOOP_TOKEN_FILE_LOCATION")?.into(),
             proxy_base: lookup("APPLICATION_WEB_PROXY_BASE").unwrap_or(default_base),
             host: required("NM_HOST")?,
             user: user.unwrap_or_else(|| "nobody".to_owned()),
-            build: required(launch::env::BUILD)?,
+            running_build: running.unwrap_or_else(|| build.clone()),
+            build,
             staging: required(launch::env::STAGING)?,
             log_dirs: lookup("LOG_DIRS"),
             container,

@@ -18,11 +18,13 @@
 //!   taken a batch for the writer's patience, the attempt ends without unregistering and YARN starts another;
 //! - when another attempt has taken the journal over, this one ends at once and touches nothing more (F).
 //!
-//! A record's payload is a kind and its contents: a *base* (the moment that the clock counts from, the file of what
-//! functions gave back, and a checkpoint of the core, empty at the very beginning), an *entry*, or a *result* of a
-//! function, which stands before the entry that says that it is done (see the module `side`). An attempt begins with a
-//! base; another one follows in a new segment when the records since the last have grown well beyond it, and the
-//! segments before it go. So the journal's size is bounded by that of the application's state.
+//! A record's payload is a kind and its contents: a *base* (the moment that the clock counts from, the digest of the
+//! plan, the file of what functions gave back, and a checkpoint of the core, empty at the very beginning), an *entry*,
+//! or a *result* of a function, which stands before the entry that says that it is done (see the module `side`). An
+//! attempt begins with a base; another one follows in a new segment when the records since the last have grown well
+//! beyond it, and the segments before it go. So the journal's size is bounded by that of the application's state. When
+//! the first base of an attempt is safe, the journals of the attempts before it go. A base names the plan that it
+//! belongs to: records of another plan would be replayed into the wrong tasks.
 
 mod past;
 mod scribe;
@@ -34,7 +36,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use dfs::{Deadlines, DfsError, FileSystems};
 use hadoop::conf::Configuration;
 
-pub use past::{Past, PastError, look_back};
+pub use past::{Past, PastError, PlanOf, look_back};
 pub use scribe::{JournalCost, JournalEvent, Kept, Scribe};
 pub use side::KeptResult;
 
@@ -52,8 +54,10 @@ pub const CRASH_POINT: &str = "DRAWLOOM_CRASH_AFTER_RECORD";
 const BASE: u8 = 1;
 const ENTRY: u8 = 2;
 const RESULT: u8 = 3;
-/// The version of a base. The first one named no file of results.
+/// The version of a base: 1 had neither a digest of the plan nor a file of results.
 const VERSION: u8 = 2;
+/// Bytes of a digest.
+const DIGEST: usize = 32;
 
 /// Clients whose deadlines suit a journal: it rather begins a new segment than waits.
 ///
@@ -73,6 +77,8 @@ pub fn file_systems(conf: &Configuration, user: &str) -> Result<FileSystems, Dfs
 pub struct Base {
     /// When the clock of the first attempt started, since 1970.
     pub zero_unix: Duration,
+    /// The SHA-256 of the staged plan that the records belong to; none in records of the first version.
+    pub plan: Option<[u8; DIGEST]>,
     /// [`Driver::checkpoint`](driver::core::Driver::checkpoint); none before the application has begun.
     pub checkpoint: Option<Bytes>,
     /// The name of the file, in the journal's directory, with what functions had given back; none when nothing is kept.
@@ -85,6 +91,8 @@ impl Base {
         bytes.put_u8(BASE);
         bytes.put_u8(VERSION);
         bytes.put_u64_le(u64::try_from(self.zero_unix.as_micros()).unwrap_or(u64::MAX));
+        bytes.put_u8(u8::from(self.plan.is_some()));
+        bytes.put_slice(self.plan.as_ref().map_or(&[], |plan| plan.as_slice()));
         let results = self.results.as_deref().unwrap_or_default();
         bytes.put_u8(u8::try_from(results.len()).expect("names of files of results are short"));
         bytes.put_slice(results.as_bytes());
@@ -135,20 +143,34 @@ fn decode_base(payload: &Bytes) -> Result<Base, String> {
         ));
     }
     let mut rest = payload.slice(2..);
-    let short = |_| "a base that is too short".to_owned();
-    let zero = rest.try_get_u64_le().map_err(short)?;
-    let results = if version == 1 { None } else { read_name(&mut rest)? };
+    let zero = rest.try_get_u64_le().map_err(|_| TOO_SHORT)?;
+    let (plan, results) = match version {
+        1 => (None, None),
+        _ => (read_digest(&mut rest)?, read_name(&mut rest)?),
+    };
     Ok(Base {
         zero_unix: Duration::from_micros(zero),
+        plan,
         results,
         checkpoint: (!rest.is_empty()).then_some(rest),
     })
 }
 
+const TOO_SHORT: &str = "a base that is too short";
+
+fn read_digest(from: &mut Bytes) -> Result<Option<[u8; DIGEST]>, String> {
+    if from.try_get_u8().map_err(|_| TOO_SHORT)? == 0 {
+        return Ok(None);
+    }
+    let mut digest = [0; DIGEST];
+    from.try_copy_to_slice(&mut digest).map_err(|_| TOO_SHORT)?;
+    Ok(Some(digest))
+}
+
 fn read_name(from: &mut Bytes) -> Result<Option<String>, String> {
-    let length = from.try_get_u8().map_err(|_| "a base that is too short")?;
+    let length = from.try_get_u8().map_err(|_| TOO_SHORT)?;
     if from.len() < usize::from(length) {
-        return Err("a base that is too short".to_owned());
+        return Err(TOO_SHORT.to_owned());
     }
     let name = from.split_to(usize::from(length));
     let name = String::from_utf8(name.into()).map_err(|_| "a name that is no text")?;
@@ -161,15 +183,17 @@ mod tests {
 
     #[test]
     fn what_a_record_holds_comes_back() {
-        let base = |checkpoint: Option<&'static [u8]>, results: Option<&str>| Base {
+        let base = |plan, checkpoint: Option<&'static [u8]>, results: Option<&str>| Base {
             zero_unix: Duration::from_micros(1_700_000_000_000_001),
+            plan,
             checkpoint: checkpoint.map(Bytes::from_static),
             results: results.map(str::to_owned),
         };
+        let plan = Some([7; DIGEST]);
         for base in [
-            base(None, None),
-            base(Some(b"state"), None),
-            base(Some(b"state"), Some("results-2-1")),
+            base(plan, None, None),
+            base(None, Some(b"state"), None),
+            base(plan, Some(b"state"), Some("results-2-1")),
         ] {
             assert_eq!(Content::decode(&base.encode()), Ok(Content::Base(base)));
         }
@@ -192,17 +216,30 @@ mod tests {
         let stored = Bytes::from_static(b"\x01\x01\x02\0\0\0\0\0\0\0state");
         let base = Base {
             zero_unix: Duration::from_micros(2),
+            plan: None,
             checkpoint: Some(Bytes::from_static(b"state")),
             results: None,
         };
-        assert_eq!(Content::decode(&stored), Ok(Content::Base(base.clone())));
-        let second = Bytes::from_static(b"\x01\x02\x02\0\0\0\0\0\0\0\x0bresults-2-1state");
-        let with_results = Base {
-            results: Some("results-2-1".to_owned()),
-            ..base
-        };
-        assert_eq!(Content::decode(&second), Ok(Content::Base(with_results)));
+        assert_eq!(Content::decode(&stored), Ok(Content::Base(base)));
         let later = Bytes::from_static(b"\x01\x07\0\0\0\0\0\0\0\0");
         assert!(Content::decode(&later).unwrap_err().contains("version 7"));
+    }
+
+    #[test]
+    fn what_this_version_writes_stays_as_it_is() {
+        let stored = b"\x01\x02\x02\0\0\0\0\0\0\0\x01ABABABABABABABABABABABABABABABAB\x0bresults-2-1state";
+        let base = Base {
+            zero_unix: Duration::from_micros(2),
+            plan: Some(*b"ABABABABABABABABABABABABABABABAB"),
+            checkpoint: Some(Bytes::from_static(b"state")),
+            results: Some("results-2-1".to_owned()),
+        };
+        assert_eq!(base.encode(), stored[..]);
+        assert_eq!(
+            Content::decode(&Bytes::from_static(stored)),
+            Ok(Content::Base(base))
+        );
+        let short = Bytes::from_static(b"\x01\x02\x02\0\0\0\0\0\0\0\x01ABAB");
+        assert!(Content::decode(&short).unwrap_err().contains("too short"));
     }
 }

@@ -12,6 +12,7 @@
 //! | `blocks` | on which nodes the input of tasks is, as the NameNode says |
 //! | `beside` | a small job's only executor, in our own container |
 //! | [`containers`], [`environment`] | how executors are started, how we were |
+//! | [`upgrade`] | becoming a later build on order |
 //! | [`launch`], [`summary`], [`dossier`] | files and answers shared with the client |
 //!
 //! The process is one thread: the loop and all servers share it, so that an ApplicationMaster of a hundred executors
@@ -42,6 +43,7 @@ pub mod roster;
 pub mod staged;
 pub mod summary;
 pub mod supervise;
+pub mod upgrade;
 pub mod verdict;
 pub mod vitals;
 pub mod web;
@@ -76,6 +78,10 @@ pub fn run_from_env() -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    if let Some(build) = runtime.block_on(upgrade::look(&environment, &directory))? {
+        let error = build.take_over();
+        anyhow::bail!("the build that was ordered cannot be run: {error}");
+    }
     let exit = runtime.block_on(Box::pin(app::startup::run(environment, &directory)))?;
     runtime.shutdown_background();
     conclude(&exit)

@@ -101,15 +101,29 @@ impl Outputs {
 
     /// Marks a stage's directory as complete. May be repeated.
     ///
+    /// Nothing is done in a directory that is not marked as ours: the application may be over for long, and this an
+    /// attempt of it that wakes up late. The mark is created and never replaced, and nothing above it is made.
+    ///
     /// # Errors
     /// A text for people.
     pub async fn commit(&self, output: &OutputPlan) -> Result<(), String> {
         let place = self.place(output)?;
         let result = async {
+            if place.found(&self.marker).await? != Found::Ours {
+                return Ok(false);
+            }
             place.fs.delete(&place.path.join(TEMPORARY), true).await?;
-            place.write(SUCCESS).await
+            place.create(SUCCESS).await?;
+            Ok(true)
         };
-        result.await.map_err(|error| told(output, &error))
+        match result.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!(
+                "the output {} is not ours any more: it was removed or replaced while this application ran",
+                output.uri
+            )),
+            Err(error) => Err(told(output, &error)),
+        }
     }
 
     /// Removes what unfinished attempts left.
@@ -216,6 +230,18 @@ impl Place {
         self.fs.delete(&self.path, true).await.map(|_| ())
     }
 
+    /// Creates an empty file, unless it is there.
+    async fn create(&self, name: &str) -> Result<(), DfsError> {
+        let options = CreateOptions {
+            create_parents: false,
+            ..CreateOptions::default()
+        };
+        match write_all(self.fs.as_ref(), &self.path.join(name), Bytes::new(), &options).await {
+            Err(DfsError::AlreadyExists { .. }) => Ok(()),
+            written => written.map(|_| ()),
+        }
+    }
+
     async fn write(&self, name: &str) -> Result<(), DfsError> {
         let options = CreateOptions::overwriting();
         write_all(self.fs.as_ref(), &self.path.join(name), Bytes::new(), &options)
@@ -284,6 +310,28 @@ mod tests {
         assert_eq!(
             names(dir.path()),
             ["_SUCCESS", "part-00000"].map(str::to_owned).into()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_late_commit_touches_nothing_of_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, others) = (outputs("application_1_0001"), outputs("application_1_0002"));
+        let stage = stage(dir.path(), true);
+        let output = stage.output.as_ref().unwrap();
+        ours.prepare(output).await.unwrap();
+        ours.commit(output).await.unwrap();
+        ours.leave(output).await.unwrap();
+        others.prepare(output).await.unwrap();
+        let before = names(dir.path());
+        let refused = ours.commit(output).await.unwrap_err();
+        assert!(refused.contains("is not ours any more"), "{refused}");
+        assert_eq!(names(dir.path()), before);
+        std::fs::remove_dir_all(dir.path().join("out")).unwrap();
+        ours.commit(output).await.unwrap_err();
+        assert!(
+            !dir.path().join("out").exists(),
+            "a directory that was removed is not made again"
         );
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dfs::{CreateOptions, DfsError, DfsPath, FileSystems, read_all, write_all};
+use tokio::time::Instant;
 use wire::endpoint::{DIRECTORY as ENDPOINTS, Endpoint};
 
 /// Says that the application succeeded, should this attempt die before the ResourceManager knows.
@@ -19,6 +20,32 @@ const LARGEST_FILE: u64 = 512 << 20;
 pub async fn read(systems: &FileSystems, staging: &str, name: &str) -> Result<Bytes, DfsError> {
     let path = systems.resolve(staging)?.join(name);
     read_all(systems.get(&path)?.as_ref(), &path, LARGEST_FILE).await
+}
+
+/// Between two tries of [`patiently`].
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Does something on the staging file system until that succeeds, fails with what does not pass by itself, or `limit`
+/// is over: an attempt that ends because a NameNode is restarted is one less.
+///
+/// # Errors
+/// The last error.
+pub async fn patiently<T, E: std::fmt::Display>(
+    what: &str,
+    limit: Duration,
+    passes: impl Fn(&E) -> bool,
+    work: impl AsyncFn() -> Result<T, E>,
+) -> Result<T, E> {
+    let end = Instant::now() + limit;
+    loop {
+        match work().await {
+            Err(error) if passes(&error) && Instant::now() + PAUSE < end => {
+                tracing::warn!(%error, "{what} cannot be read; trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// How often leaving word of an endpoint is tried, and the wait in between.
@@ -100,6 +127,22 @@ mod tests {
     use super::*;
     use hadoop::conf::Configuration;
     use std::collections::BTreeMap;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_passes_by_itself_is_tried_again_for_a_while() {
+        let tried = std::cell::Cell::new(0);
+        let work = async |until: u32| {
+            tried.set(tried.get() + 1);
+            if tried.get() < until { Err("away") } else { Ok(()) }
+        };
+        let limit = Duration::from_secs(10);
+        let back = patiently("it", limit, |_| true, async || work(4).await).await;
+        assert_eq!((back, tried.take()), (Ok(()), 4));
+        let never = patiently("it", limit, |_| true, async || work(u32::MAX).await).await;
+        assert_eq!((never, tried.take()), (Err("away"), 10));
+        let lasting = patiently("it", limit, |_| false, async || work(2).await).await;
+        assert_eq!((lasting, tried.take()), (Err("away"), 1));
+    }
 
     #[tokio::test]
     async fn word_of_a_success_is_found_and_everything_is_removed() {

@@ -22,6 +22,10 @@ pub struct Summary {
     pub name: String,
     /// The attempt that answers, from 1.
     pub attempt: u32,
+    /// The SHA-256 of the executable that answers.
+    pub build: String,
+    /// The version of the protocol that it speaks with executors.
+    pub protocol: String,
     /// `running`, `succeeded`, `failed` or `killed`.
     pub state: String,
     /// Its executors.

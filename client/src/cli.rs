@@ -309,6 +309,9 @@ pub struct Kill {
 pub struct RestartAm {
     /// The application's id
     pub app: String,
+    /// Have this build of drawloom go on with the application; its executors stay what they are
+    #[arg(long)]
+    pub upgrade: bool,
 }
 
 /// `drawloom fs`.

@@ -357,6 +357,7 @@ fn driver_settings(settings: &Resolved) -> Settings {
         memory_enforced: settings.flag("executor.memory.enforced"),
         recovery: settings.text("am.recovery") == "on",
         am_max_attempts: settings.count("am.max-attempts"),
+        journal_patience: duration("am.journal.patience"),
         rm_silence_max: settings
             .optional("am.rm-silence-max")
             .map(|_| duration("am.rm-silence-max")),

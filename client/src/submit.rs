@@ -12,7 +12,7 @@ mod lifetime;
 pub(crate) mod preflight;
 pub(crate) mod prepare;
 mod progress;
-mod stage;
+pub(crate) mod stage;
 mod uber;
 pub(crate) mod watch;
 

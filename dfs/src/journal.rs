@@ -18,6 +18,9 @@
 //! refused. Segments are created and never replaced. Each of these refusals is [`JournalError::Fenced`]. On local
 //! files, which have no leases, the writer looks after each flush whether its segment is still in its place.
 //!
+//! Once a later attempt has safe what it needs of earlier ones it removes their directories
+//! ([`JournalWriter::remove_earlier`]).
+//!
 //! What was measured on HDFS and led to this (a flush that hangs, DataNodes that are not avoided, closing that is
 //! slow): nothing waits without a deadline, segments are not closed, and no file is appended to again.
 
@@ -75,6 +78,21 @@ pub enum JournalError {
 }
 
 impl JournalError {
+    /// Whether it may pass by itself.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::FileSystem(error) if error.is_transient())
+    }
+
+    /// What a person can do about it; none when the message says all.
+    #[must_use]
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::GaveUp { last: error, .. } | Self::FileSystem(error) => error.help(),
+            _ => None,
+        }
+    }
+
     fn damaged(place: &str, problem: impl Into<String>) -> Self {
         Self::Damaged {
             place: place.to_owned(),

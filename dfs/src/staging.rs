@@ -27,9 +27,10 @@ use sha2::{Digest, Sha256};
 
 use crate::error::DfsError;
 use crate::fs::{CreateOptions, FileStatus, FileSystem, Overwrite, write_all};
+use crate::local::LocalFileSystem;
 use crate::path::DfsPath;
 use crate::registry::FileSystems;
-use crate::transfer;
+use crate::transfer::{self, Side};
 
 mod resource;
 
@@ -111,6 +112,53 @@ pub struct ApplicationDir {
     pub path: DfsPath,
     /// Last time a file was added or removed, milliseconds since 1970 UTC.
     pub modified_ms: u64,
+}
+
+/// Where a file that was cached beside an application's directory lies: `digest` is the SHA-256 of its contents, as
+/// hexadecimal text. None when `application_dir` is no directory that [`Staging::application_dir`] gives.
+#[must_use]
+pub fn cached_beside(application_dir: &DfsPath, digest: &str, name: &str) -> Option<DfsPath> {
+    let base = application_dir.parent()?.parent()?;
+    Some(base.join("cache").join(digest).join(name))
+}
+
+/// Brings a cached file to this host, where its owner may run it, and compares its contents with `digest`.
+///
+/// # Errors
+/// What the file systems say, and contents that are others.
+pub async fn fetch_cached(
+    fs: &dyn FileSystem,
+    cached: &DfsPath,
+    digest: &str,
+    to: &Path,
+) -> Result<(), DfsError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let here = transfer::local_path(to)?;
+    let local = LocalFileSystem::new(Path::new("/"))?;
+    let (from, target) = (
+        Side { fs, path: cached },
+        Side {
+            fs: &local,
+            path: &here,
+        },
+    );
+    let copied = transfer::copy(from, target, Overwrite::Yes, &mut |_| {}).await;
+    copied.map_err(|error| match error {
+        transfer::TransferError::Source(error) | transfer::TransferError::Target(error) => error,
+    })?;
+    let (found, _) = hash_file(to).await?;
+    if found != digest {
+        let detail = format!("its contents have the digest {found}");
+        return Err(DfsError::other(cached, "Damaged", &detail));
+    }
+    let executable = std::fs::Permissions::from_mode(CACHED_FILE);
+    std::fs::set_permissions(to, executable).map_err(|error| DfsError::from_io(&here, &error))
+}
+
+/// The SHA-256 of contents.
+#[must_use]
+pub fn digest(contents: &[u8]) -> [u8; 32] {
+    Sha256::digest(contents).into()
 }
 
 /// The staging directory of one user.
@@ -485,7 +533,9 @@ fn hash_blocking(path: &Path) -> std::io::Result<(String, u64)> {
     Ok((hex(&hasher.finalize()), len))
 }
 
-fn hex(digest: &[u8]) -> String {
+/// Bytes as hexadecimal text, which is how a digest names a cached file.
+#[must_use]
+pub fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -124,6 +124,7 @@ impl Driver {
             self.complete_stage(index, effects);
         } else {
             self.offer_stage(index);
+            self.give_way(index, effects);
         }
     }
 

@@ -186,6 +186,9 @@ pub struct Settings {
     /// `am.max-attempts`.
     #[serde(default = "two")]
     pub am_max_attempts: u32,
+    /// `am.journal.patience`: how long the journal's file system may refuse before the attempt ends.
+    #[serde(default = "journal_patience")]
+    pub journal_patience: Duration,
     /// `am.rm-silence-max`; none: a share of the ResourceManager's own patience.
     #[serde(default)]
     pub rm_silence_max: Option<Duration>,
@@ -197,6 +200,11 @@ fn yes() -> bool {
 
 fn two() -> u32 {
     2
+}
+
+/// A NameNode that is restarted is back after some 20 s; the worst stall seen with DataNodes that died was 20 s.
+fn journal_patience() -> Duration {
+    Duration::from_secs(75)
 }
 
 impl Default for Settings {
@@ -222,6 +230,7 @@ impl Default for Settings {
             memory_enforced: true,
             recovery: true,
             am_max_attempts: 2,
+            journal_patience: journal_patience(),
             rm_silence_max: None,
         }
     }

@@ -123,19 +123,36 @@ impl Default for LocalityWaits {
     }
 }
 
-/// `scheduler.prefetch`: what executors are sent ahead of their free slots.
+/// `scheduler.prefetch` and `am.recovery.reserve`: what executors are sent ahead of their free slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct PrefetchPlan {
     /// How much work an executor may hold that it has not begun, in time; zero sends nothing ahead.
     pub horizon: Duration,
+    /// How much of it, in time, is to keep its slots busy while the ApplicationMaster is replaced; zero is none.
+    pub reserve: Duration,
 }
 
 impl Default for PrefetchPlan {
     fn default() -> Self {
         Self {
             horizon: Duration::from_millis(250),
+            reserve: Duration::from_secs(5),
         }
+    }
+}
+
+impl PrefetchPlan {
+    /// Every executor is sent what it has free slots for, and nothing else.
+    pub const NONE: Self = Self {
+        horizon: Duration::ZERO,
+        reserve: Duration::ZERO,
+    };
+
+    /// Whether anything is sent ahead.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        *self != Self::NONE
     }
 }
 

@@ -1,15 +1,21 @@
 //! Tasks sent to an executor ahead of its free slots, so that a short task does not wait for a message.
 //!
 //! An executor holds a queue of attempts beyond its slots and begins them in order as slots become free. How many
-//! depends on how long the tasks of their stage take: a queue is worth [`PrefetchPlan::horizon`] of work, so short
-//! tasks queue deep and long ones not at all, and at the end of a stage the rest is kept for whoever is free first.
-//! A queue is filled again when half of it is used up, which sends tasks in batches.
+//! depends on how long the tasks of their stage take: a queue is worth [`PrefetchPlan::horizon`] of work, so that
+//! short tasks queue deep, and at the end of a stage the rest is kept for whoever is free first. A queue is filled
+//! again when half of it is used up, which sends tasks in batches.
+//!
+//! Tasks that take longer than that have a queue for another reason: it is what executors live on while the
+//! ApplicationMaster is replaced. [`PrefetchPlan::reserve`] is twice the time that this takes, because a queue may
+//! be down to half. Very short tasks have no more than [`RESERVE_DEEPEST`] of it, and what takes longer than
+//! [`RESERVE_LONGEST`] times the reserve has none: few slots become free while nobody sees to them.
 //!
 //! What a queue never does:
 //! - go before an idle slot: queues are filled only when no executor has a free one, and an executor that becomes
 //!   free with nothing left to run has others give back what they have not begun (effect `Recall`);
-//! - change the order: tasks are taken in the order of the pools, those in queues counted as running there, and a
-//!   stage whose tasks are too long for queues keeps those after it out of them, too;
+//! - change the order: tasks are taken in the order of the pools, those in queues counted as running there, a stage
+//!   whose tasks are too long for queues keeps those after it out of them, too, and a stage that comes up before what
+//!   is queued has it given back;
 //! - worsen locality: a task that prefers places is queued at such a place only;
 //! - hold gangs, copies of slow tasks, or anything on an executor that is silent, excluded or has just failed a task.
 //!
@@ -31,6 +37,10 @@ use crate::policy::PrefetchPlan;
 
 /// The most attempts in the queue of one executor.
 const DEEPEST: u32 = 2048;
+/// The most attempts of the reserve for each slot: a queue of very short tasks would cost more than it is worth.
+const RESERVE_DEEPEST: u64 = 64;
+/// Tasks of more than this many times the reserve are not kept in it.
+const RESERVE_LONGEST: u32 = 2;
 
 /// Which queues are to be filled, and which can give back.
 #[derive(Debug, Default)]
@@ -63,14 +73,26 @@ impl Prefetch {
 fn depth(plan: &PrefetchPlan, slots: u32, pace: Duration) -> u32 {
     let horizon = plan.horizon.as_micros().saturating_mul(u128::from(slots));
     let tasks = horizon / pace.as_micros().max(1);
-    u32::try_from(tasks).unwrap_or(u32::MAX).min(DEEPEST)
+    let tasks = u32::try_from(tasks).unwrap_or(u32::MAX);
+    tasks.max(reserve(plan, slots, pace)).min(DEEPEST)
+}
+
+/// How many attempts keep the slots of an executor busy while nobody sends any.
+fn reserve(plan: &PrefetchPlan, slots: u32, pace: Duration) -> u32 {
+    if pace > plan.reserve.saturating_mul(RESERVE_LONGEST) {
+        return 0;
+    }
+    let work = plan.reserve.as_micros().saturating_mul(u128::from(slots));
+    let tasks = work.div_ceil(pace.as_micros().max(1));
+    let most = RESERVE_DEEPEST * u64::from(slots);
+    u32::try_from(tasks.min(u128::from(most))).unwrap_or(u32::MAX)
 }
 
 impl Driver {
     /// Fills queues that have room, when every slot is in use.
     pub(crate) fn prefetch(&mut self) {
         let mut room = std::mem::take(&mut self.prefetch.room);
-        let wanted = !self.plan.scheduling.prefetch.horizon.is_zero() && self.gangs == 0;
+        let wanted = self.plan.scheduling.prefetch.is_wanted() && self.gangs == 0;
         if wanted && self.executors.free.is_empty() && self.queue.first(|_| true).is_some() {
             room.iter().for_each(|&executor| self.fill(executor));
         }
@@ -220,6 +242,22 @@ impl Driver {
         }
     }
 
+    /// A stage has come up. If it is before everything that is queued, that is given back.
+    pub(crate) fn give_way(&mut self, stage: StageIx, effects: &mut Vec<Effect>) {
+        if self.replaying || self.queue.first(|_| true) != Some(stage) {
+            return;
+        }
+        let queues: Vec<_> = self
+            .prefetch
+            .queued
+            .iter()
+            .map(|&(_, executor)| executor)
+            .collect();
+        for executor in queues {
+            self.recall_all(executor, effects);
+        }
+    }
+
     /// Has an executor give back all that it has not begun.
     pub(crate) fn recall_all(&mut self, executor: ExecutorIx, effects: &mut Vec<Effect>) {
         if self.executors[executor].recallable > 0 {
@@ -299,11 +337,28 @@ mod tests {
 
     #[test]
     fn a_queue_is_worth_the_horizon_whatever_tasks_take() {
-        let plan = PrefetchPlan::default();
+        let plan = PrefetchPlan {
+            reserve: Duration::ZERO,
+            ..PrefetchPlan::default()
+        };
         let of = |pace: Duration| depth(&plan, 4, pace);
         assert_eq!(of(Duration::ZERO), DEEPEST);
         assert_eq!(of(Duration::from_millis(1)), 1000);
         assert_eq!(of(Duration::from_millis(100)), 10);
         assert_eq!(of(Duration::from_millis(1001)), 0);
+    }
+
+    #[test]
+    fn a_reserve_keeps_slots_busy_for_its_time() {
+        let plan = PrefetchPlan {
+            horizon: Duration::ZERO,
+            reserve: Duration::from_secs(5),
+        };
+        let of = |pace: Duration| depth(&plan, 4, pace);
+        assert_eq!(of(Duration::from_millis(1)), 4 * 64);
+        assert_eq!(of(Duration::from_secs(1)), 20);
+        assert_eq!(of(Duration::from_secs(9)), 3);
+        assert_eq!(of(Duration::from_secs(11)), 0);
+        assert_eq!(depth(&PrefetchPlan::NONE, 4, Duration::from_secs(1)), 0);
     }
 }

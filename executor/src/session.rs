@@ -214,6 +214,9 @@ impl Session {
             Event::Stopped { signal } => self.stopped(now, signal, effects),
             Event::Tick => self.tick(now, effects),
         }
+        if matches!(self.state, State::Dialing { .. } | State::Greeting { .. }) {
+            self.lend_slots(effects);
+        }
     }
 
     fn send(&self, message: ExecutorMessage, effects: &mut Vec<Effect>) {

@@ -289,7 +289,7 @@ impl Audit {
             .map(|id| plan.stages[id.stage.stage as usize].cores)
             .sum();
         self.check(new, 'B', || format!("{id} is launched twice"));
-        let ahead = !plan.scheduling.prefetch.horizon.is_zero();
+        let ahead = plan.scheduling.prefetch.is_wanted();
         self.check(ahead || cores <= plan.executors.cores, 'B', || {
             format!("{executor} has {cores} of {} slots in use", plan.executors.cores)
         });
@@ -329,7 +329,7 @@ impl Audit {
                 live.keys().filter(|id| !self.uncertain.contains(id)).count()
             };
             // What waits in the queue of an executor is not among what runs there.
-            let queues = !plan.scheduling.prefetch.horizon.is_zero();
+            let queues = plan.scheduling.prefetch.is_wanted();
             let least = live.filter(|_| !queues).map_or(0, open);
             let running = executor.running as usize;
             let same = executor.gone.is_some() || (least..=most).contains(&running) || self.verdict.is_some();

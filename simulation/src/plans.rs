@@ -148,6 +148,11 @@ fn scheduling(dice: &mut Dice, instances: u32) -> Scheduling {
             } else {
                 dice.millis(100, 20_000)
             },
+            reserve: if dice.percent(40) {
+                Duration::ZERO
+            } else {
+                dice.millis(100, 20_000)
+            },
         },
         elastic: dice.percent(30).then(|| elastic(dice, instances)),
         ..Scheduling::default()

@@ -61,6 +61,12 @@ impl<'a> Application<'a> {
         Ok(Self::new(hadoop, id))
     }
 
+    /// Its cluster.
+    #[must_use]
+    pub fn hadoop(&self) -> &'a Hadoop {
+        self.hadoop
+    }
+
     /// Its id.
     #[must_use]
     pub fn id(&self) -> &str {

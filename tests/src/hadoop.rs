@@ -178,6 +178,25 @@ impl Hadoop {
         Ok(Some(entries.unwrap_or_default().iter().map(name).collect()))
     }
 
+    /// What the NameNode knows of a path (`FileStatus` of WebHDFS); none when there is nothing.
+    ///
+    /// # Errors
+    /// Fails without HDFS or when the NameNode refuses.
+    pub fn hdfs_status(&self, path: &str) -> anyhow::Result<Option<serde_json::Value>> {
+        let response = self.webhdfs_request("GET", path, "GETFILESTATUS")?;
+        if response.status == 404 {
+            return Ok(None);
+        }
+        let words = String::from_utf8_lossy(&response.body);
+        ensure!(
+            response.status == 200,
+            "the status of {path} answered {}: {words}",
+            response.status
+        );
+        let mut answer: serde_json::Value = serde_json::from_str(&words)?;
+        Ok(Some(answer["FileStatus"].take()))
+    }
+
     fn webhdfs_request(&self, method: &str, path: &str, operation: &str) -> anyhow::Result<http::Response> {
         let ports = self
             .layout

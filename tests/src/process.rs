@@ -77,7 +77,13 @@ impl Drawloom {
     /// `HADOOP_*`, `YARN_*` or `DRAWLOOM_*` variables.
     #[must_use]
     pub fn new(hadoop: &Hadoop) -> Self {
-        let mut drawloom = Self::without_cluster(&hadoop.dir().join("clients"));
+        Self::build(hadoop, &workspace::drawloom())
+    }
+
+    /// [`Drawloom::new`] of another executable.
+    #[must_use]
+    pub fn build(hadoop: &Hadoop, program: &Path) -> Self {
+        let mut drawloom = Self::program(program, &hadoop.dir().join("clients"));
         drawloom.command.env("HADOOP_CONF_DIR", hadoop.conf_dir());
         drawloom
             .command

@@ -5,6 +5,7 @@
 use crate::hadoop::Hadoop;
 use crate::mode::Mode;
 use crate::process::{Drawloom, Output, Running};
+use crate::workspace;
 use anyhow::{Context, ensure};
 use std::ffi::OsStr;
 use std::fs;
@@ -94,7 +95,13 @@ impl<'a> User<'a> {
     /// A command of this person, about to run.
     #[must_use]
     pub fn drawloom<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Drawloom {
-        Drawloom::new(self.hadoop)
+        self.build(&workspace::drawloom(), args)
+    }
+
+    /// [`User::drawloom`] with another executable.
+    #[must_use]
+    pub fn build<S: AsRef<OsStr>>(&self, program: &Path, args: impl IntoIterator<Item = S>) -> Drawloom {
+        Drawloom::build(self.hadoop, program)
             .env("HADOOP_USER_NAME", &self.name)
             .env("DRAWLOOM_DEPLOY_MODE", self.mode.to_string())
             .env("XDG_CONFIG_HOME", &self.dir)

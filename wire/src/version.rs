@@ -5,6 +5,7 @@
 //! SHA-256 of the executable; a different build is refused unless the application allows it (a planned restart).
 
 use std::fmt;
+use std::str::FromStr;
 
 /// The version that this code speaks. 1.1 added drivers in the client.
 pub const PROTOCOL: Version = Version { major: 1, minor: 1 };
@@ -26,6 +27,19 @@ impl Version {
     }
 }
 
+impl FromStr for Version {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (major, minor) = text.split_once('.').ok_or(())?;
+        let number = |text: &str| text.parse().map_err(|_| ());
+        Ok(Self {
+            major: number(major)?,
+            minor: number(minor)?,
+        })
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)
@@ -35,6 +49,14 @@ impl fmt::Display for Version {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_is_read_as_it_is_written() {
+        assert_eq!(PROTOCOL.to_string().parse(), Ok(PROTOCOL));
+        for text in ["", "1", "1.", ".1", "1.2.3", "a.b"] {
+            assert_eq!(text.parse::<Version>(), Err(()), "{text}");
+        }
+    }
 
     #[test]
     fn only_the_major_number_divides() {

@@ -28,6 +28,16 @@ const TERMINATING: Duration = Duration::from_millis(100);
 /// The least change of progress that the ResourceManager is told of.
 const PROGRESS_STEP: f32 = 0.001;
 
+/// Says why an attempt ends without a verdict. The end of this log is what YARN puts into the application's diagnostics.
+pub(super) fn tell(exit: &Exit) {
+    match exit {
+        Exit::Superseded(reason) => tracing::error!(reason, "this attempt ends without unregistering"),
+        Exit::Crashed(reason) => tracing::error!(reason, "the ApplicationMaster has failed"),
+        Exit::Terminated => tracing::warn!("SIGTERM: YARN ends this container"),
+        Exit::Verdict(_) => {}
+    }
+}
+
 impl App {
     /// Takes the verdict and begins to end.
     pub(super) fn conclude(&mut self, verdict: Verdict) {
@@ -202,8 +212,7 @@ impl App {
                 tracing::warn!("SIGTERM: YARN ends this container");
             }
             Exit::Terminated => self.terminate_executors().await,
-            Exit::Superseded(reason) => tracing::error!(reason, "this attempt ends without unregistering"),
-            Exit::Crashed(reason) => tracing::error!(reason, "the ApplicationMaster has failed"),
+            Exit::Superseded(_) | Exit::Crashed(_) => tell(&exit),
         }
         exit
     }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dfs::FileSystems;
+use dfs::{DfsError, FileSystems};
 use driver::plan::AppPlan;
 use launcher::core::{ADOPTION, EXECUTORS};
 use launcher::nodes::NodeName;
@@ -23,7 +23,7 @@ use yarn_rpc::session::SessionEvent;
 use super::session::{executor_id, node_name};
 use super::{App, Exit, Step};
 use crate::environment::Environment;
-use crate::journal::{self, Past, PastError};
+use crate::journal::{self, Past, PastError, PlanOf};
 use crate::staged;
 
 /// Whether this attempt goes on with what an earlier one has left.
@@ -75,10 +75,19 @@ pub(super) enum Beginning {
 pub(super) async fn beginning(
     systems: Arc<FileSystems>,
     environment: Environment,
-    plan: AppPlan,
+    plan: PlanOf,
 ) -> Result<Beginning, Exit> {
     let staging = &environment.staging;
-    match staged::has_succeeded(&systems, staging).await {
+    let patience = plan.plan.settings.journal_patience;
+    let succeeded = async || staged::has_succeeded(&systems, staging).await;
+    match staged::patiently(
+        "the staging directory",
+        patience,
+        DfsError::is_transient,
+        succeeded,
+    )
+    .await
+    {
         // The driver's shell looks again and says so.
         Ok(true) => return Ok(Beginning::Afresh),
         Ok(false) => {}
@@ -88,11 +97,13 @@ pub(super) async fn beginning(
             )));
         }
     }
-    match journal::look_back(&systems, staging, environment.epoch().0, &plan).await {
+    let attempt = environment.epoch().0;
+    let look_back = async || journal::look_back(&systems, staging, attempt, &plan).await;
+    match staged::patiently("the journal", patience, PastError::is_transient, look_back).await {
         Ok(Some(past)) if past.core.survey().started => Ok(Beginning::Where(Box::new(past))),
         Ok(_) => Ok(Beginning::Afresh),
-        Err(PastError::Unusable(why)) => Ok(Beginning::Refused(why)),
-        Err(error @ PastError::Unreadable(_)) => Err(Exit::Crashed(error.to_string())),
+        Err(error @ PastError::Unusable(_)) => Ok(Beginning::Refused(error.to_string())),
+        Err(error @ PastError::Unreadable { .. }) => Err(Exit::Crashed(error.to_string())),
     }
 }
 

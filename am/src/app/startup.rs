@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use dfs::FileSystems;
+use dfs::{DfsError, FileSystems};
 use driver::core::Driver;
 use driver::event::Verdict;
 use driver::plan::AppPlan;
@@ -39,7 +39,7 @@ use crate::environment::{self, Environment};
 use crate::gateway::admission::Gate;
 use crate::gateway::listener::Gateway;
 use crate::gateway::{GatewayEvent, Limits};
-use crate::journal::{self, Base, Scribe};
+use crate::journal::{self, Base, PlanOf, Scribe};
 use crate::last_words::LastWords;
 use crate::launch::{self, LaunchFile, NodeAtSubmission};
 use crate::metrics::Metrics;
@@ -65,6 +65,8 @@ const GATEWAY_QUEUE: usize = 1024;
 const WEB_QUEUE: usize = 64;
 /// The longest that a failure before the start may take to be told to the ResourceManager.
 const EARLY_END: Duration = Duration::from_secs(120);
+/// How long the staging file system may be away before this attempt ends.
+const FETCHING: Duration = Duration::from_secs(75);
 /// Share of the ResourceManager's patience after which we end ourselves, unless `am.rm-silence-max` says otherwise.
 const SILENCE_SHARE: f64 = 0.8;
 
@@ -96,7 +98,10 @@ pub(crate) async fn run(environment: Environment, directory: &Path) -> anyhow::R
             let (early, beginning) = tokio::join!(job.early_events(&mut events), beginning);
             Ok(match (early, beginning) {
                 (Ok(early), Ok(beginning)) => job.into_app(session, events, beginning).run(early).await,
-                (Err(exit), _) | (_, Err(exit)) => exit,
+                (Err(exit), _) | (_, Err(exit)) => {
+                    super::ending::tell(&exit);
+                    exit
+                }
             })
         }
         Err(error) => Ok(end_early(&session, events, &error).await),
@@ -142,11 +147,15 @@ impl Ground {
     async fn fetch_job(&self) -> anyhow::Result<JobFiles> {
         let systems = Arc::new(FileSystems::builder(&self.conf, &self.environment.user).build()?);
         let staging = &self.environment.staging;
-        let (plan, launch) = tokio::try_join!(
-            staged::read(&systems, staging, launch::PLAN_FILE_NAME),
-            staged::read(&systems, staging, launch::FILE_NAME),
-        )
-        .context("the job's files cannot be fetched from the staging directory")?;
+        let fetch = async || {
+            tokio::try_join!(
+                staged::read(&systems, staging, launch::PLAN_FILE_NAME),
+                staged::read(&systems, staging, launch::FILE_NAME),
+            )
+        };
+        let fetched = staged::patiently("the job", FETCHING, DfsError::is_transient, fetch).await;
+        let (plan, launch) =
+            fetched.context("the job's files cannot be fetched from the staging directory")?;
         Ok(JobFiles {
             systems,
             plan,
@@ -222,6 +231,7 @@ impl Ground {
             servers,
             driver_certificate,
             journal: journal.transpose()?,
+            plan_digest: dfs::staging::digest(&files.plan),
         })
     }
 }
@@ -301,6 +311,8 @@ struct Job {
     driver_certificate: Option<Vec<u8>>,
     /// Where the journal is kept, if it is.
     journal: Option<Arc<FileSystems>>,
+    /// The SHA-256 of the plan as it was staged.
+    plan_digest: [u8; 32],
 }
 
 impl Job {
@@ -322,6 +334,10 @@ impl Job {
             .clone()
             .filter(|_| follows(&self.environment, &self.plan));
         let (environment, plan) = (self.environment.clone(), self.plan.clone());
+        let plan = PlanOf {
+            plan,
+            digest: self.plan_digest,
+        };
         async move {
             match journal {
                 Some(systems) => following::beginning(systems, environment, plan).await,
@@ -345,19 +361,16 @@ impl Job {
             let zero_unix = self.clock.zero_unix();
             let base = Base {
                 zero_unix,
+                plan: Some(self.plan_digest),
                 checkpoint,
                 results: None,
             };
             let results = driving.results();
             let attempt = self.environment.epoch().0;
             let staging = &self.environment.staging;
-            driving = driving.with_journal(Scribe::start(
-                Arc::clone(systems),
-                staging,
-                attempt,
-                base,
-                results,
-            ));
+            let patience = self.plan.settings.journal_patience;
+            let scribe = Scribe::start(Arc::clone(systems), staging, attempt, base, results, patience);
+            driving = driving.with_journal(scribe);
         }
         Seat::Here(Box::new(driving))
     }
@@ -366,7 +379,11 @@ impl Job {
     fn go_on(&mut self, beginning: Beginning) -> (Start, Option<(Driver, Results)>) {
         match beginning {
             Beginning::Afresh => (Start::Afresh, None),
-            Beginning::Refused(why) => (Start::Refused(why), None),
+            Beginning::Refused(why) => {
+                // A journal of this attempt would hide the one that cannot be used from the next.
+                self.journal = None;
+                (Start::Refused(why), None)
+            }
             Beginning::Where(past) => {
                 let survey = past.core.survey();
                 tracing::info!(

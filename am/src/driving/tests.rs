@@ -1,7 +1,7 @@
 //! The shell over a journal on local files, lost and followed by another one.
 
 use super::*;
-use crate::journal::{Base, Past, look_back};
+use crate::journal::{Base, Past, PastError, PlanOf, look_back};
 use driver::plan::{BodyPlan, ExecutorPlan, FeedPlan, Settings, TaskSource, VERSION};
 use hadoop::conf::Configuration;
 use std::collections::BTreeMap;
@@ -20,6 +20,9 @@ const STAGE: StageKey = StageKey {
     stage: 0,
     stage_attempt: 0,
 };
+
+/// Of the staged plan.
+const DIGEST: [u8; 32] = [7; 32];
 
 /// An application's staging directory.
 struct Rig {
@@ -50,6 +53,7 @@ impl Rig {
     fn driving(&self, attempt: u32, past: Option<Past>) -> Driving {
         let base = Base {
             zero_unix: Duration::ZERO,
+            plan: Some(DIGEST),
             checkpoint: past.as_ref().map(|past| past.core.checkpoint().into()),
             results: None,
         };
@@ -58,8 +62,8 @@ impl Rig {
             driving = driving.following(past.core, past.results);
         }
         let results = driving.results();
-        let systems = Arc::clone(&self.systems);
-        let scribe = Scribe::start(systems, &self.uri("staging"), attempt, base, results);
+        let (systems, patience) = (Arc::clone(&self.systems), self.plan.settings.journal_patience);
+        let scribe = Scribe::start(systems, &self.uri("staging"), attempt, base, results, patience);
         driving.with_journal(scribe)
     }
 
@@ -81,9 +85,20 @@ impl Rig {
         driving
     }
 
+    async fn look_back(&self, attempt: u32, digest: [u8; 32]) -> Result<Option<Past>, PastError> {
+        let plan = self.plan.clone();
+        look_back(
+            &self.systems,
+            &self.uri("staging"),
+            attempt,
+            &PlanOf { plan, digest },
+        )
+        .await
+    }
+
     /// The attempt after that, whose executor is back and holds `running`.
     async fn followed(&self, attempt: u32, running: &[TaskAttemptId]) -> Driving {
-        let past = look_back(&self.systems, &self.uri("staging"), attempt, &self.plan).await;
+        let past = self.look_back(attempt, DIGEST).await;
         let mut driving = self.driving(attempt, past.unwrap());
         let mut commands = Vec::new();
         driving.resume(NOW, vec![executor()], STEP, &mut commands);
@@ -320,4 +335,19 @@ async fn functions_whose_results_are_lost_are_called_again() {
     drop(first);
     let second = rig.followed(2, &[id(1)]).await;
     assert_eq!(second.core().progress(), (0, 2));
+}
+
+#[tokio::test]
+async fn the_journal_of_another_plan_is_refused() {
+    let rig = Rig::new();
+    drop(rig.begun().await);
+    let refused = rig.look_back(2, [8; 32]).await.unwrap_err();
+    assert!(!refused.is_transient());
+    let text = refused.to_string();
+    assert!(
+        text.starts_with("the journal cannot be used: attempt 1 kept it for another plan"),
+        "{text}"
+    );
+    assert!(text.contains("digest 080808080808, then 070707070707"), "{text}");
+    assert!(rig.look_back(2, DIGEST).await.unwrap().is_some());
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dfs::journal::{JournalError, Record, attempts, recover};
+use dfs::staging::hex;
 use dfs::{DfsPath, FileSystem, FileSystems};
 use driver::core::Driver;
 use driver::journal::RecoverError;
@@ -11,6 +12,7 @@ use driver::plan::AppPlan;
 
 use super::side::{self, Unread};
 use super::{Base, Content, DIRECTORY, KeptResult};
+use crate::launch::PLAN_FILE_NAME;
 use crate::results::Results;
 
 /// How long HDFS may take to hand the segments over: 110 s were seen after the loss of a node, and it may never end.
@@ -37,8 +39,11 @@ pub struct Past {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PastError {
     /// The file system did not give the journal; another attempt may have more luck.
-    #[error("the journal cannot be read: {0}")]
-    Unreadable(JournalError),
+    #[error("the journal of the last attempt cannot be read: {cause}{help}", help = helped(cause))]
+    Unreadable {
+        /// Why.
+        cause: JournalError,
+    },
     /// What was read makes no sense: no attempt can go on from it.
     #[error("the journal cannot be used: {0}")]
     Unusable(String),
@@ -48,8 +53,16 @@ impl From<JournalError> for PastError {
     fn from(error: JournalError) -> Self {
         match error {
             JournalError::Damaged { .. } => Self::Unusable(error.to_string()),
-            other => Self::Unreadable(other),
+            cause => Self::Unreadable { cause },
         }
+    }
+}
+
+impl PastError {
+    /// Whether it may pass by itself.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreadable { cause } if cause.is_transient())
     }
 }
 
@@ -57,6 +70,20 @@ impl From<RecoverError> for PastError {
     fn from(error: RecoverError) -> Self {
         Self::Unusable(error.to_string())
     }
+}
+
+/// What a person can do about it, to go behind the message.
+pub(super) fn helped(error: &JournalError) -> String {
+    error.help().map_or_else(String::new, |help| format!("; {help}"))
+}
+
+/// The plan that records belong to: as it was read, and as it was staged.
+#[derive(Debug, Clone)]
+pub struct PlanOf {
+    /// The plan.
+    pub plan: AppPlan,
+    /// The SHA-256 of the staged file.
+    pub digest: [u8; 32],
 }
 
 /// Takes over the journal of the attempts before `attempt`, which can write no more from here on, and replays it.
@@ -68,9 +95,11 @@ pub async fn look_back(
     systems: &FileSystems,
     staging: &str,
     attempt: u32,
-    plan: &AppPlan,
+    plan: &PlanOf,
 ) -> Result<Option<Past>, PastError> {
-    let unreadable = |error| PastError::Unreadable(JournalError::FileSystem(error));
+    let unreadable = |error| PastError::Unreadable {
+        cause: JournalError::FileSystem(error),
+    };
     let staging = systems.resolve(staging).map_err(unreadable)?;
     let fs = systems.get(&staging).map_err(unreadable)?;
     let base = staging.join(DIRECTORY);
@@ -87,17 +116,23 @@ async fn read(
     fs: &dyn FileSystem,
     base: &DfsPath,
     attempt: u32,
-    plan: &AppPlan,
+    plan: &PlanOf,
 ) -> Result<Option<Past>, PastError> {
     let left = recover(fs, base, attempt, HANDED_OVER).await?;
     let Some(last) = Last::of(&left.records).map_err(PastError::Unusable)? else {
         return Ok(None);
     };
+    if let Some(other) = last.base.plan.filter(|other| *other != plan.digest) {
+        return Err(PastError::Unusable(other_plan(attempt, &other, &plan.digest)));
+    }
+    let plan = &plan.plan;
     let mut results = Results::new(plan.settings.results_max);
     if let Some(name) = &last.base.results {
         let read = side::read(fs, &base.join(name), &mut results).await;
         read.map_err(|error| match error {
-            Unread::FileSystem(error) => PastError::Unreadable(JournalError::FileSystem(error)),
+            Unread::FileSystem(error) => PastError::Unreadable {
+                cause: JournalError::FileSystem(error),
+            },
             Unread::Damaged(why) => PastError::Unusable(why),
         })?;
     }
@@ -110,6 +145,16 @@ async fn read(
         records: left.records.len(),
         bytes: left.bytes,
     }))
+}
+
+fn other_plan(attempt: u32, theirs: &[u8], ours: &[u8]) -> String {
+    let short = |digest: &[u8]| hex(digest.get(..6).unwrap_or_default());
+    format!(
+        "attempt {attempt} kept it for another plan: {PLAN_FILE_NAME} in the staging directory is not the one that \
+         was submitted (digest {}, then {}); submit the changed job as a new application",
+        short(ours),
+        short(theirs)
+    )
 }
 
 /// The last base, and what comes after it.

@@ -11,6 +11,7 @@ use driver::journal::{Entry, Urgency};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::past::helped;
 use super::{Base, CRASH_POINT, DIRECTORY, GROUP, KeptResult, STALL, encode_entry, encode_result, side};
 use crate::results::Snapshot;
 use crate::supervise::{Panicked, TaskGroup};
@@ -72,6 +73,7 @@ pub struct Scribe {
     events: mpsc::UnboundedReceiver<JournalEvent>,
     task: TaskGroup<()>,
     zero_unix: Duration,
+    plan: Option<[u8; 32]>,
     appended: u64,
     kept: u64,
     /// Of records that are not safe: their number and when they came; one a moment is enough.
@@ -83,7 +85,7 @@ pub struct Scribe {
 
 impl Scribe {
     /// Begins the journal of `attempt` with a base, and with what functions had given back before. The file system is
-    /// first asked when the task runs.
+    /// first asked when the task runs, and may refuse for as long as `patience`.
     #[must_use]
     pub fn start(
         systems: Arc<FileSystems>,
@@ -91,11 +93,12 @@ impl Scribe {
         attempt: u32,
         base: Base,
         results: Option<Snapshot>,
+        patience: Duration,
     ) -> Self {
         let (orders, incoming) = mpsc::unbounded_channel();
         let (outgoing, events) = mpsc::unbounded_channel();
         let mut task = TaskGroup::new();
-        let (staging, zero_unix) = (staging.to_owned(), base.zero_unix);
+        let (staging, zero_unix, plan) = (staging.to_owned(), base.zero_unix, base.plan);
         let checkpoint = base.checkpoint.as_ref().map_or(0, Bytes::len);
         let size = checkpoint as u64 + results.as_ref().map_or(0, Snapshot::bytes);
         let mut scribe = Self {
@@ -103,6 +106,7 @@ impl Scribe {
             events,
             task: TaskGroup::new(),
             zero_unix,
+            plan,
             appended: 0,
             kept: 0,
             waiting: VecDeque::new(),
@@ -113,11 +117,21 @@ impl Scribe {
         scribe.order(Order::Base { base, results });
         task.spawn("journal", async move {
             let crash = crash_point(attempt);
-            let ended = write(&systems, &staging, attempt, incoming, &outgoing, crash).await;
+            let patience = Patience {
+                budget: patience,
+                ..Patience::default()
+            };
+            let ended = match Pen::open(&systems, &staging, attempt, patience).await {
+                Ok(pen) => write(pen, incoming, &outgoing, crash).await,
+                Err(error) => Err(error),
+            };
             let event = match ended {
                 Ok(()) => return,
                 Err(JournalError::Fenced(why)) => JournalEvent::Fenced(why),
-                Err(error) => JournalEvent::Failed(error.to_string()),
+                Err(error) => {
+                    let text = format!("the journal in {staging}/{DIRECTORY} cannot be kept: {error}");
+                    JournalEvent::Failed(text + &helped(&error))
+                }
             };
             // Nobody listens when the process is about to end.
             let _ = outgoing.send(event);
@@ -153,6 +167,7 @@ impl Scribe {
         self.base = checkpoint.len() as u64 + results.as_ref().map_or(0, Snapshot::bytes);
         let base = Base {
             zero_unix: self.zero_unix,
+            plan: self.plan,
             checkpoint: Some(checkpoint.into()),
             results: None,
         };
@@ -227,14 +242,11 @@ impl Scribe {
 
 /// Writes until nobody orders any more.
 async fn write(
-    systems: &FileSystems,
-    staging: &str,
-    attempt: u32,
+    mut pen: Pen,
     mut orders: mpsc::UnboundedReceiver<Order>,
     events: &mpsc::UnboundedSender<JournalEvent>,
     crash: Option<u64>,
 ) -> Result<(), JournalError> {
-    let mut pen = Pen::open(systems, staging, attempt).await?;
     let mut upto = 0;
     while let Some(first) = orders.recv().await {
         let mut batch = Batch::default();
@@ -251,6 +263,10 @@ async fn write(
         let took = begun.elapsed();
         // Nobody listens when the process is about to end.
         let _ = events.send(JournalEvent::Kept(Kept { upto, bytes, took }));
+        if upto == records {
+            // The first flush began with a base, which holds all that is needed of earlier attempts.
+            pen.records.remove_earlier().await;
+        }
     }
     Ok(())
 }
@@ -261,19 +277,25 @@ struct Pen {
     fs: Arc<dyn FileSystem>,
     directory: DfsPath,
     attempt: u32,
+    patience: Patience,
     /// The file of results that the last base names, and how many there were.
     file: Option<DfsPath>,
     files: u64,
 }
 
 impl Pen {
-    async fn open(systems: &FileSystems, staging: &str, attempt: u32) -> Result<Self, JournalError> {
+    async fn open(
+        systems: &FileSystems,
+        staging: &str,
+        attempt: u32,
+        patience: Patience,
+    ) -> Result<Self, JournalError> {
         let directory = systems.resolve(staging)?.join(DIRECTORY);
         let fs = systems.get(&directory)?;
-        let tries = Tries::begin();
+        let tries = Tries::begin(patience);
         let records = loop {
             let fs = Arc::clone(&fs);
-            match JournalWriter::create(fs, &directory, attempt, tries.patience).await {
+            match JournalWriter::create(fs, &directory, attempt, patience).await {
                 Ok(records) => break records,
                 Err(error) => tries.pause_after(error).await?,
             }
@@ -283,6 +305,7 @@ impl Pen {
             fs,
             directory,
             attempt,
+            patience,
             file: None,
             files: 0,
         })
@@ -295,7 +318,7 @@ impl Pen {
             self.files += 1;
             let name = format!("results-{}-{}", self.attempt, self.files);
             let path = self.directory.join(&name);
-            let tries = Tries::begin();
+            let tries = Tries::begin(self.patience);
             while let Err(error) = side::write(self.fs.as_ref(), &path, &results).await {
                 tries.pause_after(error.into()).await?;
             }
@@ -321,8 +344,7 @@ struct Tries {
 }
 
 impl Tries {
-    fn begin() -> Self {
-        let patience = Patience::default();
+    fn begin(patience: Patience) -> Self {
         Self {
             patience,
             end: Instant::now() + patience.budget,
@@ -343,7 +365,7 @@ impl Tries {
 }
 
 fn may_pass(error: &DfsError) -> bool {
-    error.is_transient() || matches!(error, DfsError::NoSpace { .. })
+    error.is_transient() || matches!(error, DfsError::NoSpace { .. } | DfsError::QuotaExceeded { .. })
 }
 
 /// Records of one flush.

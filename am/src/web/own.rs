@@ -30,6 +30,8 @@ pub(super) fn summary(scene: &Scene<'_>) -> Summary {
         application: scene.environment.application(),
         name: scene.plan.name.clone(),
         attempt: scene.environment.epoch().0,
+        build: scene.environment.running_build.clone(),
+        protocol: wire::version::PROTOCOL.to_string(),
         state: scene.state().to_owned(),
         executors: ExecutorCounts {
             wanted: counts.target,

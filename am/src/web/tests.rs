@@ -91,6 +91,7 @@ impl Stand {
                 host: "node7".into(),
                 user: "ada".into(),
                 build: "ab12".into(),
+                running_build: "ab12".into(),
                 staging: "file:///s".into(),
                 log_dirs: None,
             },

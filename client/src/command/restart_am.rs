@@ -6,8 +6,11 @@ use std::time::{Duration, Instant};
 
 use am::restart::{self, Answer};
 use am::summary::Summary;
+use am::upgrade;
+use dfs::staging::Staging;
 use hadoop::ids::ApplicationId;
 use wire::id::Epoch;
+use wire::version::{PROTOCOL, Version};
 use yarn_rest::{AppReport, AppState, Client};
 
 use super::application_id;
@@ -16,7 +19,9 @@ use crate::cli::RestartAm;
 use crate::cluster::Cluster;
 use crate::error::CommandError;
 use crate::pages::{answer, summary};
-use crate::submit::preflight::rest_failed;
+use crate::settings::Layer;
+use crate::submit::preflight::{rest_failed, unusable};
+use crate::submit::{prepare, stage};
 
 /// How long the successor may take to be at work.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -32,7 +37,11 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &RestartAm) -> Result<
     let cluster = Cluster::find(conf_dir)?;
     let client = cluster.rest()?;
     let report = client.application(id).await.map_err(rest_failed)?;
-    let before = present_attempt(&cluster, &report).await?;
+    let present = present(&cluster, &report).await?;
+    let before = Epoch(present.attempt);
+    if command.upgrade {
+        order_this_build(&cluster, id, &present).await?;
+    }
     leave_order(&cluster, id, &restart::order(before)).await?;
     let asked: Option<Answer> = answer(&report, &cluster.user, restart::PATH)
         .await
@@ -45,9 +54,11 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &RestartAm) -> Result<
     let since = Instant::now();
     let after = successor(&cluster, &client, id, before).await?;
     eprintln!(
-        "{id} attempt {} has replaced attempt {before} after {:.1} s: {} executors registered, {} of {} tasks done",
+        "{id} attempt {} has replaced attempt {before} after {:.1} s, as build {}: {} executors registered, \
+         {} of {} tasks done",
         after.attempt,
         since.elapsed().as_secs_f64(),
+        after.build.get(..12).unwrap_or("unknown"),
         after.executors.registered,
         after.tasks.finished,
         after.tasks.total,
@@ -55,7 +66,33 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &RestartAm) -> Result<
     Ok(())
 }
 
-async fn present_attempt(cluster: &Cluster, report: &AppReport) -> Result<Epoch, CommandError> {
+/// Has the next attempt become the executable that runs here. The client has it in the staging cache, as for a
+/// submission.
+async fn order_this_build(
+    cluster: &Cluster,
+    id: ApplicationId,
+    present: &Summary,
+) -> Result<(), CommandError> {
+    let spoken: Option<Version> = present.protocol.parse().ok();
+    if !spoken.is_some_and(|spoken| PROTOCOL.understands(spoken)) {
+        let text = format!(
+            "its executors speak protocol {}, and this build {PROTOCOL}",
+            if present.protocol.is_empty() {
+                "1.0 or earlier"
+            } else {
+                &present.protocol
+            }
+        );
+        return Err(CommandError::refused(format!("{id} cannot go on as this build")).because(text));
+    }
+    let settings = prepare::settings(Layer::flags([]), None, None)?;
+    let systems = cluster.file_systems()?;
+    let staging = Staging::locate(&systems, settings.optional("staging.dir")).map_err(unusable)?;
+    let build = stage::own_build(&staging).await?;
+    leave_order(cluster, id, &upgrade::order(Epoch(present.attempt), &build)).await
+}
+
+async fn present(cluster: &Cluster, report: &AppReport) -> Result<Summary, CommandError> {
     let id = report.id;
     if report.is_final() {
         return Err(CommandError::refused(format!("{id} has ended already"))
@@ -73,9 +110,7 @@ async fn present_attempt(cluster: &Cluster, report: &AppReport) -> Result<Epoch,
     }
     let summary = summary(report, &cluster.user).await;
     let summary = summary.map_err(|error| silent(id).caused_by(error))?;
-    summary
-        .map(|summary| Epoch(summary.attempt))
-        .ok_or_else(|| silent(id))
+    summary.ok_or_else(|| silent(id))
 }
 
 async fn successor(

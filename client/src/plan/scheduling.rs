@@ -1,5 +1,7 @@
 //! The scheduling part of a plan: pools, edges between partitions, gangs, and the settings that go with them.
 
+use std::time::Duration;
+
 use driver::policy::{
     ElasticPlan, ExclusionPlan, JobPlan, LocalityWaits, Placement, PoolMode, PoolPlan, PrefetchPlan,
     Scheduling, SpeculationPlan, StageScheduling,
@@ -36,6 +38,10 @@ pub(super) fn of_job(job: &JobFile, settings: &Resolved) -> Result<Scheduling, S
         },
         prefetch: PrefetchPlan {
             horizon: settings.duration("scheduler.prefetch"),
+            reserve: match settings.text("am.recovery") {
+                "on" => settings.duration("am.recovery.reserve"),
+                _ => Duration::ZERO,
+            },
         },
         placement: match settings.text("scheduler.placement") {
             "pack" => Placement::Pack,

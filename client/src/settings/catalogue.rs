@@ -198,6 +198,20 @@ pub(crate) const KEYS: &[Key] = &[
         "whether a later ApplicationMaster goes on where an earlier one ended; off: it begins anew",
     ),
     key(
+        "am.recovery.reserve",
+        "5s",
+        Kind::Duration,
+        "work that executors are sent ahead of their free slots to be busy while the ApplicationMaster is replaced, \
+         in time; 0s sends none",
+    ),
+    key(
+        "am.journal.patience",
+        "75s",
+        Kind::Duration,
+        "how long the staging file system may refuse the journal before this ApplicationMaster ends and YARN starts \
+         another",
+    ),
+    key(
         "am.rm-silence-max",
         "",
         Kind::Interval,

@@ -80,12 +80,7 @@ impl Stager<'_> {
     }
 
     async fn binary(&self) -> Result<LocalResource, CommandError> {
-        let spec = ResourceSpec {
-            alias: Some(BINARY_NAME.to_owned()),
-            ..ResourceSpec::file(BINARY_NAME)
-        };
-        let staged = self.staging.cache_file(&executable()?, &spec).await;
-        staged.map_err(|error| failed(&error))
+        own_executable(self.staging).await
     }
 
     /// Cached, because what a node already has costs a container nothing, and an application's own files a lot.
@@ -152,6 +147,25 @@ fn json(name: &str, value: &impl Serialize) -> Result<Bytes, CommandError> {
     let text = serde_json::to_vec(value);
     text.map(Bytes::from)
         .map_err(|error| CommandError::refused(format!("{name} cannot be written")).caused_by(error))
+}
+
+async fn own_executable(staging: &Staging) -> Result<LocalResource, CommandError> {
+    let spec = ResourceSpec {
+        alias: Some(BINARY_NAME.to_owned()),
+        ..ResourceSpec::file(BINARY_NAME)
+    };
+    let staged = staging.cache_file(&executable()?, &spec).await;
+    staged.map_err(|error| failed(&error))
+}
+
+/// Has our own executable in the staging cache; gives its SHA-256.
+///
+/// # Errors
+/// It cannot be read or staged.
+pub(crate) async fn own_build(staging: &Staging) -> Result<String, CommandError> {
+    let staged = own_executable(staging).await?;
+    let directory = staged.path.parent();
+    Ok(directory.map_or_else(String::new, |directory| directory.name().to_owned()))
 }
 
 /// Our own executable, which is what YARN will run.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{JournalError, JournalWriter, Patience, Recovery, recover, segment_name};
+use super::{JournalError, JournalWriter, Patience, Recovery, attempts, recover, segment_name};
 use crate::fs::{CreateOptions, FileSystem, list_all, read_all, write_all};
 use crate::path::DfsPath;
 
@@ -44,6 +44,9 @@ pub async fn check_journal(ours: Arc<dyn FileSystem>, theirs: Arc<dyn FileSystem
         .a_second_writer_never_shares_a_segment(&base.join("shared"))
         .await;
     suite.damage_is_refused(&base.join("damage")).await;
+    suite
+        .earlier_attempts_go_when_a_later_one_is_safe(&base.join("earlier"))
+        .await;
     let removed = suite.ours.delete(base, true).await;
     removed.expect("the checks can be removed");
 }
@@ -197,6 +200,25 @@ impl Suite {
         self.replace(&path, whole[..whole.len() - 3].to_vec()).await;
         let found = self.take_over(base, 1).await.expect("a torn end is no damage");
         assert_eq!(texts(&found), ["first", "second"]);
+    }
+
+    async fn earlier_attempts_go_when_a_later_one_is_safe(&self, base: &DfsPath) {
+        let mut first = self.writer(base, 1).await;
+        first.append(&payloads(&["a"])).await.expect("written");
+        self.take_over(base, 1).await.expect("it can be read");
+        let mut second = JournalWriter::create(Arc::clone(&self.theirs), base, 2, Patience::default())
+            .await
+            .expect("a journal can be made");
+        second.append(&payloads(&["b"])).await.expect("written");
+        second.remove_earlier().await;
+        let left = attempts(self.theirs.as_ref(), base).await.expect("listed");
+        assert_eq!(left, [2]);
+        let late = first.append(&payloads(&["late"])).await;
+        assert!(matches!(late, Err(JournalError::Fenced(_))), "{late:?}");
+        second
+            .append(&payloads(&["c"]))
+            .await
+            .expect("the second goes on");
     }
 
     async fn replace(&self, path: &DfsPath, bytes: Vec<u8>) {

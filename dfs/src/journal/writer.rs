@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::record::{Record, write_header, write_record};
 use super::recovery::attempts;
-use super::{JournalError, open_name, segment_name};
+use super::{JournalError, open_name, sealed_name, segment_name};
 use crate::error::DfsError;
 use crate::fs::{CreateOptions, FileSystem, FileWriter, Overwrite};
 use crate::local::is_local;
@@ -137,6 +137,26 @@ impl JournalWriter {
             }
         }
         Ok(last)
+    }
+
+    /// Removes what earlier attempts have left. To be called once this attempt has its own first record safe, which
+    /// must hold all that is still needed of theirs. A failure is only logged: it costs room.
+    pub async fn remove_earlier(&mut self) {
+        let Some(base) = self.directory.parent() else {
+            return;
+        };
+        let found = match attempts(self.fs.as_ref(), &base).await {
+            Ok(found) => found,
+            Err(error) => return tracing::debug!(%error, "journals of earlier attempts are not looked for"),
+        };
+        for earlier in found.into_iter().filter(|&earlier| earlier < self.attempt) {
+            for name in [sealed_name(earlier), open_name(earlier)] {
+                let path = base.join(&name);
+                if let Err(error) = self.fs.delete(&path, true).await {
+                    tracing::debug!(%path, %error, "the journal of an earlier attempt stays");
+                }
+            }
+        }
     }
 
     /// Tries to have a batch safe until that succeeds or there is no point.

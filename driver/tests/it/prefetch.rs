@@ -13,7 +13,10 @@ use crate::rig::{Rig, executor, exit, id, launches, plan, seconds, stage};
 
 /// A plan whose executors are sent up to a second of work ahead.
 fn ahead(mut plan: AppPlan) -> AppPlan {
-    plan.scheduling.prefetch = PrefetchPlan { horizon: seconds(1) };
+    plan.scheduling.prefetch = PrefetchPlan {
+        horizon: seconds(1),
+        ..PrefetchPlan::NONE
+    };
     plan
 }
 
@@ -66,6 +69,39 @@ fn long_tasks_are_not_sent_ahead() {
     rig.register("a", 2);
     rig.now += seconds(3);
     assert_eq!(launches(&rig.succeed("a", id(0, 0, 0))).len(), 1);
+}
+
+#[test]
+fn longer_ones_are_as_a_reserve_for_the_time_without_an_application_master() {
+    let mut plan = plan(1, 2, vec![stage("s", 100)]);
+    plan.scheduling.prefetch = PrefetchPlan {
+        reserve: seconds(5),
+        ..PrefetchPlan::NONE
+    };
+    let mut rig = Rig::new(plan);
+    rig.register("a", 2);
+    rig.now += seconds(1);
+    // One for the free slot, and two slots times five tasks of a second.
+    assert_eq!(launches(&rig.succeed("a", id(0, 0, 0))).len(), 1 + 10);
+}
+
+#[test]
+fn a_stage_that_comes_up_before_what_is_queued_has_it_given_back() {
+    let first = stage("first", 1);
+    let mut second = stage("second", 50);
+    second.after = vec![0];
+    let mut rig = Rig::new(ahead(plan(1, 2, vec![first, second, stage("third", 50)])));
+    rig.register("a", 2);
+    let sent = launches(&run_one(&mut rig, "a", id(2, 0, 0)));
+    assert!(sent.len() > 2, "of the third stage, while the first one runs");
+    // One for the free slot, and one that takes the slot of the first stage's task.
+    let queued: Vec<_> = sent[2..].iter().rev().map(|(_, id)| *id).collect();
+    let effects = rig.succeed("a", id(0, 0, 0));
+    assert_eq!(recalls(&effects), [("a".to_owned(), queued.clone())]);
+    let sent = launches(&give_back(&mut rig, "a", &queued));
+    assert_eq!(sent, [], "every slot is in use");
+    let next = launches(&run_one(&mut rig, "a", id(2, 1, 0)));
+    assert_eq!(next[0].1, id(1, 0, 0));
 }
 
 #[test]

@@ -63,6 +63,7 @@ fn any_scheduling() -> impl Strategy<Value = Scheduling> {
         Scheduling {
             prefetch: PrefetchPlan {
                 horizon: Duration::from_secs(if ahead { 30 } else { 0 }),
+                reserve: Duration::from_secs(if pack { 20 } else { 0 }),
             },
             mode: if fair { PoolMode::Fair } else { PoolMode::Fifo },
             pools: pools(),

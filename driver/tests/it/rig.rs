@@ -34,9 +34,7 @@ pub(crate) fn plan(instances: u32, cores: u32, stages: Vec<StagePlan>) -> AppPla
             ..Settings::default()
         },
         scheduling: Scheduling {
-            prefetch: PrefetchPlan {
-                horizon: Duration::ZERO,
-            },
+            prefetch: PrefetchPlan::NONE,
             ..Scheduling::default()
         },
     }

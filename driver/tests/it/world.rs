@@ -740,7 +740,7 @@ impl Ledger {
         }
         let live = self.live.entry(executor.clone()).or_default();
         assert!(live.insert(id), "{id} is launched twice");
-        let ahead = !plan.scheduling.prefetch.horizon.is_zero();
+        let ahead = plan.scheduling.prefetch.is_wanted();
         let cores: u32 = live
             .iter()
             .map(|id| plan.stages[id.stage.stage as usize].cores)

@@ -29,7 +29,8 @@ impl Waiting {
 pub(super) struct Running {
     /// Its process, once there is one.
     pub(super) pid: Option<u32>,
-    cores: u32,
+    /// Its slots; none once they are lent.
+    pub(super) cores: u32,
 }
 
 impl Session {
@@ -138,6 +139,17 @@ impl Session {
         if self.is_heard() {
             self.send(ExecutorMessage::CommitRequest { id }, effects);
         }
+    }
+
+    /// Gives the slots of attempts that wait for leave to commit to others: they have no process any more, and nobody
+    /// is there to give leave.
+    pub(super) fn lend_slots(&mut self, effects: &mut Vec<Effect>) {
+        for id in &self.awaiting_commit {
+            if let Some(running) = self.running.get_mut(id) {
+                self.free += std::mem::take(&mut running.cores);
+            }
+        }
+        self.begin_waiting(effects);
     }
 
     pub(super) fn task_ended(&mut self, id: TaskAttemptId, end: TaskEnd, effects: &mut Vec<Effect>) {

@@ -530,6 +530,22 @@ fn what_is_sent_ahead_begins_in_order_as_slots_become_free() {
 }
 
 #[test]
+fn a_commit_that_nobody_can_allow_keeps_no_slot() {
+    let mut talk = Talk::serving();
+    assert_eq!(launched(&talk.hear(launch_many(0..5))), [0, 1]);
+    assert_eq!(launched(&talk.event(Event::CommitWanted { id: id(0) })), [0; 0]);
+    let lost = Event::ConnectionLost("reset".to_owned());
+    assert_eq!(launched(&talk.event(lost)), [2]);
+    assert_eq!(launched(&talk.event(Event::CommitWanted { id: id(1) })), [3]);
+    talk.reconnect();
+    assert_eq!(launched(&talk.end(0)), [0; 0], "its slot is in use");
+    assert_eq!(launched(&talk.end(2)), [4]);
+    talk.end(1);
+    assert_eq!(launched(&talk.hear(launch_many(5..6))), [0; 0]);
+    assert_eq!(launched(&talk.end(3)), [5]);
+}
+
+#[test]
 fn a_task_of_several_slots_waits_for_all_of_them() {
     let mut talk = Talk::serving();
     talk.hear(launch(0));
@@ -668,7 +684,8 @@ proptest! {
                 prop_assert!(talk.session.unacknowledged.len() >= before, "a report was forgotten");
             }
             highest = highest.max(talk.session.epoch);
-            prop_assert!(talk.session.running.len() <= 2, "more attempts than slots");
+            let slots: u32 = talk.session.running.values().map(|one| one.cores).sum();
+            prop_assert!(slots + talk.session.free == 2, "slots are lost or used twice");
             prop_assert_eq!(talk.session.next_deadline().is_none(), left);
         }
     }

@@ -203,6 +203,8 @@ pub(crate) struct App {
     roster: Roster,
     include_port: bool,
     node_label: Option<String>,
+    /// The History Server that shows the event log.
+    history_server: Option<String>,
     starter: Starter,
     /// The executor of our own container, until it is started; of small jobs only.
     beside: Option<Beside>,

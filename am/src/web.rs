@@ -27,6 +27,7 @@ use tokio::sync::oneshot;
 use crate::clock::Clock;
 use crate::dossier::shelf::Shelf;
 use crate::environment::Environment;
+use crate::history::log_url;
 use crate::metrics::{self, Metrics};
 use crate::notes::Notes;
 use crate::verdict;
@@ -211,9 +212,7 @@ impl Scene<'_> {
     fn log_url(&self, record: &Record, file: &str) -> Option<String> {
         let http = Some(&record.node_http).filter(|http| !http.is_empty())?;
         let (container, user) = (&record.executor, &self.environment.user);
-        Some(format!(
-            "http://{http}/node/containerlogs/{container}/{user}/{file}?start=-4096"
-        ))
+        Some(log_url(http, container, user, file))
     }
 }
 

@@ -7,6 +7,7 @@ use wire::id::ExecutorId;
 use wire::launcher::{LauncherCommand, LauncherReport};
 
 use crate::driving::{Driving, Errand, Stop};
+use crate::history::History;
 use crate::journal::JournalCost;
 use crate::relay::Relay;
 use crate::supervise::Panicked;
@@ -173,6 +174,22 @@ impl Seat {
         match self {
             Self::Here(driving) => DriverView::Core(driving.core()),
             Self::Client(relay) => DriverView::Relayed(relay.snapshot()),
+        }
+    }
+
+    /// The event log of a driver that is here.
+    pub(super) fn history(&self) -> Option<&History> {
+        match self {
+            Self::Here(driving) => driving.history(),
+            Self::Client(_) => None,
+        }
+    }
+
+    /// The event log of a driver that is here.
+    pub(super) fn history_mut(&mut self) -> Option<&mut History> {
+        match self {
+            Self::Here(driving) => driving.history_mut(),
+            Self::Client(_) => None,
         }
     }
 

@@ -39,6 +39,7 @@ use crate::environment::{self, Environment};
 use crate::gateway::admission::Gate;
 use crate::gateway::listener::Gateway;
 use crate::gateway::{GatewayEvent, Limits};
+use crate::history::{History, Who};
 use crate::journal::{self, Base, Scribe};
 use crate::last_words::LastWords;
 use crate::launch::{self, LaunchFile, NodeAtSubmission};
@@ -189,6 +190,8 @@ impl Ground {
         let driver_certificate = self.credentials.secrets.get(secret::DRIVER_CERTIFICATE).cloned();
         let journal = (plan.settings.recovery && driver_certificate.is_none())
             .then(|| journal::file_systems(&self.conf, &self.environment.user).map(Arc::new));
+        let history = (launch.history.dir.is_some() && driver_certificate.is_none())
+            .then(|| journal::file_systems(&self.conf, &self.environment.user).map(Arc::new));
         let include_port = self.conf.bool("yarn.scheduler.include-port-in-node-name", false);
         let mut servers = Servers::start(
             self.gateway,
@@ -222,6 +225,7 @@ impl Ground {
             servers,
             driver_certificate,
             journal: journal.transpose()?,
+            history: history.transpose()?,
         })
     }
 }
@@ -301,6 +305,8 @@ struct Job {
     driver_certificate: Option<Vec<u8>>,
     /// Where the journal is kept, if it is.
     journal: Option<Arc<FileSystems>>,
+    /// Where the event log is written, if it is.
+    history: Option<Arc<FileSystems>>,
 }
 
 impl Job {
@@ -336,8 +342,12 @@ impl Job {
         }
         let checkpoint = past.as_ref().map(|(core, _)| core.checkpoint().into());
         let mut driving = Driving::new(self.plan.clone(), Arc::clone(&self.systems), application);
+        let history = self.history(application, past.as_ref().map(|(core, _)| core));
         if let Some((core, results)) = past {
             driving = driving.following(core, results);
+        }
+        if let Some(history) = history {
+            driving = driving.with_history(history);
         }
         let nodes = &self.launch.nodes;
         driving = driving.with_racks(nodes.iter().map(|node| (node.host.as_str(), node.rack.as_str())));
@@ -360,6 +370,21 @@ impl Job {
             ));
         }
         Seat::Here(Box::new(driving))
+    }
+
+    fn history(&self, application: &str, core: Option<&Driver>) -> Option<History> {
+        let attempt = self.environment.epoch().0;
+        let who = Who {
+            application: application.to_owned(),
+            attempt: Some(attempt),
+            host: self.environment.host.clone(),
+        };
+        let (systems, zero) = (Arc::clone(self.history.as_ref()?), self.clock.zero_unix());
+        let mut history = History::start(systems, &self.plan, &self.launch, &who, zero)?;
+        if attempt > 1 {
+            history.follow(&who, core);
+        }
+        Some(history)
     }
 
     /// Takes over the time and the state of the last attempt, if there was one.
@@ -426,6 +451,7 @@ impl Job {
             roster: Roster::open(self.environment.log_dirs.as_deref()),
             include_port: self.include_port,
             node_label: self.launch.node_label.clone(),
+            history_server: self.launch.history.server.clone(),
             starter: self.starter,
             beside: self.beside,
             outputs: Outputs::new(self.systems.clone(), &application),

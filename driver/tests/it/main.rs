@@ -8,6 +8,7 @@ mod drain;
 mod elastic;
 mod exclusion;
 mod failures;
+mod history;
 mod journal;
 mod liveness;
 mod outputs;

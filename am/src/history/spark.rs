@@ -44,7 +44,7 @@ pub(super) fn header(plan: &AppPlan, launch: &LaunchFile, who: &Who, started: u6
         application["App Attempt ID"] = attempt.to_string().into();
     }
     let mut lines = line("LogStart", &json!({ "Spark Version": version }));
-    lines.extend(block_manager("driver", &who.host, started));
+    lines.extend(block_manager("driver", &who.host, None, started));
     lines.extend(line(
         "EnvironmentUpdate",
         &json!({
@@ -114,12 +114,14 @@ fn origins(configuration: &[Entry]) -> BTreeMap<String, String> {
     configuration.iter().map(origin).collect()
 }
 
-/// What the History Server takes as the sign that an executor can hold something, and its address from.
-pub(super) fn block_manager(executor: &str, host: &str, at: u64) -> Vec<u8> {
+/// What the History Server takes as the sign that an executor can hold something, and its address from. A port has to
+/// be one (`BlockManagerId`), and executors listen on none: shown is that of the NodeManager's pages.
+fn block_manager(executor: &str, host: &str, node_http: Option<&str>, at: u64) -> Vec<u8> {
+    let port = node_http.and_then(|http| http.rsplit_once(':')?.1.parse::<u16>().ok());
     line(
         "BlockManagerAdded",
         &json!({
-            "Block Manager ID": { "Executor ID": executor, "Host": host, "Port": 0 },
+            "Block Manager ID": { "Executor ID": executor, "Host": host, "Port": port.filter(|port| *port > 0).unwrap_or(1) },
             "Maximum Memory": 0,
             "Timestamp": at,
             "Maximum Onheap Memory": 0,
@@ -166,7 +168,7 @@ pub(super) fn executor_added(
             },
         }),
     );
-    lines.extend(block_manager(executor.as_str(), host, at));
+    lines.extend(block_manager(executor.as_str(), host, node_http, at));
     lines
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use driver::event::{Effect, Event};
 use driver::history::Happening;
 use wire::failure::ExecutorLoss;
 use wire::id::{ExecutorId, TaskAttemptId};
@@ -82,20 +83,18 @@ fn the_story_of_a_job_with_a_failure_and_a_lost_executor() {
     let mut rig = Rig::unstarted(plan(2, 1, vec![stage("a", 2)]));
     rig.driver.tell_history();
     let mut story = Vec::new();
-    let mut then = |rig: &mut Rig, act: &dyn Fn(&mut Rig)| {
+    let mut then = |rig: &mut Rig, act: &dyn Fn(&mut Rig) -> Vec<Effect>| {
         act(rig);
         story.extend(words(&rig.driver.take_history()));
     };
-    then(&mut rig, &|rig| {
-        drop(rig.send(driver::event::Event::ResourceManagerHeard))
-    });
-    then(&mut rig, &|rig| drop(rig.send(driver::event::Event::Started)));
-    then(&mut rig, &|rig| drop(rig.register("x", 1)));
-    then(&mut rig, &|rig| drop(rig.register("y", 1)));
-    then(&mut rig, &|rig| drop(rig.fail("x", id(0, 0, 0), exit(3))));
-    then(&mut rig, &|rig| drop(rig.lose("y", ExecutorLoss::NodeLost)));
-    then(&mut rig, &|rig| drop(rig.succeed("x", id(0, 1, 1))));
-    then(&mut rig, &|rig| drop(rig.succeed("x", id(0, 0, 1))));
+    then(&mut rig, &|rig| rig.send(Event::ResourceManagerHeard));
+    then(&mut rig, &|rig| rig.send(Event::Started));
+    then(&mut rig, &|rig| rig.register("x", 1));
+    then(&mut rig, &|rig| rig.register("y", 1));
+    then(&mut rig, &|rig| rig.fail("x", id(0, 0, 0), exit(3)));
+    then(&mut rig, &|rig| rig.lose("y", ExecutorLoss::NodeLost));
+    then(&mut rig, &|rig| rig.succeed("x", id(0, 1, 1)));
+    then(&mut rig, &|rig| rig.succeed("x", id(0, 0, 1)));
     assert_eq!(
         story,
         [

@@ -303,6 +303,17 @@ impl Driving {
         self.handle(now, Event::JobKillRequested { job, by }, commands);
     }
 
+    /// Ends the attempts of one task, which runs again.
+    pub fn kill_task(
+        &mut self,
+        now: Duration,
+        stage: u32,
+        partition: u32,
+        commands: &mut Vec<LauncherCommand>,
+    ) {
+        self.handle(now, Event::TaskKillRequested { stage, partition }, commands);
+    }
+
     /// Waits for the next errand to end; for ever while there is none. May be dropped while it waits.
     pub async fn next_errand(&mut self) -> Result<Errand, Panicked> {
         let journal = async {

@@ -31,7 +31,7 @@ use wire::id::ExecutorId;
 use crate::launch::LaunchFile;
 use writer::Writing;
 
-pub(crate) use spark::log_url;
+pub(crate) use spark::{locality, log_url};
 pub use teller::{Teller, Who};
 pub use writer::{MOST_WAITING, Status};
 

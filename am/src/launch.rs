@@ -48,6 +48,9 @@ pub struct LaunchFile {
     pub nodes: Vec<NodeAtSubmission>,
     /// When the client submitted, in milliseconds since 1970.
     pub submitted_unix_ms: u64,
+    /// Whether `/metrics` answers every address.
+    #[serde(default)]
+    pub open_metrics: bool,
     /// The event log.
     #[serde(default)]
     pub history: HistoryTarget,
@@ -186,6 +189,7 @@ mod tests {
             }],
             nodes: vec![],
             submitted_unix_ms: 1,
+            open_metrics: false,
             history: HistoryTarget {
                 dir: Some("hdfs://nn:8020/spark-history".into()),
                 server: None,

@@ -194,6 +194,9 @@ impl Driver {
             Event::LauncherGaveUp { reason } => self.hopeless = Some(reason),
             Event::KillRequested { by } => self.on_kill_requested(&by, effects),
             Event::JobKillRequested { job, by } => self.on_job_kill_requested(job, by, effects),
+            Event::TaskKillRequested { stage, partition } => {
+                self.on_task_kill_requested(stage, partition, effects);
+            }
             Event::DeadlineReached => {}
         }
     }

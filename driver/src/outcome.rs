@@ -160,6 +160,14 @@ impl Driver {
         }
     }
 
+    /// Somebody wants the attempts of a task ended. That counts against nothing, and the task runs again.
+    pub(crate) fn on_task_kill_requested(&mut self, stage: u32, partition: u32, effects: &mut Vec<Effect>) {
+        let stage = self.stages.get(StageIx::from_number(stage));
+        let task = stage.and_then(|stage| stage.tasks.as_ref()?.get(partition));
+        let live = task.and_then(|task| task.live);
+        self.cancel_attempts(live, KillReason::ByUser, effects);
+    }
+
     /// Cancels an attempt and its siblings.
     fn cancel_attempts(&mut self, first: Option<AttemptIx>, reason: KillReason, effects: &mut Vec<Effect>) {
         let mut next = first;

@@ -1,41 +1,121 @@
-//! A stock Spark History Server lists and shows drawloom's applications, running, failed and done, as their event logs
-//! in HDFS have them.
+//! A stock Spark History Server lists and shows drawloom's applications, running, failed and recovered, as their event
+//! logs have them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use harness::application::{Application, STEP};
-use harness::hadoop::{Hadoop, HistoryServer, Shared, Signal};
-use harness::processes::Process;
-use harness::user::User;
-use harness::wait;
+use harness::hadoop::{HistoryServer, Signal};
+use harness::process::{Drawloom, Output, Running};
+use harness::processes::{self, Process};
+use harness::{http, wait};
+use mini::{Cluster, Options};
 use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+use tokio::runtime::Runtime;
 
-static HADOOP: Shared = Shared::new(|| Hadoop::builder().nodes(2));
+/// How long a step may take on a busy machine.
+const STEP: Duration = Duration::from_secs(90);
 
-/// The directory as operators make it.
-fn event_logs(hadoop: &Hadoop) -> String {
-    hadoop.make_hdfs_dir("/event-logs", "1777").unwrap();
-    format!("{}/event-logs", hadoop.default_fs())
+/// An embedded cluster, a person's directory and the History Server of what lies in it.
+struct Lab {
+    _runtime: Runtime,
+    cluster: Cluster,
+    home: tempfile::TempDir,
+    server: HistoryServer,
 }
 
-fn job(name: &str, dir: &str, server: &str, stages: &str) -> String {
-    format!(
-        "version: 1
+impl Lab {
+    /// Nothing where there is no Java or no Maven: CI has both.
+    fn begin() -> Option<Self> {
+        if let Err(missing) = HistoryServer::can_start() {
+            assert!(std::env::var_os("CI").is_none(), "{missing:#}");
+            eprintln!("SKIPPED: {missing:#}");
+            return None;
+        }
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("logs")).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let cluster = runtime.block_on(Cluster::start(Options::default())).unwrap();
+        let logs = format!("file://{}/logs", home.path().display());
+        let server = HistoryServer::start(home.path(), &logs).unwrap();
+        Some(Self {
+            _runtime: runtime,
+            cluster,
+            home,
+            server,
+        })
+    }
+
+    fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    fn drawloom(&self, args: &[&str]) -> Drawloom {
+        Drawloom::without_cluster(&self.home().join("said"))
+            .env("HADOOP_CONF_DIR", self.cluster.conf_dir())
+            .env("HOME", self.home())
+            .env("XDG_CONFIG_HOME", self.home())
+            .current_dir(self.home())
+            .args(args)
+    }
+
+    fn write_job(&self, name: &str, dir: &str, stages: &str) -> String {
+        let (home, server) = (self.home().display(), self.server.address());
+        let text = format!(
+            "version: 1
 name: {name}
 executors: {{ instances: 2, memory: 256MiB, cores: 1 }}
-conf: {{ history.dir: \"{dir}\", history.server: \"{server}\" }}
+conf: {{ history.dir: \"file://{home}/{dir}\", history.server: \"{server}\" }}
 stages:
 {stages}"
-    )
+        );
+        let file = format!("{name}.yaml");
+        fs::write(self.home().join(&file), text).unwrap();
+        file
+    }
+
+    fn submit(&self, name: &str, stages: &str) -> (Running, String) {
+        let file = self.write_job(name, "logs", stages);
+        let mut client = self.drawloom(&["submit", &file]).spawn().unwrap();
+        let line = client.wait_for_text("submitted", STEP).unwrap();
+        (client, application(&line))
+    }
+
+    fn run(&self, name: &str, dir: &str, stages: &str) -> (Output, String) {
+        let file = self.write_job(name, dir, stages);
+        let output = self.drawloom(&["submit", &file]).run(STEP).unwrap();
+        let id = application(&output.stderr);
+        (output, id)
+    }
+
+    /// What the server says, when that is as wanted.
+    fn wait_for(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let found = wait::for_value(path, STEP, || Ok(self.server.get(path).ok().filter(&wanted)));
+        found.unwrap_or_else(|error| {
+            panic!(
+                "{error}: {:?}\n{}",
+                self.server.get(path),
+                self.server.log_tail(30)
+            )
+        })
+    }
+
+    /// Where the ResourceManager's link to an application leads.
+    fn link(&self, application: &str) -> Option<String> {
+        let address = self.cluster.web_address().parse().unwrap();
+        let path = format!("/proxy/{application}/");
+        let answer = http::request(address, "GET", &path, "", STEP).unwrap();
+        answer.header("Location").map(str::to_owned)
+    }
 }
 
-/// What the server says of an application, when that is as wanted.
-fn wait_for(server: &HistoryServer, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    let found = wait::for_value(path, STEP, || {
-        let answer = server.get(path).ok();
-        Ok(answer.filter(&wanted))
-    });
-    found.unwrap_or_else(|error| panic!("{error}: {:?}\n{}", server.get(path), server.log_tail(30)))
+fn application(text: &str) -> String {
+    let mut words = text.split_whitespace();
+    words
+        .find(|word| word.starts_with("application_"))
+        .unwrap()
+        .to_owned()
 }
 
 fn sum(list: &Value, key: &str) -> u64 {
@@ -44,16 +124,9 @@ fn sum(list: &Value, key: &str) -> u64 {
 }
 
 #[test]
-fn a_stock_history_server_shows_running_failed_and_recovered_applications() {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let dir = event_logs(hadoop);
-    let server = hadoop.history_server(&dir).unwrap();
-    let address = server.address();
-
-    // Two stages, a task that fails once, and a gate in the second stage.
-    let user = User::new(hadoop, "history").unwrap();
-    let gate = user.gate().wait();
+fn a_stock_history_server_shows_a_running_application_and_each_of_its_attempts() {
+    let Some(lab) = Lab::begin() else { return };
+    let gate = lab.home().join("gate");
     let stages = format!(
         "  - name: count
     tasks: 6
@@ -61,58 +134,46 @@ fn a_stock_history_server_shows_running_failed_and_recovered_applications() {
   - name: total
     after: [count]
     tasks: 2
-    shell: \"{gate}\"
-"
+    shell: 'until [ -e {} ]; do sleep 0.05; done'
+",
+        gate.display()
     );
-    let mut client = user
-        .submit(&job("history", &dir, &address, &stages), &[])
-        .unwrap();
-    let application = Application::submitted_by(hadoop, &mut client).unwrap();
-    let base = format!("applications/{}", application.id());
-    let running = wait_for(&server, &format!("{base}/1/stages"), |stages| {
-        stages
-            .as_array()
-            .is_some_and(|stages| stages.len() == 2 && stages[0]["status"] == "ACTIVE")
+    let (client, id) = lab.submit("history", &stages);
+    let base = format!("applications/{id}");
+    let running = lab.wait_for(&format!("{base}/1/stages"), |stages| {
+        let all = stages.as_array().map_or(0, Vec::len);
+        all == 2 && stages[0]["status"] == "ACTIVE" && stages[0]["numActiveTasks"] == 2
     });
     assert_eq!(
         (&running[1]["status"], &running[1]["name"]),
         (&"COMPLETE".into(), &"count".into())
     );
-    let listed = server.get("applications?status=running").unwrap();
-    assert_eq!(listed[0]["id"], application.id(), "{listed}");
+    let listed = lab.server.get("applications?status=running").unwrap();
+    assert_eq!(listed[0]["id"], id, "{listed}");
 
     // The ApplicationMaster is killed; the next one goes on.
-    let master = |process: &Process| process.command.ends_with("drawloom am");
-    let master = application.processes().into_iter().find(master).unwrap();
+    let is_master = |process: &Process| process.command.ends_with("drawloom am");
+    let master = processes::of_application(&id)
+        .into_iter()
+        .find(is_master)
+        .unwrap();
     master.signal(Signal::KILL);
-    let second = wait_for(&server, &base, |found| {
-        found["attempts"]
-            .as_array()
-            .is_some_and(|attempts| attempts.len() == 2)
-    });
-    assert_eq!(second["attempts"][0]["attemptId"], "2", "{second}");
-    user.gate().open().unwrap();
+    lab.wait_for(&base, |found| found["attempts"][0]["attemptId"] == "2");
+    fs::write(gate, "").unwrap();
     client.wait(STEP).unwrap().must_end(0, &["verdict    succeeded"]);
-    let report = application.wait_end().unwrap();
-    let shown = format!("{address}/history/{}/2", application.id());
-    assert!(
-        report["trackingUrl"].as_str().unwrap().contains("/proxy/"),
-        "{report}"
-    );
-    let done = wait_for(&server, &base, |found| found["attempts"][0]["completed"] == true);
-    assert_eq!(done["attempts"][1]["completed"], true, "{done}");
+    let done = lab.wait_for(&base, |found| {
+        found["attempts"][0]["completed"] == true && found["attempts"][1]["completed"] == true
+    });
+    assert_eq!(done["attempts"].as_array().unwrap().len(), 2, "{done}");
 
-    // The first attempt: what it saw.
-    let first = server.get(&format!("{base}/1/stages")).unwrap();
+    // The first attempt shows what it saw, the second all that was done by whichever.
+    let first = lab.server.get(&format!("{base}/1/stages")).unwrap();
     assert_eq!(
         (sum(&first, "numCompleteTasks"), sum(&first, "numFailedTasks")),
-        (6, 1),
-        "{first}"
+        (6, 1)
     );
-    // The second: all that is done, by whichever.
-    let jobs = server.get(&format!("{base}/2/jobs")).unwrap();
+    let jobs = lab.server.get(&format!("{base}/2/jobs")).unwrap();
     assert_eq!(jobs.as_array().unwrap().len(), 1);
-    let job = &jobs[0];
     let counts = [
         "numTasks",
         "numCompletedTasks",
@@ -120,34 +181,33 @@ fn a_stock_history_server_shows_running_failed_and_recovered_applications() {
         "numCompletedStages",
     ];
     assert_eq!(
-        counts.map(|key| job[key].as_u64().unwrap()),
+        counts.map(|key| jobs[0][key].as_u64().unwrap()),
         [8, 8, 0, 2],
-        "{job}"
+        "{jobs}"
     );
-    assert_eq!(job["status"], "SUCCEEDED");
-    let tasks = server
+    assert_eq!(jobs[0]["status"], "SUCCEEDED");
+    let tasks = lab
+        .server
         .get(&format!("{base}/2/stages/0/0/taskList?length=100"))
         .unwrap();
-    assert_eq!(tasks.as_array().unwrap().len(), 6);
+    let tasks = tasks.as_array().unwrap();
     assert!(
-        tasks
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|task| task["status"] == "SUCCESS"),
-        "{tasks}"
+        tasks.len() == 6 && tasks.iter().all(|task| task["status"] == "SUCCESS"),
+        "{tasks:?}"
     );
-    let executors = server.get(&format!("{base}/2/allexecutors")).unwrap();
-    let ids: Vec<_> = executors
-        .as_array()
+    let executors = lab.server.get(&format!("{base}/2/allexecutors")).unwrap();
+    assert_eq!(
+        executors.as_array().unwrap().len(),
+        3,
+        "two and the driver: {executors}"
+    );
+    let environment = lab
+        .server
+        .get(&format!("{base}/2/environment"))
         .unwrap()
-        .iter()
-        .map(|one| one["id"].as_str().unwrap())
-        .collect();
-    assert_eq!(ids.len(), 3, "{executors}");
-    let environment = server.get(&format!("{base}/2/environment")).unwrap();
+        .to_string();
     assert!(
-        environment.to_string().contains("drawloom.task.max-failures"),
+        environment.contains("drawloom.task.max-failures"),
         "{environment}"
     );
     for page in [
@@ -157,66 +217,66 @@ fn a_stock_history_server_shows_running_failed_and_recovered_applications() {
         "executors/",
         "environment/",
     ] {
-        server
-            .page(&format!("/history/{}/2/{page}", application.id()))
-            .unwrap();
+        lab.server.page(&format!("/history/{id}/2/{page}")).unwrap();
     }
-    // YARN's link leads there.
-    let link = application.page("").unwrap();
-    assert_eq!(link.header("Location"), Some(shown.as_str()), "{}", link.head);
+    let shown = format!("{}/history/{id}/2", lab.server.address());
+    assert_eq!(lab.link(&id), Some(shown), "YARN's link leads there");
+
+    // The same in the terminal.
+    let logs = format!("file://{}/logs", lab.home().display());
+    let told = lab.drawloom(&["history", &id, "--dir", &logs]).run(STEP).unwrap();
+    assert!(
+        told.code == Some(0) && told.stdout.contains("succeeded"),
+        "{told}"
+    );
+    assert!(
+        told.stdout.contains("6/6") && told.stdout.contains("2/2"),
+        "{told}"
+    );
 }
 
 #[test]
 fn a_job_that_fails_is_shown_with_its_cause() {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let dir = event_logs(hadoop);
-    let server = hadoop.history_server(&dir).unwrap();
-    let user = User::new(hadoop, "fails-in-history").unwrap();
+    let Some(lab) = Lab::begin() else { return };
     let stages = "  - name: work
     tasks: 3
     retries: 1
     shell: 'if [ $DRAWLOOM_TASK = 1 ]; then echo eels >&2; exit 7; fi'
 ";
-    let output = user
-        .submit_and_wait(&job("fails", &dir, &server.address(), stages), &[])
-        .unwrap();
+    let (output, id) = lab.run("fails", "logs", stages);
     output.must_end(1, &["exit code 7"]);
-    let application = Application::of_output(hadoop, &output).unwrap();
-    let base = format!("applications/{}/1", application.id());
-    let jobs = wait_for(&server, &format!("{base}/jobs"), |jobs| {
-        jobs[0]["status"] == "FAILED"
-    });
+    let base = format!("applications/{id}/1");
+    let jobs = lab.wait_for(&format!("{base}/jobs"), |jobs| jobs[0]["status"] == "FAILED");
     assert_eq!(jobs[0]["numFailedTasks"], 2, "{jobs}");
-    let stage = &server.get(&format!("{base}/stages")).unwrap()[0];
+    let stage = &lab.server.get(&format!("{base}/stages")).unwrap()[0];
     let reason = stage["failureReason"].as_str().unwrap();
     assert!(
         stage["status"] == "FAILED" && reason.contains("exit code 7"),
         "{stage}"
     );
-    let tasks = server
-        .get(&format!("{base}/stages/0/0/taskList?length=100&status=failed"))
-        .unwrap();
-    assert!(tasks.to_string().contains("eels"), "{tasks}");
-}
-
-#[test]
-fn without_its_directory_a_job_runs_as_ever_and_the_log_says_once_what_to_do() {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::new(hadoop, "no-history").unwrap();
-    let stages = "  - name: work\n    tasks: 2\n    command: [\"true\"]\n";
-    let dir = format!("{}/nowhere", hadoop.default_fs());
-    let output = user
-        .submit_and_wait(&job("no-history", &dir, "http://127.0.0.1:1", stages), &[])
-        .unwrap();
-    output.must_end(0, &["verdict    succeeded"]);
-    let application = Application::of_output(hadoop, &output).unwrap();
-    let link = application.page("").unwrap();
+    let tasks = lab
+        .server
+        .get(&format!("{base}/stages/0/0/taskList?length=100&status=failed"));
+    let tasks = tasks.unwrap().to_string();
+    assert!(tasks.contains("eels"), "{tasks}");
+    let failed = lab.drawloom(&["history", &id, "--dir", &format!("{}/logs", lab.home().display())]);
+    let failed = failed.run(STEP).unwrap();
     assert!(
-        link.header("Location")
-            .is_none_or(|to| !to.contains("127.0.0.1:1/")),
-        "{}",
-        link.head
+        failed.stdout.contains("exit code 7") && failed.stdout.contains("work/1"),
+        "{failed}"
     );
+
+    // Without its directory a job runs as ever, and the link stays YARN's own.
+    let stages = "  - name: work\n    tasks: 2\n    command: [\"true\"]\n";
+    let (output, id) = lab.run("nowhere", "missing", stages);
+    output.must_end(0, &["verdict    succeeded"]);
+    assert!(
+        lab.link(&id).is_none_or(|to| !to.contains("/history/")),
+        "{:?}",
+        lab.link(&id)
+    );
+    let unknown = lab.drawloom(&["history", &id, "--dir", &format!("{}/logs", lab.home().display())]);
+    let unknown = unknown.run(STEP).unwrap();
+    assert_eq!(unknown.code, Some(3), "{unknown}");
+    assert!(unknown.stderr.contains("there is no event log of"), "{unknown}");
 }

@@ -98,6 +98,19 @@ impl Seat {
         }
     }
 
+    /// Ends the attempts of one task of a driver that is here.
+    pub(super) fn kill_task(
+        &mut self,
+        now: Duration,
+        stage: u32,
+        partition: u32,
+        commands: &mut Vec<LauncherCommand>,
+    ) {
+        if let Self::Here(driving) = self {
+            driving.kill_task(now, stage, partition, commands);
+        }
+    }
+
     /// Time has passed.
     pub(super) fn deadline_reached(&mut self, now: Duration, commands: &mut Vec<LauncherCommand>) {
         if let Self::Here(driving) = self {

@@ -53,6 +53,7 @@ use crate::supervise::TaskGroup;
 use crate::verdict;
 use crate::vitals::Vitals;
 use crate::web::Query;
+use crate::web::permissions::Permissions;
 use crate::web::proxy::{Proxy, Visitors};
 use crate::web::server::WebServer;
 use crate::{gateway::links::Links, staged};
@@ -200,6 +201,7 @@ impl Ground {
             &self.conf,
             &self.environment,
             &plan,
+            &launch,
         )?;
         if follows(&self.environment, &plan) {
             let endpoint = following::endpoint(&self.environment, port);
@@ -254,6 +256,7 @@ impl Servers {
         conf: &Configuration,
         environment: &Environment,
         plan: &AppPlan,
+        launch: &LaunchFile,
     ) -> anyhow::Result<Self> {
         let mut work = TaskGroup::new();
         let (events, gateway_events) = mpsc::channel(GATEWAY_QUEUE);
@@ -271,7 +274,10 @@ impl Servers {
         });
         let (sender, queries) = mpsc::channel(WEB_QUEUE);
         let web = web.serve(
-            Visitors::ThroughProxy(Proxy::new(conf, &environment.proxy_base)?),
+            Visitors::ThroughProxy(
+                Proxy::new(conf, &environment.proxy_base)?.with_open_metrics(launch.open_metrics),
+                Permissions::new(conf, &environment.user, &launch.acls),
+            ),
             sender,
         );
         work.spawn("web", async move {
@@ -451,6 +457,7 @@ impl Job {
             roster: Roster::open(self.environment.log_dirs.as_deref()),
             include_port: self.include_port,
             node_label: self.launch.node_label.clone(),
+            configuration: self.launch.configuration.clone(),
             history_server: self.launch.history.server.clone(),
             starter: self.starter,
             beside: self.beside,

@@ -115,9 +115,11 @@ fn origins(configuration: &[Entry]) -> BTreeMap<String, String> {
 }
 
 /// What the History Server takes as the sign that an executor can hold something, and its address from. A port has to
-/// be one (`BlockManagerId`), and executors listen on none: shown is that of the NodeManager's pages.
+/// be one (`BlockManagerId`), and executors listen on none: shown is that of the NodeManager's pages. A host has to be
+/// one too, and names of nodes may carry a port (`yarn.scheduler.include-port-in-node-name`).
 fn block_manager(executor: &str, host: &str, node_http: Option<&str>, at: u64) -> Vec<u8> {
     let port = node_http.and_then(|http| http.rsplit_once(':')?.1.parse::<u16>().ok());
+    let host = host.split(':').next().unwrap_or_default();
     line(
         "BlockManagerAdded",
         &json!({
@@ -303,7 +305,7 @@ impl TaskInfo<'_> {
 }
 
 /// The name of a level in Spark's `TaskLocality`.
-fn locality(level: Level) -> &'static str {
+pub(crate) fn locality(level: Level) -> &'static str {
     match level {
         Level::Process => "PROCESS_LOCAL",
         Level::Node => "NODE_LOCAL",

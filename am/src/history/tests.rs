@@ -92,7 +92,7 @@ fn story() -> (Driver, Vec<(Duration, Vec<Happening>)>) {
         Event::ExecutorRegistered(Registration {
             executor: executor(number),
             boot: BootNonce(1),
-            host: format!("node{number}"),
+            host: format!("node{number}:45454"),
             slots: if number == 2 { 2 } else { 1 },
             running: Vec::new(),
         })

@@ -440,6 +440,12 @@ pub(crate) const KEYS: &[Key] = &[
         "cached files that no staged application names are removed when nobody has wanted them for this time",
     ),
     key(
+        "metrics.open",
+        "false",
+        Kind::Boolean,
+        "whether /metrics of the ApplicationMaster answers every address, and not only YARN's proxy",
+    ),
+    key(
         "history.dir",
         "",
         Kind::Text,

@@ -146,6 +146,7 @@ impl Stager<'_> {
             submitted_unix_ms: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
+            open_metrics: self.settings.text("metrics.open") == "true",
             history: HistoryTarget {
                 dir: text("history.dir"),
                 server: text("history.server"),

@@ -10,6 +10,7 @@ mod exclusion;
 mod failures;
 mod history;
 mod journal;
+mod lists;
 mod liveness;
 mod outputs;
 mod placement;

@@ -66,6 +66,17 @@ pub(super) fn spark(version: &str) -> anyhow::Result<PathBuf> {
     Ok(dir.join("lib"))
 }
 
+/// Whether the jars of Spark are there or Maven can be asked for them.
+pub(super) fn can_resolve_spark(version: &str) -> anyhow::Result<()> {
+    let dependency = dependency("org.apache.spark", "spark-core_2.13", version);
+    let dir = workspace::hadoop().join(format!("spark-{version}"));
+    if is_resolved(&dir, &project(&dependency)) {
+        Ok(())
+    } else {
+        maven().map(drop)
+    }
+}
+
 /// Whether the jars are there or Maven can be asked for them.
 pub(super) fn can_resolve(version: Version) -> anyhow::Result<()> {
     if is_resolved(&workspace::hadoop().join(version.as_str()), &pom(version)) {

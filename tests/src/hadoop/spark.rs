@@ -1,19 +1,24 @@
-//! A stock Spark History Server beside a cluster: its jars from Maven, once, like Hadoop's own.
+//! A stock Spark History Server: its jars come from Maven, once, like Hadoop's own.
 
+use super::java::Java;
 use super::ports::{Port, Ports};
-use super::{Hadoop, jars, tail};
-use crate::{http, processes, wait};
+use super::{jars, tail};
+use crate::{http, wait};
 use anyhow::{Context, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs::{self, File};
-use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// The release, which reads what all since 3.0 do.
 const VERSION: &str = "4.1.1";
 const CLASS: &str = "org.apache.spark.deploy.history.HistoryServer";
 const START: Duration = Duration::from_secs(60);
+/// In seconds.
+const LIFE: &str = "600";
 const ASK: Duration = Duration::from_secs(20);
 
 /// The running server; it ends when this is dropped.
@@ -24,40 +29,48 @@ pub struct HistoryServer {
     log: PathBuf,
 }
 
-impl Hadoop {
-    /// Starts a History Server that looks into `directory` every second.
+impl HistoryServer {
+    /// Starts one that looks into `directory`, a URL, every second; its own files are in `home`.
     ///
     /// # Errors
-    /// Fails when Maven cannot fetch it, or it does not answer in time.
-    pub fn history_server(&self, directory: &str) -> anyhow::Result<HistoryServer> {
+    /// Fails when Java or Maven is missing, or it does not answer in time.
+    pub fn start(home: &Path, directory: &str) -> anyhow::Result<Self> {
+        let java = Java::find()?;
         let lib = jars::spark(VERSION)?;
         let port = Ports::new().take()?;
-        let conf = self.dir().join("history-server");
+        let conf = home.join("history-server");
         fs::create_dir_all(&conf)?;
-        let core_site = self.conf_dir().join("core-site.xml");
-        fs::copy(&core_site, conf.join("core-site.xml")).context("no core-site.xml")?;
         let log = conf.join("log");
         let file = File::create(&log)?;
-        let mut command = self.java.command(&conf, &lib);
-        // The class path is there already; properties may follow it.
+        let jvm = java.command(&conf, &lib);
+        // Should the test die, it does not live on for long.
+        let mut command = Command::new("timeout");
+        command.arg(LIFE).arg(jvm.get_program()).args(jvm.get_args());
         command
             .arg(format!("-Dspark.history.fs.logDirectory={directory}"))
             .arg(format!("-Dspark.history.ui.port={}", port.0))
             .arg("-Dspark.history.fs.update.interval=1s")
             .arg(CLASS)
-            .env(processes::MARKER, format!("{}/", self.dir().display()))
             .env("SPARK_LOCAL_IP", "127.0.0.1")
             .stdin(Stdio::null())
             .stderr(file.try_clone()?)
-            .stdout(file);
+            .stdout(file)
+            .process_group(0);
         let child = command.spawn().context("cannot start the History Server")?;
-        let server = HistoryServer { child, port, log };
+        let server = Self { child, port, log };
         server.wait_ready()?;
         Ok(server)
     }
-}
 
-impl HistoryServer {
+    /// Why none can be started here, if that is so.
+    ///
+    /// # Errors
+    /// Java or Maven is missing.
+    pub fn can_start() -> anyhow::Result<()> {
+        Java::find()?;
+        jars::can_resolve_spark(VERSION)
+    }
+
     fn wait_ready(&self) -> anyhow::Result<()> {
         let ready = wait::until("the History Server", START, || self.get("version").is_ok());
         ready.with_context(|| tail(&self.log, 30))
@@ -101,8 +114,10 @@ impl HistoryServer {
 
 impl Drop for HistoryServer {
     fn drop(&mut self) {
-        // One that has ended needs no ending.
-        let _ = self.child.kill();
+        // Its keeper hands the signal on. One that has ended needs none.
+        if let Some(pid) = Pid::from_raw(self.child.id().cast_signed()) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
         let _ = self.child.wait();
     }
 }

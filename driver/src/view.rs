@@ -355,12 +355,14 @@ impl Driver {
         };
         let numbered = (0..).zip(tasks.tasks()).skip(from as usize).take(limit);
         numbered
-            .map(|(partition, task)| {
-                let mut view = self.task_view(partition, task);
-                view.level = self.level_of(tasks, partition, task);
-                view
-            })
+            .map(|(partition, task)| self.placed_view(tasks, partition, task))
             .collect()
+    }
+
+    fn placed_view(&self, tasks: &TaskSet, partition: u32, task: &Task) -> TaskView {
+        let mut view = self.task_view(partition, task);
+        view.level = self.level_of(tasks, partition, task);
+        view
     }
 
     /// A part of the tasks of a stage that are in this state, any if none is named, in this order; and how many there
@@ -390,8 +392,8 @@ impl Driver {
             TaskOrder::QuickestFirst => found.sort_unstable(),
         }
         let shown = found.iter().skip(from).take(limit);
-        let views =
-            shown.filter_map(|&(_, partition)| Some(self.task_view(partition, tasks.get(partition)?)));
+        let view = |partition| Some(self.placed_view(tasks, partition, tasks.get(partition)?));
+        let views = shown.filter_map(|&(_, partition)| view(partition));
         (views.collect(), found.len())
     }
 

@@ -12,6 +12,7 @@ use wire::task::TaskMetrics;
 
 use super::{Request, Scene, date, quantiles};
 use crate::configuration::Entry;
+use crate::history::locality;
 
 /// Rows of a task list unless the request says otherwise, as in Spark.
 const ROWS: u32 = 20;
@@ -338,17 +339,6 @@ fn environment(scene: &Scene<'_>) -> Value {
     })
 }
 
-/// `TaskLocality` of Spark.
-fn locality(level: Option<Level>) -> &'static str {
-    match level {
-        Some(Level::Process) => "PROCESS_LOCAL",
-        Some(Level::Node) => "NODE_LOCAL",
-        Some(Level::NoPreference) => "NO_PREF",
-        Some(Level::Rack) => "RACK_LOCAL",
-        Some(Level::Any) | None => "ANY",
-    }
-}
-
 fn task(scene: &Scene<'_>, view: &TaskView) -> Value {
     json!({
         "taskId": view.partition,
@@ -360,7 +350,7 @@ fn task(scene: &Scene<'_>, view: &TaskView) -> Value {
         "executorId": view.executor.as_ref().map(ToString::to_string),
         "host": view.host,
         "status": if view.status == TaskStatus::Succeeded { "SUCCESS" } else { "RUNNING" },
-        "taskLocality": locality(view.level),
+        "taskLocality": locality(view.level.unwrap_or(Level::Any)),
         "speculative": false,
         "accumulatorUpdates": [],
         "executorLogs": {},

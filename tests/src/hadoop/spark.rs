@@ -48,7 +48,7 @@ impl HistoryServer {
         command.arg(LIFE).arg(jvm.get_program()).args(jvm.get_args());
         command
             .arg(format!("-Dspark.history.fs.logDirectory={directory}"))
-            .arg(format!("-Dspark.history.ui.port={}", port.0))
+            .arg(format!("-Dspark.history.ui.port={}", port.number))
             .arg("-Dspark.history.fs.update.interval=1s")
             .arg(CLASS)
             .env("SPARK_LOCAL_IP", "127.0.0.1")

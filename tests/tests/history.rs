@@ -101,6 +101,14 @@ stages:
         })
     }
 
+    /// Waits until a scan of the server's has found an attempt. Asked for details before that, a server of Spark 4.1
+    /// takes the log for one of the rolling kind (`rolling.onDemandLoadEnabled`), until the log has grown.
+    fn wait_listed(&self, application: &str, attempt: &str) {
+        self.wait_for(&format!("applications/{application}"), |found| {
+            found["attempts"][0]["attemptId"] == attempt
+        });
+    }
+
     /// Where the ResourceManager's link to an application leads.
     fn link(&self, application: &str) -> Option<String> {
         let address = self.cluster.web_address().parse().unwrap();
@@ -140,6 +148,7 @@ fn a_stock_history_server_shows_a_running_application_and_each_of_its_attempts()
     );
     let (client, id) = lab.submit("history", &stages);
     let base = format!("applications/{id}");
+    lab.wait_listed(&id, "1");
     let running = lab.wait_for(&format!("{base}/1/stages"), |stages| {
         let all = stages.as_array().map_or(0, Vec::len);
         all == 2 && stages[0]["status"] == "ACTIVE" && stages[0]["numActiveTasks"] == 2
@@ -158,7 +167,7 @@ fn a_stock_history_server_shows_a_running_application_and_each_of_its_attempts()
         .find(is_master)
         .unwrap();
     master.signal(Signal::KILL);
-    lab.wait_for(&base, |found| found["attempts"][0]["attemptId"] == "2");
+    lab.wait_listed(&id, "2");
     fs::write(gate, "").unwrap();
     client.wait(STEP).unwrap().must_end(0, &["verdict    succeeded"]);
     let done = lab.wait_for(&base, |found| {
@@ -245,6 +254,7 @@ fn a_job_that_fails_is_shown_with_its_cause() {
 ";
     let (output, id) = lab.run("fails", "logs", stages);
     output.must_end(1, &["exit code 7"]);
+    lab.wait_listed(&id, "1");
     let base = format!("applications/{id}/1");
     let jobs = lab.wait_for(&format!("{base}/jobs"), |jobs| jobs[0]["status"] == "FAILED");
     assert_eq!(jobs[0]["numFailedTasks"], 2, "{jobs}");

@@ -273,13 +273,10 @@ impl Servers {
             Done::ServerEnded("the gateway")
         });
         let (sender, queries) = mpsc::channel(WEB_QUEUE);
-        let web = web.serve(
-            Visitors::ThroughProxy(
-                Proxy::new(conf, &environment.proxy_base)?.with_open_metrics(launch.open_metrics),
-                Permissions::new(conf, &environment.user, &launch.acls),
-            ),
-            sender,
-        );
+        let proxy = Proxy::new(conf, &environment.proxy_base)?.with_open_metrics(launch.open_metrics);
+        let permissions = Permissions::new(conf, &environment.user, &launch.acls);
+        let visitors = Visitors::ThroughProxy(Box::new((proxy, permissions)));
+        let web = web.serve(visitors, sender);
         work.spawn("web", async move {
             web.await;
             Done::ServerEnded("the web server")

@@ -33,7 +33,7 @@ pub struct Proxy {
 #[derive(Debug)]
 pub enum Visitors {
     /// Those that come through the cluster's proxy, as far as they are permitted; others are sent there.
-    ThroughProxy(Proxy, Permissions),
+    ThroughProxy(Box<(Proxy, Permissions)>),
     /// All: what is served is no secret.
     Anyone,
 }
@@ -41,8 +41,8 @@ pub enum Visitors {
 impl Visitors {
     /// Looks up again what is known by name.
     pub async fn refresh(&self) {
-        if let Self::ThroughProxy(proxy, _) = self {
-            proxy.refresh().await;
+        if let Self::ThroughProxy(gate) = self {
+            gate.0.refresh().await;
         }
     }
 
@@ -50,7 +50,7 @@ impl Visitors {
     #[must_use]
     pub fn access(&self, peer: IpAddr, target: &str) -> Access {
         match self {
-            Self::ThroughProxy(proxy, _) => proxy.access(peer, target),
+            Self::ThroughProxy(gate) => gate.0.access(peer, target),
             Self::Anyone => Access::Granted,
         }
     }
@@ -64,9 +64,9 @@ impl Visitors {
     /// Whether a user may do something with `path`. The metrics hold nothing of the job's data.
     pub async fn allow(&self, user: Option<&str>, kind: Kind, path: &str) -> bool {
         match self {
-            Self::ThroughProxy(_, permissions) => {
+            Self::ThroughProxy(gate) => {
                 let public = kind == Kind::View && matches!(path, "/metrics" | "/healthz");
-                public || permissions.allow(user, kind).await
+                public || gate.1.allow(user, kind).await
             }
             Self::Anyone => true,
         }

@@ -340,7 +340,7 @@ mod tests {
         let mut tasks = JoinSet::new();
         let proxy = Proxy::new(&conf, "/proxy/application_1_0001").unwrap();
         let permissions = Permissions::new(&conf, "ada", &acls());
-        tasks.spawn(server.serve(Visitors::ThroughProxy(proxy, permissions), sender));
+        tasks.spawn(server.serve(Visitors::ThroughProxy(Box::new((proxy, permissions))), sender));
         tasks.spawn(async move {
             while let Some(Query { request, reply }) = queries.recv().await {
                 reply

@@ -18,7 +18,7 @@ const WIDTH: u64 = 1000;
 /// Stages as boxes from left to right, each behind those that it waits for.
 pub(super) fn stages(scene: &Scene<'_>, snapshot: &Snapshot) -> String {
     let count = snapshot.stages.len();
-    if count < 2 || count > MOST_STAGES {
+    if !(2..=MOST_STAGES).contains(&count) {
         return String::new();
     }
     let depths = depths(scene, count);

@@ -352,9 +352,6 @@ impl Job {
         if let Some(history) = history {
             driving = driving.with_history(history);
         }
-        if let Some(history) = history {
-            driving = driving.with_history(history);
-        }
         let nodes = &self.launch.nodes;
         driving = driving.with_racks(nodes.iter().map(|node| (node.host.as_str(), node.rack.as_str())));
         if let Some(systems) = &self.journal {

@@ -24,6 +24,7 @@ mod ending;
 mod following;
 mod gateway;
 mod losses;
+mod obeying;
 mod orders;
 mod remote;
 mod seat;
@@ -47,6 +48,7 @@ use yarn_rpc::session::{GrantSeq, SessionCommand, SessionEvent, SessionHandle};
 
 use crate::beside::Beside;
 use crate::clock::Clock;
+use crate::configuration::Entry;
 use crate::containers::Starter;
 use crate::dossier::shelf::Shelf;
 use crate::driving::{Errand, Stop};
@@ -54,6 +56,7 @@ use crate::environment::Environment;
 use crate::gateway::GatewayEvent;
 use crate::gateway::admission::Gate;
 use crate::gateway::links::Links;
+use crate::history::History;
 use crate::journal::JournalEvent;
 use crate::last_words::LastWords;
 use crate::metrics::Metrics;
@@ -203,6 +206,10 @@ pub(crate) struct App {
     roster: Roster,
     include_port: bool,
     node_label: Option<String>,
+    /// The settings, with their origins.
+    configuration: Vec<Entry>,
+    /// The History Server that shows the event log.
+    history_server: Option<String>,
     starter: Starter,
     /// The executor of our own container, until it is started; of small jobs only.
     beside: Option<Beside>,
@@ -363,6 +370,9 @@ impl App {
     }
 
     fn on_query(&mut self, query: web::Query) {
+        if query.request.order.is_some() {
+            return self.on_order(query);
+        }
         if query.request.path.trim_start_matches('/') == restart::PATH {
             return self.look_for_orders(query.reply);
         }
@@ -384,6 +394,8 @@ impl App {
             shelf: &self.shelf,
             vitals: &self.vitals,
             metrics: &self.metrics,
+            configuration: &self.configuration,
+            history: self.driver.history().map(History::status),
             links: counts,
             rm_silent: self.clock.now().saturating_sub(self.rm.last),
         };

@@ -26,6 +26,7 @@ use wire::message::{ExecutorMessage, GatewayMessage};
 use wire::task::TaskResult;
 
 use crate::gateway::orders::orders;
+use crate::history::History;
 use crate::inputs;
 use crate::journal::{JournalCost, JournalEvent, KeptResult, Scribe};
 use crate::outputs::Outputs;
@@ -86,6 +87,7 @@ pub struct Driving {
     barrier: u64,
     /// The record that the last waiting effect waits for.
     last_held: u64,
+    history: Option<Box<History>>,
 }
 
 impl Driving {
@@ -105,6 +107,7 @@ impl Driving {
             waiting: VecDeque::new(),
             barrier: 0,
             last_held: 0,
+            history: None,
         }
     }
 
@@ -150,6 +153,25 @@ impl Driving {
     #[must_use]
     pub fn journal_cost(&self) -> Option<JournalCost> {
         self.journal.as_ref().map(|journal| journal.cost())
+    }
+
+    /// Has it write an event log.
+    #[must_use]
+    pub fn with_history(mut self, history: History) -> Self {
+        self.core.tell_history();
+        self.history = Some(Box::new(history));
+        self
+    }
+
+    /// The event log, if there is one.
+    #[must_use]
+    pub fn history(&self) -> Option<&History> {
+        self.history.as_deref()
+    }
+
+    /// The event log, if there is one.
+    pub fn history_mut(&mut self) -> Option<&mut History> {
+        self.history.as_deref_mut()
     }
 
     /// What the core knows of the time before this process.
@@ -281,6 +303,17 @@ impl Driving {
         self.handle(now, Event::JobKillRequested { job, by }, commands);
     }
 
+    /// Ends the attempts of one task, which runs again.
+    pub fn kill_task(
+        &mut self,
+        now: Duration,
+        stage: u32,
+        partition: u32,
+        commands: &mut Vec<LauncherCommand>,
+    ) {
+        self.handle(now, Event::TaskKillRequested { stage, partition }, commands);
+    }
+
     /// Waits for the next errand to end; for ever while there is none. May be dropped while it waits.
     pub async fn next_errand(&mut self) -> Result<Errand, Panicked> {
         let journal = async {
@@ -336,6 +369,9 @@ impl Driving {
     fn handle(&mut self, now: Duration, event: Event, commands: &mut Vec<LauncherCommand>) {
         let mut effects = Vec::new();
         self.core.handle(now, event, &mut effects);
+        if let Some(history) = &mut self.history {
+            history.tell(now, self.core.take_history());
+        }
         // Before the entry that says that its task is done: who has that has the result.
         for effect in &effects {
             if let Effect::KeepResult { stage, partition } = *effect {

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::configuration::Entry;
+
 pub use wire::environment::{self as env, CONF_FILE_NAME};
 
 /// The version of the file's format; another one is refused.
@@ -46,6 +48,26 @@ pub struct LaunchFile {
     pub nodes: Vec<NodeAtSubmission>,
     /// When the client submitted, in milliseconds since 1970.
     pub submitted_unix_ms: u64,
+    /// Whether `/metrics` answers every address.
+    #[serde(default)]
+    pub open_metrics: bool,
+    /// The event log.
+    #[serde(default)]
+    pub history: HistoryTarget,
+    /// The settings, in the order of the reference.
+    #[serde(default)]
+    pub configuration: Vec<Entry>,
+}
+
+/// Where the event log goes, and who shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HistoryTarget {
+    /// The directory, which must be there; none: no event log.
+    #[serde(default)]
+    pub dir: Option<String>,
+    /// The address of a Spark History Server that reads it.
+    #[serde(default)]
+    pub server: Option<String>,
 }
 
 /// Access lists in Hadoop's form: comma-separated users, a blank, comma-separated groups; `*` for everybody.
@@ -167,6 +189,16 @@ mod tests {
             }],
             nodes: vec![],
             submitted_unix_ms: 1,
+            open_metrics: false,
+            history: HistoryTarget {
+                dir: Some("hdfs://nn:8020/spark-history".into()),
+                server: None,
+            },
+            configuration: vec![Entry {
+                key: "queue".into(),
+                value: "etl".into(),
+                origin: "--queue".into(),
+            }],
         }
     }
 
@@ -174,6 +206,17 @@ mod tests {
     fn what_the_client_writes_the_application_master_reads() {
         let text = serde_json::to_vec(&sample()).unwrap();
         assert_eq!(LaunchFile::parse(&text).unwrap(), sample());
+    }
+
+    #[test]
+    fn what_an_older_client_wrote_is_read() {
+        let stored = br#"{"version":1,"user":"ada","queue":"default","resources":[],"submitted_unix_ms":1}"#;
+        let read = LaunchFile::parse(stored).unwrap();
+        assert_eq!(
+            (read.user.as_str(), read.history),
+            ("ada", HistoryTarget::default())
+        );
+        assert!(read.configuration.is_empty() && read.acls == Acls::default());
     }
 
     #[test]

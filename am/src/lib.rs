@@ -13,7 +13,8 @@
 //! | `beside` | a small job's only executor, in our own container |
 //! | [`containers`], [`environment`] | how executors are started, how we were |
 //! | [`upgrade`] | becoming a later build on order |
-//! | [`launch`], [`summary`], [`dossier`] | files and answers shared with the client |
+//! | [`history`] | the event log that a Spark History Server reads |
+//! | [`launch`], [`configuration`], [`summary`], [`dossier`] | files and answers shared with the client |
 //!
 //! The process is one thread: the loop and all servers share it, so that an ApplicationMaster of a hundred executors
 //! stays below 20 MB.
@@ -22,11 +23,13 @@ pub(crate) mod app;
 mod beside;
 mod blocks;
 pub mod clock;
+pub mod configuration;
 pub mod containers;
 pub mod dossier;
 pub mod driving;
 pub mod environment;
 pub mod gateway;
+pub mod history;
 pub mod inputs;
 pub mod job_kill;
 pub mod journal;

@@ -9,30 +9,37 @@
 //! there is a content security policy and every text is escaped). Links are relative and pages are flat.
 
 mod date;
+mod hadoop_pages;
 mod html;
+mod orders;
 mod own;
 mod page;
+pub mod permissions;
 pub mod proxy;
 pub mod server;
 mod spark;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use driver::core::Driver;
 use driver::event::Verdict;
 use driver::plan::AppPlan;
-use driver::view::{LocalityCounts, Snapshot, TaskView};
+use driver::view::{LocalityCounts, Snapshot, TaskOrder, TaskStatus, TaskView};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
+use crate::configuration::Entry;
 use crate::dossier::shelf::Shelf;
 use crate::environment::Environment;
+use crate::history::{Status, log_url};
 use crate::metrics::{self, Metrics};
 use crate::notes::Notes;
 use crate::verdict;
 use crate::vitals::Vitals;
 use launcher::core::Launcher;
 use launcher::record::Record;
+pub use orders::Order;
 
 /// A request, reduced to what matters here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,6 +50,10 @@ pub struct Request {
     pub query: Vec<(String, String)>,
     /// The `Accept` header.
     pub accept: String,
+    /// Who asks, as the proxy says.
+    pub user: Option<String>,
+    /// The body of an order, which its user may give.
+    pub order: Option<Bytes>,
 }
 
 impl Request {
@@ -92,6 +103,14 @@ impl Answer {
     /// A short text.
     pub(crate) fn text(status: u16, body: &str) -> Self {
         Self::new(status, "text/plain; charset=utf-8", format!("{body}\n"))
+    }
+
+    /// An order that is carried out; the text says what will come of it.
+    pub(crate) fn accepted(what: &str) -> Self {
+        Self {
+            status: 202,
+            ..Self::json(&serde_json::json!({ "accepted": what }))
+        }
     }
 
     fn not_found() -> Self {
@@ -154,6 +173,31 @@ impl DriverView<'_> {
         }
     }
 
+    /// As [`Driver::find_tasks`]; nothing of a driver elsewhere.
+    #[must_use]
+    pub fn find_tasks(
+        &self,
+        stage: u32,
+        status: Option<TaskStatus>,
+        order: TaskOrder,
+        from: usize,
+        limit: usize,
+    ) -> (Vec<TaskView>, usize) {
+        match self {
+            Self::Core(driver) => driver.find_tasks(stage, status, order, from, limit),
+            Self::Relayed(_) => (Vec::new(), 0),
+        }
+    }
+
+    /// As [`Driver::task_durations`]; nothing of a driver elsewhere.
+    #[must_use]
+    pub fn task_durations(&self, stage: u32) -> Vec<u32> {
+        match self {
+            Self::Core(driver) => driver.task_durations(stage),
+            Self::Relayed(_) => Vec::new(),
+        }
+    }
+
     /// `cluster` or `client`.
     #[must_use]
     pub fn deploy_mode(&self) -> &'static str {
@@ -191,6 +235,10 @@ pub struct Scene<'a> {
     pub vitals: &'a Vitals,
     /// Counters and histograms.
     pub metrics: &'a Metrics,
+    /// The settings, with their origins.
+    pub configuration: &'a [Entry],
+    /// How the event log is doing, if there is one.
+    pub history: Option<Status>,
     /// Connected executors.
     pub links: usize,
     /// Since the ResourceManager last answered.
@@ -211,10 +259,25 @@ impl Scene<'_> {
     fn log_url(&self, record: &Record, file: &str) -> Option<String> {
         let http = Some(&record.node_http).filter(|http| !http.is_empty())?;
         let (container, user) = (&record.executor, &self.environment.user);
-        Some(format!(
-            "http://{http}/node/containerlogs/{container}/{user}/{file}?start=-4096"
-        ))
+        Some(log_url(http, container, user, file))
     }
+}
+
+/// Reads the order in a request.
+///
+/// # Errors
+/// The answer that says what is wrong.
+pub(crate) fn order(request: &Request) -> Result<Order, Answer> {
+    Order::read(request)
+}
+
+/// Values of sorted numbers at these parts of the way, as Spark's `Distribution` takes them; none of no numbers.
+fn quantiles(sorted: &[u32], at: &[f64]) -> Vec<u32> {
+    let Some(last) = sorted.len().checked_sub(1) else {
+        return Vec::new();
+    };
+    let place = |part: &f64| ((part * sorted.len() as f64) as usize).min(last);
+    at.iter().map(|part| sorted[place(part)]).collect()
 }
 
 /// Answers a request.
@@ -224,10 +287,16 @@ pub fn answer(scene: &Scene<'_>, request: &Request) -> Answer {
     match parts[..] {
         [] => Answer::html(page::status(scene, request)),
         ["tasks"] => page::tasks(scene, request).map_or_else(Answer::not_found, Answer::html),
-        ["executors"] => Answer::html(page::executors(scene)),
+        ["executors"] => Answer::html(page::executors(scene, request)),
+        ["allocation"] => Answer::html(page::allocation(scene, request)),
+        ["configuration"] => Answer::html(page::configuration(scene, request)),
+        ["script.js"] => Answer::new(200, "text/javascript; charset=utf-8", page::SCRIPT.to_owned()),
         ["style.css"] => Answer::new(200, "text/css; charset=utf-8", page::STYLE.to_owned()),
         ["healthz"] => Answer::text(200, "ok"),
         ["metrics"] => metrics(scene, request),
+        ["jmx"] => hadoop_pages::jmx(scene, request),
+        ["conf"] => hadoop_pages::conf(scene, request),
+        ["stacks"] => hadoop_pages::stacks(scene),
         ["api", "v1", "drawloom", name] => {
             own::answer(scene, name).map_or_else(Answer::not_found, |v| Answer::json(&v))
         }
@@ -255,6 +324,12 @@ fn metrics(scene: &Scene<'_>, request: &Request) -> Answer {
     )
 }
 
+#[cfg(test)]
+#[path = "web/openapi_tests.rs"]
+mod openapi_tests;
+#[cfg(test)]
+#[path = "web/page_tests.rs"]
+mod page_tests;
 #[cfg(test)]
 #[path = "web/tests.rs"]
 pub(crate) mod tests;

@@ -53,6 +53,8 @@ pub enum Command {
     Explain(Explain),
     /// Show the logs of an application's containers
     Logs(Logs),
+    /// Show an application that has ended: its stages, executors and failures, as its event log has them
+    History(History),
     /// Show an application's executors and stages as they work; on a terminal until Ctrl-C, else once
     Top(Top),
     /// Check configuration, cluster, file system, queue and staging, and say what to do
@@ -265,6 +267,19 @@ pub struct Logs {
     /// Only what failed: task attempts, lost executors, ApplicationMasters
     #[arg(long, conflicts_with = "follow")]
     pub failed: bool,
+}
+
+/// `drawloom history`.
+#[derive(Debug, Args)]
+pub struct History {
+    /// The application's id
+    pub app: String,
+    /// Where event logs are; the setting history.dir unless given
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<String>,
+    /// How to print
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Format,
 }
 
 /// `drawloom top`.

@@ -6,6 +6,7 @@ pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod exporter;
 pub(crate) mod fs;
+pub(crate) mod history;
 pub(crate) mod kill;
 mod kill_job;
 pub(crate) mod list;

@@ -71,6 +71,7 @@ fn on_runtime(cli: &Cli, command: &Command) -> Result<(), CommandError> {
             Command::Logs(command) => command::logs::run(conf_dir, terminal, command).await,
             Command::Top(command) => Box::pin(command::top::run(conf_dir, terminal, command)).await,
             Command::Doctor(command) => Box::pin(command::doctor::run(conf_dir, terminal, command)).await,
+            Command::History(command) => command::history::run(conf_dir, command).await,
             Command::Kill(command) => command::kill::run(conf_dir, command).await,
             Command::RestartAm(command) => command::restart_am::run(conf_dir, command).await,
             Command::Exporter(command) => command::exporter::run(conf_dir, command).await,

@@ -313,6 +313,17 @@ impl Driver {
             }
         }
         self.queue.note_launch(stage);
+        if !queued {
+            self.tell_launch(index);
+        }
+    }
+
+    fn level_on(&self, index: StageIx, partition: u32, executor: ExecutorIx) -> Level {
+        let offer = self.executors.offer(executor);
+        let tasks = self.stages[index].tasks.as_ref();
+        tasks.map_or(Level::NoPreference, |tasks| {
+            tasks.level(partition, &offer, &self.executors)
+        })
     }
 
     pub(crate) fn new_attempt(&self, index: StageIx, partition: u32, executor: ExecutorIx) -> Attempt {
@@ -335,6 +346,7 @@ impl Driver {
             progress: 0.0,
             status: String::new(),
             resident: 0,
+            level: self.level_on(index, partition, executor),
             sibling: task.and_then(|task| task.live),
         }
     }

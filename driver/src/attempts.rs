@@ -6,6 +6,7 @@ use wire::failure::KillReason;
 use wire::id::{StageKey, TaskAttemptId};
 
 use crate::index::{AttemptIx, ExecutorIx, Slab, StageIx};
+use crate::locality::Level;
 
 /// All live attempts.
 pub(crate) type Attempts = Slab<AttemptIx, Attempt>;
@@ -44,6 +45,8 @@ pub(crate) struct Attempt {
     /// What it says it is doing.
     pub(crate) status: String,
     pub(crate) resident: u64,
+    /// How near its data it is.
+    pub(crate) level: Level,
     /// The next live attempt of the same task.
     pub(crate) sibling: Option<AttemptIx>,
 }

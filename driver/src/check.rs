@@ -425,7 +425,7 @@ fn stuck(waits_for: &[Vec<usize>]) -> Vec<usize> {
 
 impl StagePlan {
     /// The stages it waits for, in whichever way.
-    pub(crate) fn edges(&self) -> impl Iterator<Item = &u32> {
+    pub fn edges(&self) -> impl Iterator<Item = &u32> {
         self.after.iter().chain(&self.scheduling.with)
     }
 }

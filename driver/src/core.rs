@@ -18,6 +18,7 @@ use crate::exclusion::Exclusions;
 use crate::executors::Executors;
 use crate::failures::FailureLog;
 use crate::gate::Gate;
+use crate::history::Chronicle;
 use crate::index::{Slab, StageIx, Table};
 use crate::job::Job;
 use crate::journal::Ledger;
@@ -66,6 +67,7 @@ pub struct Driver {
     /// Why no more executors can be had.
     pub(crate) hopeless: Option<String>,
     pub(crate) ledger: Ledger,
+    pub(crate) chronicle: Chronicle,
     /// Facts are being replayed: nothing is launched.
     pub(crate) replaying: bool,
     /// It came back from a journal and was not told to go on.
@@ -112,6 +114,7 @@ impl Driver {
             failures: FailureLog::default(),
             hopeless: None,
             ledger: Ledger::default(),
+            chronicle: Chronicle::default(),
             replaying: false,
             recovered: false,
             resumed: false,
@@ -191,6 +194,9 @@ impl Driver {
             Event::LauncherGaveUp { reason } => self.hopeless = Some(reason),
             Event::KillRequested { by } => self.on_kill_requested(&by, effects),
             Event::JobKillRequested { job, by } => self.on_job_kill_requested(job, by, effects),
+            Event::TaskKillRequested { stage, partition } => {
+                self.on_task_kill_requested(stage, partition, effects);
+            }
             Event::DeadlineReached => {}
         }
     }

@@ -141,6 +141,13 @@ pub enum Event {
         /// By whom or what.
         by: String,
     },
+    /// The attempts of one task that run were told to end; it runs again.
+    TaskKillRequested {
+        /// The number of its stage.
+        stage: u32,
+        /// Which.
+        partition: u32,
+    },
     /// [`Driver::next_deadline`](crate::core::Driver::next_deadline) has passed.
     DeadlineReached,
 }

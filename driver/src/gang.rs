@@ -52,10 +52,13 @@ impl Driver {
         for index in running {
             self.cancel(index, KillReason::StageEnded, effects);
         }
+        let why = "a task of the gang failed: all start again";
+        self.tell_stage_ended(stage, Some(why.to_owned()));
         self.begin_stage_attempt(stage);
         if let Some(tasks) = &mut self.stages[stage].tasks {
             tasks.restart();
         }
+        self.tell_stage_began(stage);
         self.offer_stage(stage);
     }
 }

@@ -14,6 +14,17 @@ pub(crate) enum JobState {
     Killed(String),
 }
 
+impl JobState {
+    /// Why a job did not succeed, in words; empty when that is not so.
+    pub(crate) fn failure(&self) -> String {
+        match self {
+            Self::Running | Self::Succeeded => String::new(),
+            Self::Failed(cause) => cause.clone(),
+            Self::Killed(by) => format!("killed by {by}"),
+        }
+    }
+}
+
 /// One job.
 #[derive(Debug)]
 pub(crate) struct Job {

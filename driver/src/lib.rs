@@ -23,6 +23,7 @@ pub mod check;
 pub mod commit;
 pub mod core;
 pub mod event;
+pub mod history;
 pub mod journal;
 pub mod plan;
 pub mod policy;

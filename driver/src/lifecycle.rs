@@ -4,6 +4,7 @@ use wire::id::StageKey;
 
 use crate::core::{Driver, Life};
 use crate::event::{Effect, TaskInput};
+use crate::history::Happening;
 use crate::index::{ExecutorIx, StageIx};
 use crate::job::JobState;
 use crate::journal::fact::{ApplicationFact, StageFact};
@@ -45,7 +46,12 @@ impl Driver {
             return;
         }
         job.state = JobState::Succeeded;
-        for follower in job.followers.clone() {
+        let followers = job.followers.clone();
+        self.tell(|_| Happening::JobEnded {
+            job: u32::try_from(number).unwrap_or(u32::MAX),
+            failure: None,
+        });
+        for follower in followers {
             self.jobs[follower as usize].waits_for -= 1;
             let of_job = |&index: &StageIx| self.stages[index].key.job == follower;
             self.ready.extend(self.stages.indexes().filter(of_job));
@@ -118,6 +124,7 @@ impl Driver {
         stage.tasks = Some(set);
         stage.phase = Phase::Running;
         self.ready.extend(&stage.with_followers);
+        self.tell_stage_began(index);
         self.unblock_ready(index, (0..).take(tasks.len()));
         self.demand.note_wishes();
         if tasks.is_empty() {
@@ -290,6 +297,7 @@ impl Driver {
         stage.phase = Phase::Done;
         stage.times.completed = Some(self.now);
         let job = stage.key.job as usize;
+        self.tell_stage_ended(index, None);
         self.jobs[job].open_stages -= 1;
         self.succeed_if_done(job);
         for follower in self.stages[index].followers.clone() {

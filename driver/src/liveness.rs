@@ -15,10 +15,12 @@ use wire::message::RunningTask;
 use crate::core::Driver;
 use crate::event::{Effect, Registration};
 use crate::executors::{Executor, Liveness};
+use crate::history::Happening;
 use crate::index::ExecutorIx;
 use crate::journal::fact::ExecutorFact;
 use crate::plan::Settings;
 use crate::stage::Phase;
+use wire::task::TaskMetrics;
 
 /// When the silence of each executor is looked at next.
 #[derive(Debug, Default)]
@@ -94,6 +96,11 @@ impl Driver {
     /// A new executor is there.
     pub(crate) fn take_in(&mut self, registration: &Registration) -> ExecutorIx {
         let index = self.executors.admit(registration, self.now);
+        self.tell(|_| Happening::ExecutorAdded {
+            executor: registration.executor.clone(),
+            host: registration.host.clone(),
+            slots: registration.slots,
+        });
         self.apply_exclusion(index);
         self.watch_from(index);
         self.offers.one(index);
@@ -222,10 +229,15 @@ impl Driver {
         self.note_fact(|driver| driver.removal(index, loss));
         self.gate.arrive(&self.executors[index].id);
         self.unwatch(index);
+        self.tell(|driver| Happening::ExecutorRemoved {
+            executor: driver.executors[index].id.clone(),
+            loss,
+        });
         self.executors.bury(index, self.now, loss);
         while let Some(&attempt) = self.executors[index].last_held() {
             let started = self.attempts.get(attempt).is_some_and(|attempt| attempt.started);
             let failure = TaskFailure::new(FailureCause::ExecutorLost { loss, started });
+            self.tell_end(attempt, Err(&failure), TaskMetrics::default());
             self.end_attempt(attempt, &failure, effects);
         }
         self.executors[index].attempts = Vec::new();

@@ -16,6 +16,7 @@ use crate::index::{AttemptIx, StageIx};
 use crate::journal::fact::AttemptFact;
 use crate::resume::name_of_id;
 use crate::task_set::{Completion, TaskState};
+use wire::task::TaskMetrics;
 
 impl Driver {
     pub(crate) fn on_task_started(&mut self, executor: &ExecutorId, id: TaskAttemptId) {
@@ -37,8 +38,9 @@ impl Driver {
         effects: &mut Vec<Effect>,
     ) {
         let live = self.live_attempt(executor, report.id);
-        if live.is_some() {
+        if let Some(index) = live {
             self.note_finish(executor, report);
+            self.tell_end(index, report.outcome.as_ref().copied(), report.metrics);
         }
         match (&report.outcome, live) {
             (Ok(()), Some(index)) => self.on_success(index, report, effects),
@@ -109,6 +111,9 @@ impl Driver {
             return;
         }
         self.note_finish(executor, report);
+        if let Some(place) = place {
+            self.tell_late_success(place, report.id, report.metrics);
+        }
         let result = Completion {
             place,
             launched_at: self.now.saturating_sub(report.metrics.wall),
@@ -153,6 +158,14 @@ impl Driver {
         if complete {
             self.complete_stage(index, effects);
         }
+    }
+
+    /// Somebody wants the attempts of a task ended. That counts against nothing, and the task runs again.
+    pub(crate) fn on_task_kill_requested(&mut self, stage: u32, partition: u32, effects: &mut Vec<Effect>) {
+        let stage = self.stages.get(StageIx::from_number(stage));
+        let task = stage.and_then(|stage| stage.tasks.as_ref()?.get(partition));
+        let live = task.and_then(|task| task.live);
+        self.cancel_attempts(live, KillReason::ByUser, effects);
     }
 
     /// Cancels an attempt and its siblings.
@@ -282,6 +295,7 @@ impl Driver {
     pub(crate) fn vanish(&mut self, index: AttemptIx, effects: &mut Vec<Effect>) {
         self.push_cancel(index, KillReason::StageEnded, effects);
         let failure = TaskFailure::new(FailureCause::Killed(KillReason::StageEnded));
+        self.tell_end(index, Err(&failure), TaskMetrics::default());
         self.end_attempt(index, &failure, effects);
     }
 }

@@ -7,6 +7,7 @@
 
 use wire::failure::{ExecutorLoss, FailureCause, TaskFailure};
 use wire::id::{ExecutorId, TaskAttemptId};
+use wire::task::TaskMetrics;
 
 use crate::core::Driver;
 use crate::event::Effect;
@@ -61,13 +62,14 @@ impl Driver {
 
     /// The attempt runs again, and that does not count against it.
     fn end_reader(&mut self, index: AttemptIx, source: ExecutorIx, effects: &mut Vec<Effect>) {
+        let uri = format!("the output left on {}", self.executors[source].id);
+        let message = "it is not there".to_owned();
+        let failure = TaskFailure::new(FailureCause::InputFailed { uri, message });
+        self.tell_end(index, Err(&failure), TaskMetrics::default());
         let Some(attempt) = self.retire(index) else {
             return;
         };
         if self.is_open(&attempt) {
-            let uri = format!("the output left on {}", self.executors[source].id);
-            let message = "it is not there".to_owned();
-            let failure = TaskFailure::new(FailureCause::InputFailed { uri, message });
             self.note_failure(&attempt, &failure, false);
             self.run_again(&attempt, effects);
         }
@@ -83,7 +85,10 @@ impl Driver {
         effects: &mut Vec<Effect>,
     ) {
         let limit = self.plan.settings.stage_max_attempts;
+        let unread = format!("its input on {} could not be read", self.executors[source].id);
+        self.tell_stage_ended(index, Some(unread));
         self.begin_stage_attempt(index);
+        self.tell_stage_began(index);
         let stage = &mut self.stages[index];
         stage.failed_attempts += u32::from(!innocent);
         let (job, failed) = (stage.key.job, stage.failed_attempts);
@@ -119,9 +124,13 @@ impl Driver {
         if lost.is_empty() || !self.is_output_needed(index) {
             return;
         }
+        let again = self.stages[index].phase == Phase::Done;
         self.reopen_stage(index);
         for partition in lost {
             self.reopen_task(index, partition);
+        }
+        if again {
+            self.tell_stage_began(index);
         }
         let edges: Vec<_> = self.plan.stages[index.number() as usize]
             .edges()

@@ -213,6 +213,7 @@ impl Driver {
             self.executors[executor].attempts.push(index);
             self.executors.take_slots(executor, cores);
         }
+        self.tell_launch(index);
     }
 
     /// An executor says that it has begun an attempt which we believe in its queue: those before it will follow or
@@ -323,6 +324,7 @@ impl Driver {
             let (executor, id) = (attempt.executor.number(), name_of(attempt));
             self.note_fact(|_| AttemptFact::Returned { executor, id });
         }
+        self.tell_return(index);
         if let Some(attempt) = self.retire(index)
             && self.is_open(&attempt)
         {

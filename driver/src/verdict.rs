@@ -5,6 +5,7 @@ use wire::failure::{KillReason, TaskFailure};
 use crate::attempts::Attempt;
 use crate::core::{Driver, Life};
 use crate::event::{Effect, Verdict};
+use crate::history::Happening;
 use crate::index::StageIx;
 use crate::job::{Job, JobState};
 use crate::journal::fact::ApplicationFact;
@@ -48,13 +49,18 @@ impl Driver {
 
     /// Ends a job before its time: what runs is cancelled, what is half made is abandoned.
     fn end_job(&mut self, job: usize, state: JobState, effects: &mut Vec<Effect>) {
+        let cause = state.failure();
         self.jobs[job].state = state;
         self.cancel_job(job, effects);
         for index in self.stages.indexes() {
             if self.stages[index].key.job as usize == job {
-                self.abandon_stage(index, effects);
+                self.abandon_stage(index, &cause, effects);
             }
         }
+        self.tell(|_| Happening::JobEnded {
+            job: u32::try_from(job).unwrap_or(u32::MAX),
+            failure: Some(cause),
+        });
         for follower in self.jobs[job].followers.clone() {
             self.give_up_follower(job, follower as usize, effects);
         }
@@ -88,11 +94,13 @@ impl Driver {
         }
     }
 
-    fn abandon_stage(&mut self, index: StageIx, effects: &mut Vec<Effect>) {
+    fn abandon_stage(&mut self, index: StageIx, cause: &str, effects: &mut Vec<Effect>) {
         let stage = &mut self.stages[index];
         if stage.phase == Phase::Done {
             return;
         }
+        self.tell_stage_ended(index, Some(cause.to_owned()));
+        let stage = &mut self.stages[index];
         let has_output = self.plan.stages[index.number() as usize].output.is_some();
         if has_output && stage.is_begun() {
             effects.push(Effect::AbandonStage { stage: stage.key });

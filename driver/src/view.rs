@@ -181,6 +181,25 @@ pub enum TaskStatus {
     Succeeded,
 }
 
+impl TaskStatus {
+    /// Whether an attempt of it is alive.
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Launched | Self::Running)
+    }
+}
+
+/// The order of tasks in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskOrder {
+    /// By partition.
+    Partition,
+    /// Those first that take or took longest; those that never ran last.
+    SlowestFirst,
+    /// Those first that take or took least.
+    QuickestFirst,
+}
+
 /// A task: the attempt that made its result, or that runs now, or nothing but its number.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskView {
@@ -336,12 +355,73 @@ impl Driver {
         };
         let numbered = (0..).zip(tasks.tasks()).skip(from as usize).take(limit);
         numbered
-            .map(|(partition, task)| {
-                let mut view = self.task_view(partition, task);
-                view.level = self.level_of(tasks, partition, task);
-                view
-            })
+            .map(|(partition, task)| self.placed_view(tasks, partition, task))
             .collect()
+    }
+
+    fn placed_view(&self, tasks: &TaskSet, partition: u32, task: &Task) -> TaskView {
+        let mut view = self.task_view(partition, task);
+        view.level = self.level_of(tasks, partition, task);
+        view
+    }
+
+    /// A part of the tasks of a stage that are in this state, any if none is named, in this order; and how many there
+    /// are of them. [`TaskStatus::Launched`] and [`TaskStatus::Running`] are one state here.
+    #[must_use]
+    pub fn find_tasks(
+        &self,
+        stage: u32,
+        status: Option<TaskStatus>,
+        order: TaskOrder,
+        from: usize,
+        limit: usize,
+    ) -> (Vec<TaskView>, usize) {
+        let Some(tasks) = self.task_set(stage) else {
+            return (Vec::new(), 0);
+        };
+        let numbered = (0u32..).zip(tasks.tasks());
+        let wanted = numbered.filter(|(_, task)| status.is_none_or(|status| is_in(task.state, status)));
+        let mut found: Vec<(u32, u32)> = wanted
+            .map(|(partition, task)| (self.millis_of(task, order), partition))
+            .collect();
+        match order {
+            TaskOrder::Partition => {}
+            TaskOrder::SlowestFirst => {
+                found.sort_unstable_by_key(|&(ms, partition)| (std::cmp::Reverse(ms), partition));
+            }
+            TaskOrder::QuickestFirst => found.sort_unstable(),
+        }
+        let shown = found.iter().skip(from).take(limit);
+        let view = |partition| Some(self.placed_view(tasks, partition, tasks.get(partition)?));
+        let views = shown.filter_map(|&(_, partition)| view(partition));
+        (views.collect(), found.len())
+    }
+
+    /// How long each task of a stage took that is done, in milliseconds, the quickest first.
+    #[must_use]
+    pub fn task_durations(&self, stage: u32) -> Vec<u32> {
+        let tasks = self.task_set(stage).map_or(&[][..], |tasks| tasks.tasks());
+        let done = tasks.iter().filter(|task| task.state == TaskState::Done);
+        let mut durations: Vec<u32> = done.map(|task| task.took_ms).collect();
+        durations.sort_unstable();
+        durations
+    }
+
+    fn task_set(&self, stage: u32) -> Option<&TaskSet> {
+        self.stages.get(StageIx::from_number(stage))?.tasks.as_ref()
+    }
+
+    /// How long a task took or has been running, for an order that depends on it.
+    fn millis_of(&self, task: &Task, order: TaskOrder) -> u32 {
+        match (order, task.state) {
+            (TaskOrder::Partition, _) | (_, TaskState::Blocked | TaskState::Pending) => 0,
+            (_, TaskState::Done) => task.took_ms,
+            (_, TaskState::Running) => {
+                let attempt = task.live.and_then(|index| self.attempts.get(index));
+                let since = attempt.map_or(self.now, |attempt| attempt.launched_at);
+                u32::try_from(self.now.saturating_sub(since).as_millis()).unwrap_or(u32::MAX)
+            }
+        }
     }
 
     /// Those that went long ago are left out: an application may lose any number of executors.
@@ -501,6 +581,14 @@ fn counters(stage: &Stage) -> Vec<CounterView> {
         value: *value,
     };
     stage.counters.iter().map(counter).collect()
+}
+
+fn is_in(state: TaskState, status: TaskStatus) -> bool {
+    match status {
+        TaskStatus::Pending => matches!(state, TaskState::Blocked | TaskState::Pending),
+        TaskStatus::Launched | TaskStatus::Running => state == TaskState::Running,
+        TaskStatus::Succeeded => state == TaskState::Done,
+    }
 }
 
 fn job_status(state: &JobState) -> (JobStatus, Option<String>) {

@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Suites that need the binary, but no Hadoop.
-const EMBEDDED: [&str; 4] = ["client", "examples", "scenarios", "soak"];
+const EMBEDDED: [&str; 5] = ["client", "examples", "history", "scenarios", "soak"];
 /// Their tests mostly wait.
 const EMBEDDED_THREADS: &str = "3";
 

@@ -7,6 +7,7 @@ use wire::message::GatewayMessage;
 use yarn_rpc::session::SessionCommand;
 
 use super::{App, Done, Exit, Life, Step};
+use crate::history::{self, Status};
 use crate::journal::JournalCost;
 use crate::staged;
 use crate::verdict;
@@ -101,11 +102,19 @@ impl App {
             .collect();
         let (tidier, done) = (self.outputs.clone(), verdict == Verdict::Succeeded);
         let (systems, staging) = (self.systems.clone(), self.environment.staging.clone());
+        let now = self.clock.now();
+        let history = self
+            .driver
+            .history_mut()
+            .map(|history| history.end(now, &verdict));
         self.life = Life::Cleaning {
             verdict,
             until: self.clock.now() + CLEANING,
         };
         self.work.spawn("tidying outputs", async move {
+            if let Some(history) = history {
+                history.await;
+            }
             if done {
                 staged::mark_succeeded(&systems, &staging).await;
             }
@@ -135,12 +144,20 @@ impl App {
         self.outbox.push(SessionCommand::Unregister {
             status: verdict::final_status(&verdict),
             diagnostics,
-            tracking_url: None,
+            tracking_url: self.history_url(),
         });
         self.life = Life::Unregistering {
             verdict,
             until: self.clock.now() + UNREGISTERING,
         };
+    }
+
+    /// Where the application can be looked at from now on.
+    fn history_url(&self) -> Option<String> {
+        let server = self.history_server.as_deref()?;
+        let complete = self.driver.history()?.status() == Status::Complete;
+        let (application, attempt) = (self.environment.application(), self.environment.epoch().0);
+        complete.then(|| history::shown_at(server, &application, Some(attempt)))
     }
 
     fn summary_line(&self) -> String {
@@ -208,18 +225,30 @@ impl App {
                 }
             }
             // Executors wait for the next attempt; where there is none, YARN ends them.
-            Exit::Terminated if self.plan.settings.recovery => {
-                tracing::warn!("SIGTERM: YARN ends this container");
-            }
-            Exit::Terminated => self.terminate_executors().await,
+            Exit::Terminated => self.terminate().await,
             Exit::Superseded(_) | Exit::Crashed(_) => tell(&exit),
         }
         exit
     }
 
+    /// Executors wait for the next attempt; where there is none, YARN ends them. The event log is that of this attempt.
+    async fn terminate(&mut self) {
+        tracing::warn!("SIGTERM: YARN ends this container");
+        let ended = Verdict::Killed("YARN".to_owned());
+        let now = self.clock.now();
+        let history = self.driver.history_mut().map(|history| history.end(now, &ended));
+        if !self.plan.settings.recovery {
+            self.terminate_executors().await;
+        }
+        if let Some(history) = history
+            && tokio::time::timeout(TERMINATING, history).await.is_err()
+        {
+            tracing::warn!("the event log stays incomplete");
+        }
+    }
+
     /// YARN ends all containers of a killed application itself; this only makes it quicker.
     async fn terminate_executors(&mut self) {
-        tracing::warn!("SIGTERM: YARN ends this container");
         self.tell_all_to_leave("the ApplicationMaster was ended by YARN", Duration::ZERO);
         let gone = async {
             while !self.links.is_empty() {

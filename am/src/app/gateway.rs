@@ -133,10 +133,11 @@ impl App {
         self.vitals
             .registered(&hello, self.clock.since_start(hello.started_unix_ms));
         self.observe_registration(&hello);
-        let node = self
-            .launcher
-            .record(&hello.executor)
-            .map(|record| record.node.to_string());
+        let record = self.launcher.record(&hello.executor);
+        let node = record.map(|record| record.node.to_string());
+        if let (Some(record), Some(history)) = (record, self.driver.history_mut()) {
+            history.locate(&hello.executor, &record.node_http);
+        }
         let registration = Registration {
             boot,
             host: node.unwrap_or(hello.host),

@@ -7,6 +7,7 @@ use wire::id::ExecutorId;
 use wire::launcher::{LauncherCommand, LauncherReport};
 
 use crate::driving::{Driving, Errand, Stop};
+use crate::history::History;
 use crate::journal::JournalCost;
 use crate::relay::Relay;
 use crate::supervise::Panicked;
@@ -97,6 +98,19 @@ impl Seat {
         }
     }
 
+    /// Ends the attempts of one task of a driver that is here.
+    pub(super) fn kill_task(
+        &mut self,
+        now: Duration,
+        stage: u32,
+        partition: u32,
+        commands: &mut Vec<LauncherCommand>,
+    ) {
+        if let Self::Here(driving) = self {
+            driving.kill_task(now, stage, partition, commands);
+        }
+    }
+
     /// Time has passed.
     pub(super) fn deadline_reached(&mut self, now: Duration, commands: &mut Vec<LauncherCommand>) {
         if let Self::Here(driving) = self {
@@ -173,6 +187,22 @@ impl Seat {
         match self {
             Self::Here(driving) => DriverView::Core(driving.core()),
             Self::Client(relay) => DriverView::Relayed(relay.snapshot()),
+        }
+    }
+
+    /// The event log of a driver that is here.
+    pub(super) fn history(&self) -> Option<&History> {
+        match self {
+            Self::Here(driving) => driving.history(),
+            Self::Client(_) => None,
+        }
+    }
+
+    /// The event log of a driver that is here.
+    pub(super) fn history_mut(&mut self) -> Option<&mut History> {
+        match self {
+            Self::Here(driving) => driving.history_mut(),
+            Self::Client(_) => None,
         }
     }
 

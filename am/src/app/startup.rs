@@ -39,6 +39,7 @@ use crate::environment::{self, Environment};
 use crate::gateway::admission::Gate;
 use crate::gateway::listener::Gateway;
 use crate::gateway::{GatewayEvent, Limits};
+use crate::history::{History, Who};
 use crate::journal::{self, Base, PlanOf, Scribe};
 use crate::last_words::LastWords;
 use crate::launch::{self, LaunchFile, NodeAtSubmission};
@@ -52,6 +53,7 @@ use crate::supervise::TaskGroup;
 use crate::verdict;
 use crate::vitals::Vitals;
 use crate::web::Query;
+use crate::web::permissions::Permissions;
 use crate::web::proxy::{Proxy, Visitors};
 use crate::web::server::WebServer;
 use crate::{gateway::links::Links, staged};
@@ -198,6 +200,8 @@ impl Ground {
         let driver_certificate = self.credentials.secrets.get(secret::DRIVER_CERTIFICATE).cloned();
         let journal = (plan.settings.recovery && driver_certificate.is_none())
             .then(|| journal::file_systems(&self.conf, &self.environment.user).map(Arc::new));
+        let history = (launch.history.dir.is_some() && driver_certificate.is_none())
+            .then(|| journal::file_systems(&self.conf, &self.environment.user).map(Arc::new));
         let include_port = self.conf.bool("yarn.scheduler.include-port-in-node-name", false);
         let mut servers = Servers::start(
             self.gateway,
@@ -206,6 +210,7 @@ impl Ground {
             &self.conf,
             &self.environment,
             &plan,
+            &launch,
         )?;
         if follows(&self.environment, &plan) {
             let endpoint = following::endpoint(&self.environment, port);
@@ -232,6 +237,7 @@ impl Ground {
             driver_certificate,
             journal: journal.transpose()?,
             plan_digest: dfs::staging::digest(&files.plan),
+            history: history.transpose()?,
         })
     }
 }
@@ -260,6 +266,7 @@ impl Servers {
         conf: &Configuration,
         environment: &Environment,
         plan: &AppPlan,
+        launch: &LaunchFile,
     ) -> anyhow::Result<Self> {
         let mut work = TaskGroup::new();
         let (events, gateway_events) = mpsc::channel(GATEWAY_QUEUE);
@@ -276,10 +283,10 @@ impl Servers {
             Done::ServerEnded("the gateway")
         });
         let (sender, queries) = mpsc::channel(WEB_QUEUE);
-        let web = web.serve(
-            Visitors::ThroughProxy(Proxy::new(conf, &environment.proxy_base)?),
-            sender,
-        );
+        let proxy = Proxy::new(conf, &environment.proxy_base)?.with_open_metrics(launch.open_metrics);
+        let permissions = Permissions::new(conf, &environment.user, &launch.acls);
+        let visitors = Visitors::ThroughProxy(Box::new((proxy, permissions)));
+        let web = web.serve(visitors, sender);
         work.spawn("web", async move {
             web.await;
             Done::ServerEnded("the web server")
@@ -313,6 +320,8 @@ struct Job {
     journal: Option<Arc<FileSystems>>,
     /// The SHA-256 of the plan as it was staged.
     plan_digest: [u8; 32],
+    /// Where the event log is written, if it is.
+    history: Option<Arc<FileSystems>>,
 }
 
 impl Job {
@@ -352,8 +361,12 @@ impl Job {
         }
         let checkpoint = past.as_ref().map(|(core, _)| core.checkpoint().into());
         let mut driving = Driving::new(self.plan.clone(), Arc::clone(&self.systems), application);
+        let history = self.history(application, past.as_ref().map(|(core, _)| core));
         if let Some((core, results)) = past {
             driving = driving.following(core, results);
+        }
+        if let Some(history) = history {
+            driving = driving.with_history(history);
         }
         let nodes = &self.launch.nodes;
         driving = driving.with_racks(nodes.iter().map(|node| (node.host.as_str(), node.rack.as_str())));
@@ -373,6 +386,21 @@ impl Job {
             driving = driving.with_journal(scribe);
         }
         Seat::Here(Box::new(driving))
+    }
+
+    fn history(&self, application: &str, core: Option<&Driver>) -> Option<History> {
+        let attempt = self.environment.epoch().0;
+        let who = Who {
+            application: application.to_owned(),
+            attempt: Some(attempt),
+            host: self.environment.host.clone(),
+        };
+        let (systems, zero) = (Arc::clone(self.history.as_ref()?), self.clock.zero_unix());
+        let mut history = History::start(systems, &self.plan, &self.launch, &who, zero)?;
+        if attempt > 1 {
+            history.follow(&who, core);
+        }
+        Some(history)
     }
 
     /// Takes over the time and the state of the last attempt, if there was one.
@@ -443,6 +471,8 @@ impl Job {
             roster: Roster::open(self.environment.log_dirs.as_deref()),
             include_port: self.include_port,
             node_label: self.launch.node_label.clone(),
+            configuration: self.launch.configuration.clone(),
+            history_server: self.launch.history.server.clone(),
             starter: self.starter,
             beside: self.beside,
             outputs: Outputs::new(self.systems.clone(), &application),

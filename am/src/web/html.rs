@@ -26,6 +26,9 @@ impl Write for Escaping<'_, '_> {
     }
 }
 
+/// Bytes of a text that may take more than one line.
+const LONG: usize = 48;
+
 /// A cell of a table.
 pub(super) enum Cell {
     /// Text.
@@ -34,6 +37,10 @@ pub(super) enum Cell {
     Number(u64),
     /// A link and its text.
     Link(String, String),
+    /// Links and their texts.
+    Links(Vec<(String, &'static str)>),
+    /// Buttons: what is sent to, the state that is ordered, and what the button does. They need a script.
+    Orders(Vec<(String, &'static str, String)>),
 }
 
 /// A table with a caption; a note instead when it has no rows.
@@ -44,10 +51,16 @@ pub(super) fn table(caption: &str, heads: &[&str], rows: &[Vec<Cell>], empty: &s
     }
     let heads: String = heads
         .iter()
-        .map(|head| format!("<th scope=\"col\">{}</th>", Escaped(head)))
+        .map(|head| match head.is_empty() {
+            true => "<td></td>".to_owned(),
+            false => format!("<th scope=\"col\">{}</th>", Escaped(head)),
+        })
         .collect();
     let rows: String = rows.iter().map(|row| self::row(row)).collect();
-    format!("<h2>{caption}</h2>\n<table><thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table>\n")
+    format!(
+        "<h2>{caption}</h2>\n<div class=\"wide\" role=\"region\" aria-label=\"{caption}\" tabindex=\"0\"><table>\
+         <caption class=\"hidden\">{caption}</caption><thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n"
+    )
 }
 
 fn row(cells: &[Cell]) -> String {
@@ -57,8 +70,27 @@ fn row(cells: &[Cell]) -> String {
 
 fn cell(cell: &Cell) -> String {
     match cell {
+        Cell::Text(text) if text.len() > LONG => format!("<td class=\"long\">{}</td>", Escaped(text)),
         Cell::Text(text) => format!("<td>{}</td>", Escaped(text)),
         Cell::Number(number) => format!("<td class=\"n\">{number}</td>"),
+        Cell::Links(links) => {
+            let link = |(to, text): &(String, &str)| format!("<a href=\"{}\">{text}</a> ", Escaped(to));
+            format!("<td>{}</td>", links.iter().map(link).collect::<String>())
+        }
+        Cell::Orders(orders) => {
+            let button = |(to, state, text): &(String, &str, String)| {
+                let (to, text) = (Escaped(to), Escaped(text));
+                let word = text.to_string();
+                let short = word.split(' ').next().unwrap_or_default();
+                format!(
+                    "<button type=\"button\" data-to=\"{to}\" data-state=\"{state}\" aria-label=\"{text}\">{short}</button>"
+                )
+            };
+            format!(
+                "<td class=\"orders\">{}</td>",
+                orders.iter().map(button).collect::<String>()
+            )
+        }
         Cell::Link(to, text) => format!("<td><a href=\"{}\">{}</a></td>", Escaped(to), Escaped(text)),
     }
 }

@@ -6,8 +6,21 @@ use driver::view::ExecutorView;
 use serde_json::{Value, json};
 
 use super::{Scene, page};
+use crate::configuration::Entry;
 use crate::summary::{ExecutorCounts, ExecutorLine, JobSummary, StageSummary, Summary, TaskCounts};
 use launcher::record::Record;
+
+/// Every name that is answered.
+#[cfg(test)]
+pub(super) const NAMES: [&str; 7] = [
+    "summary",
+    "executors",
+    "launch-timeline",
+    "failures",
+    "dossiers",
+    "pending",
+    "configuration",
+];
 
 /// The answer to a name; nothing when there is no such name.
 pub(super) fn answer(scene: &Scene<'_>, name: &str) -> Option<Value> {
@@ -18,6 +31,7 @@ pub(super) fn answer(scene: &Scene<'_>, name: &str) -> Option<Value> {
         "failures" => Some(failures(scene)),
         "dossiers" => serde_json::to_value(scene.shelf.iter().collect::<Vec<_>>()).ok(),
         "pending" => Some(pending(scene)),
+        "configuration" => serde_json::to_value(configuration(scene)).ok(),
         _ => None,
     }
 }
@@ -122,6 +136,11 @@ fn failures(scene: &Scene<'_>) -> Value {
         "tasks": tasks.collect::<Vec<_>>(),
         "executors": lost.map(record).collect::<Vec<_>>(),
     })
+}
+
+/// The settings, those that look like secrets hidden.
+fn configuration(scene: &Scene<'_>) -> Vec<Entry> {
+    scene.configuration.iter().map(Entry::shown).collect()
 }
 
 /// Why executors are missing, with the asks of the moment.

@@ -1,74 +1,122 @@
-//! The pages a person reads. They work without scripts; `?refresh=5` reloads the status page, and the same page
-//! offers to stop that.
+//! The pages a person reads. They work without scripts; `?refresh=5` reloads a page, and the same page offers to stop
+//! that. With a script they follow by themselves, can be held, and have buttons for orders.
 
-use driver::view::{ExecutorStatus, ExecutorView, Snapshot, StageView, TaskStatus, TaskView};
+mod charts;
+mod cluster;
+mod executors;
+mod tasks;
+
+use driver::event::Verdict;
+use driver::view::{ExecutorStatus, Snapshot, StageView};
 
 use super::html::{Cell, Escaped, table};
 use super::{Request, Scene, date};
 use crate::summary::stage_word;
 
+pub(super) use cluster::{allocation, configuration};
+pub(super) use executors::executors;
+pub(super) use tasks::tasks;
+
 /// The style sheet, served as a file because the content security policy allows no inline styles.
 pub(super) const STYLE: &str = include_str!("style.css");
 
-/// Rows of the task table.
+/// Rows of a long table.
 const ROWS: u32 = 100;
 /// Rows of the executor table on the status page.
 const EXECUTORS: usize = 50;
 
-fn page(title: &str, head: &str, body: &str) -> String {
-    let title = Escaped(title);
+/// The script, for the same reason a file.
+pub(super) const SCRIPT: &str = include_str!("script.js");
+
+/// Every page and what it is called.
+const PAGES: [(&str, &str); 5] = [
+    (".", "Overview"),
+    ("executors", "Executors"),
+    ("allocation", "Allocation"),
+    ("configuration", "Configuration"),
+    ("metrics", "Metrics"),
+];
+
+/// A page around its main part.
+fn page(scene: &Scene<'_>, title: &str, request: &Request, main: &str) -> String {
+    let seconds = request.number("refresh");
+    let refresh = seconds.filter(|seconds| (1..=3600).contains(seconds));
+    let head = refresh.map(|seconds| format!("<meta http-equiv=\"refresh\" content=\"{seconds}\">"));
+    let here = request.path.trim_start_matches('/');
+    let links: String = PAGES.iter().map(|(to, text)| page_link(to, text, here)).collect();
+    let toggle = match refresh {
+        Some(_) => "<a class=\"plain\" href=\"?\">Stop refreshing</a>",
+        None => "<a class=\"plain\" href=\"?refresh=5\">Refresh every 5 s</a>",
+    };
+    let (state, name, word) = (scene.state(), Escaped(&scene.plan.name), Escaped(title));
+    let (id, user, queue) = (
+        scene.environment.application(),
+        Escaped(&scene.environment.user),
+        Escaped(scene.queue),
+    );
+    let (attempt, elapsed) = (scene.environment.epoch(), scene.now.as_secs());
     format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\n\
-         <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">\n\
-         <link rel=\"stylesheet\" href=\"style.css\">{head}</head>\n<body>\n{body}</body></html>\n"
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{word} - {name} - {state}</title>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <link rel=\"icon\" href=\"data:,\"><link rel=\"stylesheet\" href=\"style.css\"><script src=\"script.js\" defer></script>{}</head>\n<body>\n\
+         <a class=\"skip\" href=\"#main\">To the content</a>\n\
+         <header><p class=\"app\"><strong>{name}</strong> <span class=\"state {state}\">{state}</span></p>\n\
+         <p>{id}, attempt {attempt}, user {user}, queue {queue}, {elapsed} s since its start</p>\n\
+         <nav aria-label=\"Pages\">{links}{toggle}<button type=\"button\" id=\"hold\" hidden aria-pressed=\"false\">Pause</button></nav>\n\
+         <p id=\"said\" role=\"status\"></p></header>\n<main id=\"main\">\n{main}</main></body></html>\n",
+        head.unwrap_or_default()
     )
+}
+
+fn page_link(to: &str, text: &str, here: &str) -> String {
+    let current = to.trim_start_matches('.') == here;
+    let current = if current { " aria-current=\"page\"" } else { "" };
+    format!("<a href=\"{to}\"{current}>{text}</a>")
+}
+
+/// Links to the parts of a list before and after this one. `to` is the list with its parameters, ready for HTML.
+fn turning(to: &str, from: u32, total: usize) -> String {
+    let link = |offset: u32, text: &str| format!("<a href=\"{to}&amp;offset={offset}\">{text}</a>");
+    let earlier = (from > 0).then(|| link(from.saturating_sub(ROWS), "Earlier"));
+    let later = (from as usize + (ROWS as usize) < total).then(|| link(from.saturating_add(ROWS), "Later"));
+    let links = [earlier, later].into_iter().flatten().collect::<String>();
+    if links.is_empty() {
+        return links;
+    }
+    format!("<nav aria-label=\"Parts of the list\">{links}</nav>\n")
 }
 
 /// The front page: state, progress, what is awaited, what failed, stages, executors.
 pub(super) fn status(scene: &Scene<'_>, request: &Request) -> String {
     let snapshot = scene.driver.snapshot();
-    let refresh = request
-        .number("refresh")
-        .filter(|seconds| (1..=3600).contains(seconds));
-    let head = refresh
-        .map(|seconds| format!("<meta http-equiv=\"refresh\" content=\"{seconds}\">"))
-        .unwrap_or_default();
-    let shown = snapshot
+    let present = snapshot
         .executors
         .iter()
         .rev()
-        .filter(|executor| executor.gone.is_none())
-        .take(EXECUTORS);
-    let shown: Vec<_> = shown.collect();
+        .filter(|executor| executor.gone.is_none());
+    let shown: Vec<_> = present.take(EXECUTORS).collect();
     let body = [
-        headline(scene),
+        format!("<h1>{}</h1>\n", Escaped(verdict(scene))),
         progress(&snapshot),
         awaited(scene),
-        links(refresh.is_some()),
         failures(scene),
-        stages(&snapshot),
-        executor_table("Executors", scene, &shown),
+        charts::stages(scene, &snapshot),
+        stages(scene, &snapshot),
+        charts::timeline(scene, &snapshot),
+        executors::executor_table("Executors", scene, &shown),
     ];
-    page(
-        &format!("{} - {}", scene.plan.name, scene.state()),
-        &head,
-        &body.concat(),
-    )
+    page(scene, "Overview", request, &body.concat())
 }
 
-fn headline(scene: &Scene<'_>) -> String {
-    let state = scene.state();
-    let (name, id, user) = (
-        Escaped(&scene.plan.name),
-        scene.environment.application(),
-        Escaped(&scene.environment.user),
-    );
-    let (attempt, queue) = (scene.environment.epoch(), Escaped(scene.queue));
-    let elapsed = scene.now.as_secs();
-    format!(
-        "<h1>{name}: <span class=\"{state}\">{state}</span></h1>\n\
-         <p>{id}, attempt {attempt}, user {user}, queue {queue}, {elapsed} s since its start</p>\n"
-    )
+/// How it ended, or that it runs.
+fn verdict(scene: &Scene<'_>) -> String {
+    match scene.verdict {
+        None => "Running".to_owned(),
+        Some(Verdict::Succeeded) => "Succeeded".to_owned(),
+        Some(Verdict::Failed(cause)) => format!("Failed: {}", cause.lines().next().unwrap_or_default()),
+        Some(Verdict::Killed(by)) => format!("Killed by {by}"),
+    }
 }
 
 fn progress(snapshot: &Snapshot) -> String {
@@ -90,19 +138,6 @@ fn awaited(scene: &Scene<'_>) -> String {
     format!("<p>{}</p>\n", Escaped(text))
 }
 
-fn links(refreshing: bool) -> String {
-    let toggle = if refreshing {
-        "<a href=\".\">Stop refreshing</a>"
-    } else {
-        "<a href=\"?refresh=5\">Refresh every 5 s</a>"
-    };
-    format!(
-        "<nav>{toggle}<a href=\"executors\">All executors</a>\
-         <a href=\"api/v1/drawloom/launch-timeline\">Launch timeline</a>\
-         <a href=\"api/v1/drawloom/summary\">Summary</a><a href=\"metrics\">Metrics</a></nav>\n"
-    )
-}
-
 fn failures(scene: &Scene<'_>) -> String {
     let rows = scene.notes.iter().rev().take(20).map(|note| {
         let texts = [&note.subject, &note.host, &note.cause].map(|text| Cell::Text(text.clone()));
@@ -118,8 +153,12 @@ fn failures(scene: &Scene<'_>) -> String {
     )
 }
 
-fn stages(snapshot: &Snapshot) -> String {
-    let rows: Vec<_> = snapshot.stages.iter().map(stage_row).collect();
+fn stages(scene: &Scene<'_>, snapshot: &Snapshot) -> String {
+    let rows: Vec<_> = snapshot
+        .stages
+        .iter()
+        .map(|stage| stage_row(scene, stage))
+        .collect();
     let heads = [
         "Stage",
         "State",
@@ -128,11 +167,14 @@ fn stages(snapshot: &Snapshot) -> String {
         "Running",
         "Waiting",
         "Failed attempts",
+        "Took, s",
+        "Read, MiB",
+        "Written, MiB",
     ];
     table("Stages", &heads, &rows, "There are no stages.")
 }
 
-fn stage_row(stage: &StageView) -> Vec<Cell> {
+fn stage_row(scene: &Scene<'_>, stage: &StageView) -> Vec<Cell> {
     let link = format!("tasks?stage={}", stage.key.stage);
     let counts = [stage.succeeded, stage.running, stage.pending, stage.failed];
     let mut row = vec![
@@ -141,59 +183,13 @@ fn stage_row(stage: &StageView) -> Vec<Cell> {
         Cell::Number(stage.tasks),
     ];
     row.extend(counts.map(|count| Cell::Number(count.into())));
+    let end = stage.completed.unwrap_or(scene.now);
+    let took = stage
+        .submitted
+        .map(|from| format!("{:.1}", end.saturating_sub(from).as_secs_f64()));
+    row.push(Cell::Text(took.unwrap_or_default()));
+    row.extend([stage.totals.input_bytes, stage.totals.output_bytes].map(|bytes| Cell::Number(bytes >> 20)));
     row
-}
-
-/// All executors that ever registered.
-pub(super) fn executors(scene: &Scene<'_>) -> String {
-    let snapshot = scene.driver.snapshot();
-    let all: Vec<_> = snapshot.executors.iter().rev().collect();
-    let body = format!(
-        "<p><a href=\".\">Back</a></p>\n{}",
-        executor_table("All executors", scene, &all)
-    );
-    page("Executors", "", &body)
-}
-
-fn executor_table(caption: &str, scene: &Scene<'_>, executors: &[&ExecutorView]) -> String {
-    let rows: Vec<_> = executors
-        .iter()
-        .map(|executor| executor_row(scene, executor))
-        .collect();
-    let heads = [
-        "Executor",
-        "Node",
-        "State",
-        "Slots in use",
-        "Done",
-        "Failed",
-        "Memory, MiB",
-        "Log",
-    ];
-    table(caption, &heads, &rows, "No executor is registered.")
-}
-
-fn executor_row(scene: &Scene<'_>, executor: &ExecutorView) -> Vec<Cell> {
-    let memory = scene
-        .vitals
-        .of(&executor.id)
-        .map_or(0, |vital| (vital.resident + vital.tasks_resident) >> 20);
-    let log = scene
-        .launcher
-        .remembered(&executor.id)
-        .and_then(|record| scene.log_url(record, "stderr"));
-    vec![
-        Cell::Text(executor.id.to_string()),
-        Cell::Text(executor.host.clone()),
-        Cell::Text(executor_words(executor.status)),
-        Cell::Text(format!("{} of {}", executor.used_slots, executor.slots)),
-        Cell::Number(executor.succeeded.into()),
-        Cell::Number(executor.failed.into()),
-        Cell::Number(memory),
-        log.map_or(Cell::Text(String::new()), |url| {
-            Cell::Link(url, "stderr".to_owned())
-        }),
-    ]
 }
 
 /// Whether an executor is alive, in words.
@@ -206,64 +202,4 @@ pub(super) fn executor_words(status: ExecutorStatus) -> String {
         ExecutorStatus::Draining => "finishing, to be given back".to_owned(),
         ExecutorStatus::Gone(loss) => format!("gone: {loss}"),
     }
-}
-
-/// A part of a stage's tasks; nothing when there is no such stage.
-pub(super) fn tasks(scene: &Scene<'_>, request: &Request) -> Option<String> {
-    let stage = request.number("stage")?;
-    let plan = scene.plan.stages.get(stage as usize)?;
-    let from = request.number("offset").unwrap_or(0);
-    let tasks = scene.driver.tasks(stage, from, ROWS as usize);
-    let rows: Vec<_> = tasks.iter().map(task_row).collect();
-    let heads = [
-        "Task",
-        "State",
-        "Attempts",
-        "Failures",
-        "Where",
-        "Seconds",
-        "Memory, MiB",
-    ];
-    let caption = format!("Tasks of stage {}, from {from}", plan.name);
-    let mut body = format!(
-        "<p><a href=\".\">Back</a></p>\n{}",
-        table(&caption, &heads, &rows, "No tasks here (yet).")
-    );
-    body.push_str(&turning(stage, from, tasks.len()));
-    Some(page(&caption, "", &body))
-}
-
-fn turning(stage: u32, from: u32, shown: usize) -> String {
-    let link =
-        |offset: u32, text: &str| format!("<a href=\"tasks?stage={stage}&amp;offset={offset}\">{text}</a>");
-    let earlier = if from > 0 {
-        link(from.saturating_sub(ROWS), "Earlier")
-    } else {
-        String::new()
-    };
-    let later = if shown == ROWS as usize {
-        link(from.saturating_add(ROWS), "Later")
-    } else {
-        String::new()
-    };
-    format!("<nav>{earlier}{later}</nav>\n")
-}
-
-fn task_row(task: &TaskView) -> Vec<Cell> {
-    let state = match task.status {
-        TaskStatus::Pending => "waiting",
-        TaskStatus::Launched => "sent",
-        TaskStatus::Running => "running",
-        TaskStatus::Succeeded => "done",
-    };
-    let seconds = task.took.map(|took| format!("{:.1}", took.as_secs_f64()));
-    vec![
-        Cell::Number(task.partition.into()),
-        Cell::Text(state.to_owned()),
-        Cell::Number(task.attempts.into()),
-        Cell::Number(task.failures.into()),
-        Cell::Text(task.host.clone().unwrap_or_default()),
-        Cell::Text(seconds.unwrap_or_default()),
-        Cell::Number(task.resident >> 20),
-    ]
 }

@@ -1,13 +1,14 @@
 //! Who may see the pages: the ResourceManager's proxy, as Hadoop's `AmIpFilter` has it.
 //!
-//! A request from another address is sent to the proxy, which knows who asks. `/metrics` and `/healthz`, which hold
-//! nothing private, are open to scrapers.
+//! A request from another address is sent to the proxy, which knows who asks. Only `/healthz` is open, and `/metrics`
+//! where `metrics.open` says so.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::permissions::{Access as Kind, Permissions};
 use hadoop::conf::{ConfError, Configuration, HostPort};
 
 /// The usual port of a proxy that runs by itself.
@@ -23,14 +24,16 @@ pub struct Proxy {
     base: String,
     /// `/proxy/<application>`.
     path: String,
+    /// Whether everybody may read the metrics.
+    open_metrics: bool,
     addresses: Mutex<BTreeSet<IpAddr>>,
 }
 
 /// Whose requests are answered.
 #[derive(Debug)]
 pub enum Visitors {
-    /// Those that come through the cluster's proxy; others are sent there.
-    ThroughProxy(Proxy),
+    /// Those that come through the cluster's proxy, as far as they are permitted; others are sent there.
+    ThroughProxy(Box<(Proxy, Permissions)>),
     /// All: what is served is no secret.
     Anyone,
 }
@@ -38,8 +41,8 @@ pub enum Visitors {
 impl Visitors {
     /// Looks up again what is known by name.
     pub async fn refresh(&self) {
-        if let Self::ThroughProxy(proxy) = self {
-            proxy.refresh().await;
+        if let Self::ThroughProxy(gate) = self {
+            gate.0.refresh().await;
         }
     }
 
@@ -47,8 +50,25 @@ impl Visitors {
     #[must_use]
     pub fn access(&self, peer: IpAddr, target: &str) -> Access {
         match self {
-            Self::ThroughProxy(proxy) => proxy.access(peer, target),
+            Self::ThroughProxy(gate) => gate.0.access(peer, target),
             Self::Anyone => Access::Granted,
+        }
+    }
+
+    /// Whether there is anything to be changed here.
+    #[must_use]
+    pub fn take_orders(&self) -> bool {
+        matches!(self, Self::ThroughProxy(..))
+    }
+
+    /// Whether a user may do something with `path`. The metrics hold nothing of the job's data.
+    pub async fn allow(&self, user: Option<&str>, kind: Kind, path: &str) -> bool {
+        match self {
+            Self::ThroughProxy(gate) => {
+                let public = kind == Kind::View && matches!(path, "/metrics" | "/healthz");
+                public || gate.1.allow(user, kind).await
+            }
+            Self::Anyone => true,
         }
     }
 }
@@ -86,8 +106,16 @@ impl Proxy {
                 .unwrap_or_default(),
             hosts: all.into_iter().map(|at| at.host).collect(),
             path: path.to_owned(),
+            open_metrics: false,
             addresses: Mutex::default(),
         })
+    }
+
+    /// Whether everybody may read the metrics.
+    #[must_use]
+    pub fn with_open_metrics(mut self, open: bool) -> Self {
+        self.open_metrics = open;
+        self
     }
 
     /// Looks the proxies' names up; those that resolve replace what was known.
@@ -109,12 +137,11 @@ impl Proxy {
     #[must_use]
     pub fn access(&self, peer: IpAddr, target: &str) -> Access {
         let path = target.split('?').next().unwrap_or_default();
-        if matches!(path, "/metrics" | "/healthz") {
+        if path == "/healthz" || path == "/metrics" && self.open_metrics {
             return Access::Granted;
         }
         let known = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = peer.is_loopback() && known.iter().any(IpAddr::is_loopback);
-        if here || known.contains(&peer.to_canonical()) {
+        if known.contains(&peer.to_canonical()) {
             Access::Granted
         } else if known.is_empty() {
             Access::Unknown
@@ -168,15 +195,23 @@ mod tests {
             proxy.access(ip("10.1.1.1"), "/tasks?stage=1&x=%2F"),
             Access::Elsewhere(elsewhere.into())
         );
-        assert_eq!(proxy.access(ip("10.1.1.1"), "/metrics"), Access::Granted);
+        let metrics = proxy.access(ip("10.1.1.1"), "/metrics");
+        assert!(matches!(metrics, Access::Elsewhere(_)), "{metrics:?}");
         assert_eq!(proxy.access(ip("10.1.1.1"), "/healthz?x"), Access::Granted);
+        let proxy = proxy.with_open_metrics(true);
+        assert_eq!(proxy.access(ip("10.1.1.1"), "/metrics"), Access::Granted);
+        assert!(matches!(
+            proxy.access(ip("10.1.1.1"), "/metricsx"),
+            Access::Elsewhere(_)
+        ));
     }
 
     #[tokio::test]
-    async fn on_a_loopback_cluster_the_whole_machine_is_the_proxy() {
+    async fn on_a_loopback_cluster_it_is_the_address_that_counts() {
         for web in ["127.0.0.1:8088", "0.0.0.0:8088"] {
             let proxy = proxy(web).await;
             assert_eq!(proxy.access(ip("127.0.0.1"), "/"), Access::Granted, "{web}");
+            assert!(matches!(proxy.access(ip("127.0.0.2"), "/"), Access::Elsewhere(_)));
             assert!(matches!(proxy.access(ip("10.1.1.1"), "/"), Access::Elsewhere(_)));
         }
     }

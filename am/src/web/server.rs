@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, timeout};
 
+use super::permissions::Access as Kind;
 use super::proxy::{Access, Visitors};
 use super::{Answer, Query, Request};
 
@@ -31,6 +32,12 @@ const LIFE: Duration = Duration::from_secs(600);
 const REFRESH: Duration = Duration::from_secs(300);
 /// Room for the head of a request, in bytes.
 const BUFFER: usize = 16 << 10;
+/// The most bytes of an order.
+const BODY: usize = 16 << 10;
+/// How long an order may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(10);
+/// The cookie in which `WebAppProxyServlet` says who asks.
+const PROXY_USER: &str = "proxy-user";
 /// Pause after an accept that failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -134,21 +141,92 @@ async fn respond(
         .uri()
         .path_and_query()
         .map_or("/", |target| target.as_str());
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = response(Answer::text(405, "only GET and HEAD are answered"));
-        response
-            .headers_mut()
-            .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return Ok(response);
-    }
     Ok(match shared.visitors.access(peer, target) {
-        Access::Granted => response(ask(&shared.queries, reduced(&request)).await),
+        Access::Granted => admitted(request, shared).await,
         Access::Elsewhere(url) => redirect(&url),
         Access::Unknown => response(Answer::text(
             503,
             "the address of the ResourceManager's proxy is not known yet",
         )),
     })
+}
+
+/// A request that came the right way: what its user may do is done.
+async fn admitted(request: http::Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
+    let kind = match *request.method() {
+        Method::GET | Method::HEAD => Kind::View,
+        Method::PUT if shared.visitors.take_orders() => Kind::Modify,
+        _ => return not_allowed(&shared.visitors),
+    };
+    let mut reduced = reduced(&request);
+    if !shared
+        .visitors
+        .allow(reduced.user.as_deref(), kind, &reduced.path)
+        .await
+    {
+        return response(forbidden(reduced.user.as_deref(), kind));
+    }
+    if kind == Kind::Modify {
+        // A form of another site cannot send this type.
+        if !is_json(&request) {
+            return response(Answer::text(
+                415,
+                "an order is JSON: Content-Type: application/json",
+            ));
+        }
+        if Body::size_hint(request.body()).lower() > BODY as u64 {
+            return response(Answer::text(413, "an order is not that long"));
+        }
+        match timeout(BODY_TIME, Limited::new(request.into_body(), BODY).collect()).await {
+            Ok(Ok(body)) => reduced.order = Some(body.to_bytes()),
+            Ok(Err(error)) => {
+                return response(Answer::text(400, &format!("the order cannot be read: {error}")));
+            }
+            Err(_) => return response(Answer::text(408, "the order did not arrive in time")),
+        }
+    }
+    response(ask(&shared.queries, reduced).await)
+}
+
+fn not_allowed(visitors: &Visitors) -> Response<Full<Bytes>> {
+    let methods = if visitors.take_orders() {
+        "GET, HEAD, PUT"
+    } else {
+        "GET, HEAD"
+    };
+    let mut response = response(Answer::text(405, &format!("answered are {methods}")));
+    if let Ok(methods) = HeaderValue::from_str(methods) {
+        response.headers_mut().insert(header::ALLOW, methods);
+    }
+    response
+}
+
+fn forbidden(user: Option<&str>, kind: Kind) -> Answer {
+    let who = user.unwrap_or("somebody without a name");
+    let (what, list) = match kind {
+        Kind::View => ("see", "acls.view"),
+        Kind::Modify => ("change", "acls.modify"),
+    };
+    let text = format!("{who} may not {what} this application: its owner lets people in with {list}");
+    Answer::text(403, &text)
+}
+
+fn is_json(request: &http::Request<Incoming>) -> bool {
+    let given = request.headers().get(header::CONTENT_TYPE);
+    let given = given.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    given.split(';').next().unwrap_or_default().trim() == "application/json"
+}
+
+/// Whom the proxy has let in: its cookie, as `AmIpFilter` reads it.
+fn user(request: &http::Request<Incoming>) -> Option<String> {
+    let cookies = request.headers().get_all(header::COOKIE).iter();
+    let pairs = cookies
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(';'));
+    let named = pairs.filter_map(|pair| pair.trim().split_once('='));
+    let mut users = named.filter(|(name, _)| *name == PROXY_USER);
+    let (_, user) = users.next()?;
+    Some(decoded(user.trim_matches('"'), true)).filter(|user| !user.is_empty())
 }
 
 async fn ask(queries: &mpsc::Sender<Query>, request: Request) -> Answer {
@@ -170,6 +248,8 @@ fn reduced(request: &http::Request<Incoming>) -> Request {
         path: decoded(request.uri().path(), false),
         query: parameters(request.uri().query().unwrap_or_default()),
         accept: accept.unwrap_or_default().to_owned(),
+        user: user(request),
+        order: None,
     }
 }
 
@@ -228,35 +308,52 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::permissions::Permissions;
     use super::super::proxy::Proxy;
     use super::*;
+    use crate::launch::Acls;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    /// Sends a request in plain text to a server whose loop answers with the path, and gives what came back.
+    fn acls() -> Acls {
+        Acls {
+            view: Some("bob".into()),
+            modify: Some("carol".into()),
+        }
+    }
+
+    /// Sends a request in plain text to a server whose loop answers with the path, and gives what came back. The
+    /// lists of users are in force when `acls` says so.
     async fn exchange(web_address: &str, request: &str) -> String {
+        exchange_with(web_address, "false", request, "").await
+    }
+
+    async fn exchange_with(web_address: &str, acls_in_force: &str, request: &str, rest: &str) -> String {
         let conf = hadoop::conf::Configuration::builder().defaults();
         let conf = conf
             .set("yarn.resourcemanager.webapp.address", web_address, "test")
+            .set("yarn.acl.enable", acls_in_force, "test")
+            .set("yarn.admin.acl", "root", "test")
             .build(&|_| None);
         let server = WebServer::bind().await.unwrap();
         let port = server.address().unwrap().port();
         let (sender, mut queries) = mpsc::channel(4);
         let mut tasks = JoinSet::new();
         let proxy = Proxy::new(&conf, "/proxy/application_1_0001").unwrap();
-        tasks.spawn(server.serve(Visitors::ThroughProxy(proxy), sender));
+        let permissions = Permissions::new(&conf, "ada", &acls());
+        tasks.spawn(server.serve(Visitors::ThroughProxy(Box::new((proxy, permissions))), sender));
         tasks.spawn(async move {
             while let Some(Query { request, reply }) = queries.recv().await {
                 reply
                     .send(Answer::text(
                         200,
-                        &format!("{} {:?}", request.path, request.query),
+                        &format!("{} {:?}{}", request.path, request.query, order(&request)),
                     ))
                     .unwrap();
             }
         });
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
         stream
-            .write_all(format!("{request} HTTP/1.1\r\nConnection: close\r\n\r\n").as_bytes())
+            .write_all(format!("{request} HTTP/1.1\r\nConnection: close\r\n{rest}\r\n").as_bytes())
             .await
             .unwrap();
         let mut answer = String::new();
@@ -280,17 +377,83 @@ mod tests {
         );
     }
 
+    fn order(request: &Request) -> String {
+        let order = request.order.as_ref();
+        order.map_or_else(String::new, |order| format!(" {order:?} by {:?}", request.user))
+    }
+
     #[tokio::test]
-    async fn only_reading_is_answered() {
+    async fn an_outsider_on_another_address_gets_nothing() {
+        for path in [
+            "/",
+            "/tasks?stage=0",
+            "/api/v1/applications",
+            "/api/v1/drawloom/summary",
+            "/metrics",
+            "/jmx",
+        ] {
+            let answer = exchange("127.0.0.2:8088", &format!("GET {path}")).await;
+            assert!(answer.starts_with("HTTP/1.1 302"), "{path}: {answer}");
+            assert!(
+                answer.contains("location: http://127.0.0.2:8088/proxy/redirect/"),
+                "{answer}"
+            );
+        }
+        let answer = exchange("127.0.0.2:8088", "PUT /api/v1/drawloom/jobs/0/state").await;
+        assert!(answer.starts_with("HTTP/1.1 302"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_viewer_sees_and_cannot_change_and_a_stranger_sees_nothing() {
+        let ask = |request: &'static str, user: &'static str, more: &'static str| async move {
+            let rest = format!("Cookie: a=b; proxy-user={user}\r\n{more}");
+            let answer = exchange_with("127.0.0.1:8088", "true", request, &rest).await;
+            answer.lines().next().unwrap_or_default().to_owned() + answer.lines().last().unwrap_or_default()
+        };
+        let order = "Content-Type: application/json\r\nContent-Length: 0\r\n";
+        for user in ["ada", "root", "bob", "carol"] {
+            assert!(
+                ask("GET /x", user, "").await.starts_with("HTTP/1.1 200"),
+                "{user}"
+            );
+        }
+        let refused = ask("GET /x", "mallory", "").await;
+        assert!(
+            refused.starts_with("HTTP/1.1 403") && refused.contains("acls.view"),
+            "{refused}"
+        );
+        assert!(
+            ask("GET /metrics", "mallory", "")
+                .await
+                .starts_with("HTTP/1.1 200")
+        );
+        let refused = ask("PUT /x", "bob", order).await;
+        assert!(
+            refused.starts_with("HTTP/1.1 403") && refused.contains("acls.modify"),
+            "{refused}"
+        );
+        let taken = ask("PUT /x", "carol", order).await;
+        assert!(
+            taken.starts_with("HTTP/1.1 200") && taken.contains("Some(\"carol\")"),
+            "{taken}"
+        );
+        let form = "Content-Type: text/plain\r\nContent-Length: 0\r\n";
+        assert!(ask("PUT /x", "carol", form).await.starts_with("HTTP/1.1 415"));
+        let long = "Content-Type: application/json\r\nContent-Length: 20000\r\n";
+        assert!(ask("PUT /x", "carol", long).await.starts_with("HTTP/1.1 413"));
+    }
+
+    #[tokio::test]
+    async fn only_reading_and_orders_are_answered() {
         let head = exchange("127.0.0.1:8088", "HEAD /x").await;
         assert!(
             head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"),
             "{head}"
         );
-        for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+        for method in ["POST", "PATCH", "DELETE", "OPTIONS"] {
             let answer = exchange("127.0.0.1:8088", &format!("{method} /x")).await;
             assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
-            assert!(answer.contains("allow: GET, HEAD"), "{answer}");
+            assert!(answer.contains("allow: GET, HEAD, PUT"), "{answer}");
         }
     }
 

@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use driver::view::{
-    CounterView, ExecutorStatus, ExecutorView, JobStatus, JobView, Level, Snapshot, StageStatus, StageView,
-    TaskStatus, TaskView,
+    CounterView, ExecutorStatus, ExecutorView, FailureView, JobStatus, JobView, Level, Snapshot, StageStatus,
+    StageView, TaskOrder, TaskStatus, TaskView,
 };
 use serde_json::{Value, json};
 use wire::task::TaskMetrics;
 
-use super::{Request, Scene, date};
+use super::{Request, Scene, date, quantiles};
+use crate::configuration::Entry;
+use crate::history::locality;
 
 /// Rows of a task list unless the request says otherwise, as in Spark.
 const ROWS: u32 = 20;
@@ -85,6 +87,11 @@ fn of_application(scene: &Scene<'_>, path: &[&str], request: &Request) -> Option
         ["stages", id, attempt, "taskList"] => {
             found(&snapshot, id, attempt).map(|view| task_list(scene, view, request))
         }
+        ["stages", id, attempt, "taskSummary"] => {
+            found(&snapshot, id, attempt).and_then(|view| task_summary(scene, view, request))
+        }
+        ["environment"] => Some(environment(scene)),
+        ["storage", "rdd"] | ["allmiscellaneousprocess"] => Some(json!([])),
         ["executors"] => Some(executors(scene, &snapshot, |view| view.gone.is_none())),
         ["allexecutors"] => Some(executors(scene, &snapshot, |_| true)),
         _ => None,
@@ -237,27 +244,99 @@ fn stage_status(status: StageStatus) -> &'static str {
     }
 }
 
-/// Tasks that were launched, by partition; `offset` and `length` as in Spark.
+/// Tasks that were launched, with `offset`, `length`, `sortBy` and `status` as in Spark. Failed attempts are the latest
+/// that are remembered.
 fn task_list(scene: &Scene<'_>, view: &StageView, request: &Request) -> Value {
-    let from = request.number("offset").unwrap_or(0);
-    let length = request.number("length").unwrap_or(ROWS).min(MOST_ROWS);
-    let tasks = scene.driver.tasks(view.key.stage, from, length as usize);
-    tasks
-        .iter()
-        .filter(|task| task.launched.is_some())
-        .map(|view| task(scene, view))
-        .collect()
+    let from = request.number("offset").unwrap_or(0) as usize;
+    let length = request.number("length").unwrap_or(ROWS).min(MOST_ROWS) as usize;
+    let order = match request.parameter("sortBy") {
+        Some("-runtime" | "decreasing_runtime" | "DECREASING_RUNTIME") => TaskOrder::SlowestFirst,
+        Some("runtime" | "+runtime" | "increasing_runtime" | "INCREASING_RUNTIME") => {
+            TaskOrder::QuickestFirst
+        }
+        _ => TaskOrder::Partition,
+    };
+    let status = request.parameter("status").map(str::to_ascii_lowercase);
+    let status = match status.as_deref() {
+        Some("failed") => return failed_tasks(scene, view, from, length),
+        Some("success") => Some(TaskStatus::Succeeded),
+        Some("running") => Some(TaskStatus::Running),
+        Some("killed" | "unknown") => return json!([]),
+        _ => None,
+    };
+    let (tasks, _) = scene
+        .driver
+        .find_tasks(view.key.stage, status, order, from, length);
+    let launched = tasks.iter().filter(|task| task.launched.is_some());
+    launched.map(|view| task(scene, view)).collect()
 }
 
-/// `TaskLocality` of Spark.
-fn locality(level: Option<Level>) -> &'static str {
-    match level {
-        Some(Level::Process) => "PROCESS_LOCAL",
-        Some(Level::Node) => "NODE_LOCAL",
-        Some(Level::NoPreference) => "NO_PREF",
-        Some(Level::Rack) => "RACK_LOCAL",
-        Some(Level::Any) | None => "ANY",
-    }
+fn failed_tasks(scene: &Scene<'_>, view: &StageView, from: usize, length: usize) -> Value {
+    let snapshot = scene.driver.snapshot();
+    let of_stage = snapshot
+        .failures
+        .iter()
+        .filter(|failure| failure.id.stage == view.key);
+    let one = |failure: &FailureView| {
+        json!({
+            "taskId": failure.id.partition,
+            "index": failure.id.partition,
+            "attempt": failure.id.attempt,
+            "partitionId": failure.id.partition,
+            "executorId": failure.executor.as_str(),
+            "host": failure.host,
+            "status": "FAILED",
+            "taskLocality": "ANY",
+            "speculative": false,
+            "accumulatorUpdates": [],
+            "errorMessage": format!("{}\n{}", failure.cause, failure.stderr_tail),
+            "executorLogs": {},
+            "schedulerDelay": 0,
+            "gettingResultTime": 0,
+        })
+    };
+    of_stage.skip(from).take(length).map(one).collect()
+}
+
+/// How long tasks took, at the `quantiles` that are asked for.
+fn task_summary(scene: &Scene<'_>, view: &StageView, request: &Request) -> Option<Value> {
+    let asked = request
+        .parameter("quantiles")
+        .unwrap_or("0.05,0.25,0.5,0.75,0.95");
+    let at: Vec<f64> = asked
+        .split(',')
+        .filter_map(|part| part.trim().parse().ok())
+        .collect();
+    let valid = at.iter().all(|part| (0.0..=1.0).contains(part)) && !at.is_empty() && at.len() <= 100;
+    let sorted = scene.driver.task_durations(view.key.stage);
+    let took = quantiles(&sorted, &at);
+    (valid && !took.is_empty()).then(|| {
+        let took: Vec<f64> = took.into_iter().map(f64::from).collect();
+        json!({ "quantiles": at, "duration": took, "executorRunTime": took })
+    })
+}
+
+/// The settings; those that look like secrets are hidden.
+fn environment(scene: &Scene<'_>) -> Value {
+    let shown = || scene.configuration.iter().map(Entry::shown);
+    let own = shown().map(|entry| json!([format!("drawloom.{}", entry.key), entry.value]));
+    let origins = shown().map(|entry| json!([format!("drawloom.{}.origin", entry.key), entry.origin]));
+    let basics = [
+        ("spark.app.id", scene.environment.application()),
+        ("spark.app.name", scene.plan.name.clone()),
+        ("spark.master", "yarn".to_owned()),
+        ("spark.submit.deployMode", scene.driver.deploy_mode().to_owned()),
+    ];
+    let basics = basics.map(|(key, value)| json!([key, value]));
+    json!({
+        "runtime": { "javaVersion": "none", "javaHome": "none", "scalaVersion": "none" },
+        "sparkProperties": basics.into_iter().chain(own).collect::<Vec<_>>(),
+        "hadoopProperties": [],
+        "systemProperties": origins.collect::<Vec<_>>(),
+        "metricsProperties": [],
+        "classpathEntries": [],
+        "resourceProfiles": [],
+    })
 }
 
 fn task(scene: &Scene<'_>, view: &TaskView) -> Value {
@@ -271,7 +350,7 @@ fn task(scene: &Scene<'_>, view: &TaskView) -> Value {
         "executorId": view.executor.as_ref().map(ToString::to_string),
         "host": view.host,
         "status": if view.status == TaskStatus::Succeeded { "SUCCESS" } else { "RUNNING" },
-        "taskLocality": locality(view.level),
+        "taskLocality": locality(view.level.unwrap_or(Level::Any)),
         "speculative": false,
         "accumulatorUpdates": [],
         "executorLogs": {},

@@ -58,7 +58,7 @@ pub(crate) fn plan() -> AppPlan {
 }
 
 /// An application with one executor up, one lost, one task done, one failed and one running.
-struct Stand {
+pub(crate) struct Stand {
     clock: Clock,
     environment: Environment,
     plan: AppPlan,
@@ -68,11 +68,28 @@ struct Stand {
     shelf: Shelf,
     vitals: Vitals,
     metrics: Metrics,
+    configuration: Vec<Entry>,
+}
+
+fn settings() -> Vec<Entry> {
+    let entry = |key: &str, value: &str, origin: &str| Entry {
+        key: key.into(),
+        value: value.into(),
+        origin: origin.into(),
+    };
+    vec![
+        entry("queue", "etl", "--queue"),
+        entry("store.password", "hunter2", "job.yaml:3:1"),
+    ]
 }
 
 impl Stand {
-    fn new() -> Self {
-        let plan = plan();
+    pub(crate) fn new() -> Self {
+        Self::of(plan())
+    }
+
+    /// A stand of another plan, of which nothing has happened.
+    pub(crate) fn of(plan: AppPlan) -> Self {
         let rules = Rules {
             memory_mib: 512,
             cores: 1,
@@ -102,10 +119,11 @@ impl Stand {
             shelf: Shelf::default(),
             vitals: Vitals::default(),
             metrics: Metrics::default(),
+            configuration: settings(),
         }
     }
 
-    fn drive(&mut self, at: u64, event: DriverEvent) {
+    pub(crate) fn drive(&mut self, at: u64, event: DriverEvent) {
         self.driver.handle(MS(at), event, &mut Vec::new());
     }
 
@@ -113,7 +131,7 @@ impl Stand {
         self.launcher.handle(MS(at), event, &mut Vec::new());
     }
 
-    fn busy() -> Self {
+    pub(crate) fn busy() -> Self {
         let mut stand = Self::new();
         stand.launch(
             100,
@@ -200,7 +218,7 @@ impl Stand {
         });
     }
 
-    fn get(&self, target: &str) -> Answer {
+    pub(crate) fn get(&self, target: &str) -> Answer {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let query = query.split('&').filter_map(|pair| pair.split_once('='));
         let query = query
@@ -209,11 +227,11 @@ impl Stand {
         self.answer(&Request {
             path: path.to_owned(),
             query,
-            accept: String::new(),
+            ..Request::default()
         })
     }
 
-    fn answer(&self, request: &Request) -> Answer {
+    pub(crate) fn answer(&self, request: &Request) -> Answer {
         let scene = Scene {
             clock: &self.clock,
             now: MS(4000),
@@ -227,6 +245,8 @@ impl Stand {
             shelf: &self.shelf,
             vitals: &self.vitals,
             metrics: &self.metrics,
+            configuration: &self.configuration,
+            history: None,
             links: 1,
             rm_silent: MS(200),
         };
@@ -243,7 +263,7 @@ fn grant(number: u32) -> Grant {
     }
 }
 
-fn registered(number: u32) -> DriverEvent {
+pub(crate) fn registered(number: u32) -> DriverEvent {
     DriverEvent::ExecutorRegistered(Registration {
         executor: id(number),
         boot: BootNonce(u64::from(number)),
@@ -283,7 +303,7 @@ fn finished(number: u32, partition: u32, outcome: Result<(), TaskFailure>) -> Dr
     }
 }
 
-const APP: &str = "/api/v1/applications/application_1717955085543_0001";
+pub(crate) const APP: &str = "/api/v1/applications/application_1717955085543_0001";
 
 #[test]
 fn the_status_page_says_what_goes_on_and_escapes_everything() {
@@ -393,11 +413,13 @@ fn task_lists_come_in_parts() {
     assert_eq!(list("offset=0&length=1").len(), 1);
     assert!(list("offset=7").is_empty());
     assert!(list("length=0").is_empty());
+    let part = stand.get("/tasks?stage=0&offset=1").body;
+    assert!(part.contains("<h2>3 tasks, from 1</h2>"), "{part}");
     assert!(
         stand
             .get("/tasks?stage=0&offset=1")
             .body
-            .contains("Tasks of stage count, from 1")
+            .contains("Tasks of stage count</h1>")
     );
 }
 

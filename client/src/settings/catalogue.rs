@@ -454,6 +454,24 @@ pub(crate) const KEYS: &[Key] = &[
         "cached files that no staged application names are removed when nobody has wanted them for this time",
     ),
     key(
+        "metrics.open",
+        "false",
+        Kind::Boolean,
+        "whether /metrics of the ApplicationMaster answers every address, and not only YARN's proxy",
+    ),
+    key(
+        "history.dir",
+        "",
+        Kind::Text,
+        "an existing directory for event logs that a Spark History Server reads; no event log when empty",
+    ),
+    key(
+        "history.server",
+        "",
+        Kind::Text,
+        "the address of that History Server, which YARN's link leads to after the end: http://HOST:18080",
+    ),
+    key(
         "client.poll-interval",
         "1s",
         Kind::Interval,

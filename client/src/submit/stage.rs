@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use am::configuration::Entry;
 use am::launch::{
-    Acls, BINARY_NAME, CONF_FILE_NAME, FILE_NAME, LaunchFile, Localized, LocalizedKind, NodeAtSubmission,
-    PLAN_FILE_NAME, VERSION, Visibility,
+    Acls, BINARY_NAME, CONF_FILE_NAME, FILE_NAME, HistoryTarget, LaunchFile, Localized, LocalizedKind,
+    NodeAtSubmission, PLAN_FILE_NAME, VERSION, Visibility,
 };
 use bytes::Bytes;
 use dfs::FileSystems;
@@ -15,7 +16,8 @@ use serde::Serialize;
 
 use crate::error::CommandError;
 use crate::plan::{JobResource, Planned, Source};
-use crate::settings::Resolved;
+use crate::settings::catalogue::Key;
+use crate::settings::{Resolved, Setting};
 
 /// What is staged, and where.
 pub(super) struct Stager<'a> {
@@ -139,8 +141,24 @@ impl Stager<'_> {
             submitted_unix_ms: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
+            open_metrics: self.settings.text("metrics.open") == "true",
+            history: HistoryTarget {
+                dir: text("history.dir"),
+                server: text("history.server"),
+            },
+            configuration: self.settings.iter().map(entry).collect(),
         }
     }
+}
+
+/// A setting as others may see it later, wherever the file comes to lie.
+fn entry((key, setting): (&Key, &Setting)) -> Entry {
+    let whole = Entry {
+        key: key.name.to_owned(),
+        value: setting.text.clone(),
+        origin: setting.origin.to_string(),
+    };
+    whole.shown()
 }
 
 fn json(name: &str, value: &impl Serialize) -> Result<Bytes, CommandError> {

@@ -22,7 +22,7 @@ use crate::executors::{Executor, Liveness};
 use crate::failures::FailureRecord;
 use crate::index::{ExecutorIx, Ix, StageIx};
 use crate::job::JobState;
-use crate::locality::Locality;
+use crate::locality::{Level, Locality};
 use crate::stage::{Phase, Stage, StageTimes};
 use crate::task_set::{Task, TaskSet, TaskState};
 
@@ -271,6 +271,7 @@ impl Driver {
             return Err(Damaged::new("an attempt without a place"));
         }
         let attempt = Attempt {
+            level: Level::NoPreference,
             stage: index,
             stage_attempt: saved.name.stage_attempt,
             partition: saved.name.partition,

@@ -15,6 +15,8 @@ use wire::id::{BootNonce, ExecutorId, StageKey, TaskAttemptId};
 use wire::message::{RunningTask, TaskReport};
 use wire::task::TaskMetrics;
 
+use crate::history::Audit;
+
 /// What a modelled executor does with an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -51,6 +53,7 @@ pub(crate) struct World {
     faults: u32,
     crashes: u32,
     ledger: Ledger,
+    chronicle: Audit,
     pub(crate) journal: Journal,
 }
 
@@ -83,6 +86,7 @@ impl World {
     pub(crate) fn new(plan: AppPlan, faults: u32, hosts: u32) -> Self {
         let mut driver = Driver::new(plan.clone());
         driver.keep_journal();
+        driver.tell_history();
         let mut world = Self {
             plan,
             driver,
@@ -96,6 +100,7 @@ impl World {
             faults,
             crashes: 0,
             ledger: Ledger::default(),
+            chronicle: Audit::default(),
             journal: Journal::default(),
         };
         world.deliver(Event::Started);
@@ -165,6 +170,8 @@ impl World {
         self.driver = self.journal.recover(&self.plan);
         let survey = self.driver.survey();
         self.driver.keep_journal();
+        self.driver.tell_history();
+        self.chronicle = Audit::default();
         self.ledger.crash(&self.driver, &survey.committing);
         self.silence_executors(resent);
         let running = self
@@ -443,6 +450,7 @@ impl World {
         let finished = self.driver.is_finished();
         let cause = event.clone();
         self.driver.handle(self.now, event, &mut effects);
+        self.chronicle.check(self.driver.take_history());
         assert!(
             !finished || effects.is_empty(),
             "effects after the verdict: {effects:?}"

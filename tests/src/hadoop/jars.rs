@@ -1,4 +1,5 @@
-//! Hadoop's jars: resolved by Maven once per release into `target/hadoop/<version>/lib`.
+//! Hadoop's jars, and those of Spark's History Server: resolved by Maven once per release into
+//! `target/hadoop/<version>/lib`.
 //!
 //! A file lock makes parallel test processes wait for one resolution; a stamp holding the pom tells when it is done.
 
@@ -46,50 +47,74 @@ pub(super) fn release(version: Version, java: &Java) -> anyhow::Result<Release> 
         lib: dir.join("lib"),
         formatted_name_dir: dir.join("name"),
     };
-    if !is_resolved(version, &dir) {
-        resolve(version, &dir, &release.lib)?;
-    }
+    resolve_once(&dir, &pom(version)).with_context(|| format!("Hadoop {version}"))?;
     if !release.formatted_name_dir.is_dir() {
         format_name_dir(&dir, &release, java)?;
     }
     Ok(release)
 }
 
-/// Whether the jars are there or Maven can be asked for them.
-pub(super) fn can_resolve(version: Version) -> anyhow::Result<()> {
-    if is_resolved(version, &workspace::hadoop().join(version.as_str())) {
+/// The folder of the jars of Spark's core, with the History Server; resolved unless an earlier call did.
+pub(super) fn spark(version: &str) -> anyhow::Result<PathBuf> {
+    let dir = workspace::hadoop().join(format!("spark-{version}"));
+    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let lock = File::create(dir.join("lock"))?;
+    lock.lock()
+        .with_context(|| format!("cannot lock {}", dir.display()))?;
+    let dependency = dependency("org.apache.spark", "spark-core_2.13", version);
+    resolve_once(&dir, &project(&dependency)).with_context(|| format!("Spark {version}"))?;
+    Ok(dir.join("lib"))
+}
+
+/// Whether the jars of Spark are there or Maven can be asked for them.
+pub(super) fn can_resolve_spark(version: &str) -> anyhow::Result<()> {
+    let dependency = dependency("org.apache.spark", "spark-core_2.13", version);
+    let dir = workspace::hadoop().join(format!("spark-{version}"));
+    if is_resolved(&dir, &project(&dependency)) {
         Ok(())
     } else {
         maven().map(drop)
     }
 }
 
-fn is_resolved(version: Version, dir: &Path) -> bool {
-    fs::read_to_string(dir.join("stamp")).is_ok_and(|stamp| stamp == pom(version))
+/// Whether the jars are there or Maven can be asked for them.
+pub(super) fn can_resolve(version: Version) -> anyhow::Result<()> {
+    if is_resolved(&workspace::hadoop().join(version.as_str()), &pom(version)) {
+        Ok(())
+    } else {
+        maven().map(drop)
+    }
+}
+
+fn is_resolved(dir: &Path, pom: &str) -> bool {
+    fs::read_to_string(dir.join("stamp")).is_ok_and(|stamp| stamp == pom)
 }
 
 fn maven() -> anyhow::Result<PathBuf> {
-    workspace::on_path("mvn").context("mvn is not on PATH: install Maven, it fetches Hadoop's jars")
+    workspace::on_path("mvn").context("mvn is not on PATH: install Maven, it fetches the jars")
 }
 
-fn resolve(version: Version, dir: &Path, lib: &Path) -> anyhow::Result<()> {
-    let maven = maven()?;
-    let pom = pom(version);
-    fs::write(dir.join("pom.xml"), &pom)?;
+/// Has Maven copy what a pom names to `lib` in the folder, unless that was done.
+fn resolve_once(dir: &Path, pom: &str) -> anyhow::Result<()> {
+    if is_resolved(dir, pom) {
+        return Ok(());
+    }
+    let (maven, lib) = (maven()?, dir.join("lib"));
+    fs::write(dir.join("pom.xml"), pom)?;
     let partial = fresh_dir(&dir.join("lib.partial"))?;
     let mut command = Command::new(maven);
     command
         .args(["-B", "-q", PLUGIN, "-DincludeScope=runtime"])
         .arg(format!("-DoutputDirectory={}", partial.display()));
     run_logged(command.current_dir(dir), &dir.join("mvn.log"), RESOLUTION)
-        .with_context(|| format!("Maven cannot resolve Hadoop {version}"))?;
+        .context("Maven cannot resolve it")?;
     ensure!(
         fs::read_dir(&partial)?.next().is_some(),
         "Maven copied no jar to {}",
         partial.display()
     );
-    remove_dir(lib)?;
-    fs::rename(&partial, lib)?;
+    remove_dir(&lib)?;
+    fs::rename(&partial, &lib)?;
     fs::write(dir.join("stamp"), pom)?;
     Ok(())
 }
@@ -157,13 +182,20 @@ fn remove_dir(dir: &Path) -> anyhow::Result<()> {
 }
 
 fn pom(version: Version) -> String {
-    let dependencies = ARTIFACTS.map(|artifact| {
-        format!("    <dependency><groupId>org.apache.hadoop</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>\n")
-    });
+    let artifacts = ARTIFACTS.map(|artifact| dependency("org.apache.hadoop", artifact, version.as_str()));
+    project(&artifacts.concat())
+}
+
+fn dependency(group: &str, artifact: &str, version: &str) -> String {
+    format!(
+        "    <dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>\n"
+    )
+}
+
+fn project(dependencies: &str) -> String {
     format!(
         "<project xmlns=\"http://maven.apache.org/POM/4.0.0\">\n  <modelVersion>4.0.0</modelVersion>\n  \
          <groupId>drawloom</groupId><artifactId>hadoop-fixture</artifactId><version>1</version><packaging>pom</packaging>\n  \
-         <dependencies>\n{}  </dependencies>\n</project>\n",
-        dependencies.concat()
+         <dependencies>\n{dependencies}  </dependencies>\n</project>\n"
     )
 }

@@ -218,7 +218,11 @@ impl NameNode {
 fn nearest(slices: &[InputSlice], blocks: &Blocks) -> Vec<String> {
     let mut held: BTreeMap<&str, u64> = BTreeMap::new();
     for slice in slices {
-        for block in blocks.get(&slice.uri).into_iter().flatten() {
+        // In the order of their offsets, as the NameNode gives them.
+        let all = blocks.get(&slice.uri).map_or(&[][..], Vec::as_slice);
+        let first = all.partition_point(|block| block.offset.saturating_add(block.length) <= slice.offset);
+        let end = slice.offset.saturating_add(slice.length);
+        for block in all[first..].iter().take_while(|block| block.offset < end) {
             let bytes = overlap(slice, block);
             for host in block.hosts.iter().filter(|_| bytes > 0) {
                 *held.entry(host).or_insert(0) += bytes;

@@ -117,6 +117,7 @@ impl Driver {
             self.offers.everyone();
             self.reconcile(index, &registration.running, effects);
         }
+        self.cancel_again(index, effects);
         let running = registration.running.iter();
         self.compare_running(index, running.map(|&id| (id, None)), effects);
     }

@@ -151,7 +151,6 @@ impl Driver {
             self.vanish(attempt, effects);
         }
         self.adopt_all(index, running);
-        self.cancel_again(index, effects);
     }
 
     /// Takes over attempts that the last ApplicationMaster had launched without leaving a trace. One that finds no
@@ -204,7 +203,7 @@ impl Driver {
     }
 
     /// The order to end an attempt may not have arrived.
-    fn cancel_again(&mut self, index: ExecutorIx, effects: &mut Vec<Effect>) {
+    pub(crate) fn cancel_again(&mut self, index: ExecutorIx, effects: &mut Vec<Effect>) {
         for attempt in self.executors[index].held().collect::<Vec<_>>() {
             if let Some(reason) = self.attempts.get(attempt).and_then(|attempt| attempt.cancelled) {
                 self.push_cancel(attempt, reason, effects);

@@ -18,18 +18,20 @@ const VARIABLES: [&str; 4] = [
     "HIP_VISIBLE_DEVICES",
 ];
 /// Values of theirs that name none (`nvidia-container-runtime`).
-const NONE: [&str; 4] = ["", "void", "none", "all"];
+const NONE: [&str; 3] = ["", "void", "none"];
+/// The one that says nothing, because all that can be opened is meant.
+const ALL: &str = "all";
 
-/// The devices of this container. None when the environment says nothing, and of `directory` (`/dev`) none can be opened.
+/// The devices of this container. Where the environment says nothing, those of `directory` (`/dev`) that can be opened.
 pub(crate) fn given(environment: &Environment, directory: &Path) -> Vec<String> {
     let values = VARIABLES
         .iter()
         .filter_map(|name| environment.get(std::ffi::OsStr::new(name))?.to_str());
-    let named = values.map(str::trim).find(|value| !NONE.contains(value));
-    named.map_or_else(
-        || openable(directory),
-        |value| value.split(',').map(|device| device.trim().to_owned()).collect(),
-    )
+    match values.map(str::trim).find(|&value| value != ALL) {
+        None => openable(directory),
+        Some(value) if NONE.contains(&value) => Vec::new(),
+        Some(value) => value.split(',').map(|device| device.trim().to_owned()).collect(),
+    }
 }
 
 /// The numbers of NVIDIA's devices that can be opened.
@@ -60,6 +62,7 @@ mod tests {
         assert_eq!(given("NVIDIA_VISIBLE_DEVICES", "0, GPU-1f"), ["0", "GPU-1f"]);
         assert_eq!(given("ROCR_VISIBLE_DEVICES", "2"), ["2"]);
         assert_eq!(given("NVIDIA_VISIBLE_DEVICES", "all"), ["7"]);
+        assert_eq!(given("NVIDIA_VISIBLE_DEVICES", "void"), [""; 0]);
     }
 
     #[test]

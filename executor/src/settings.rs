@@ -148,9 +148,10 @@ impl Settings {
     }
 }
 
-/// Tells tasks which devices the container has, when it has more than memory and cores.
+/// Tells tasks which devices the container has, when it was asked for with GPUs.
 fn with_devices(mut environment: Environment) -> Environment {
-    if environment.contains_key(OsStr::new(variable::RESOURCES)) {
+    let resources = environment.get(OsStr::new(variable::RESOURCES));
+    if resources.is_some_and(|resources| resources.to_string_lossy().contains("gpu")) {
         let devices = devices::given(&environment, Path::new("/dev"));
         tracing::info!(?devices, "devices of the container");
         environment.insert(variable::DEVICES.into(), devices.join(",").into());

@@ -112,11 +112,12 @@ impl App {
             until: self.clock.now() + CLEANING,
         };
         self.work.spawn("tidying outputs", async move {
-            if let Some(history) = history {
-                history.await;
-            }
+            // What another attempt would go by comes before what people read.
             if done {
                 staged::mark_succeeded(&systems, &staging).await;
+            }
+            if let Some(history) = history {
+                history.await;
             }
             for output in &outputs {
                 if let Err(error) = tidier.leave(output).await {

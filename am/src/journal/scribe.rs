@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dfs::journal::{JournalError, JournalWriter, Patience};
-use dfs::{DfsError, DfsPath, FileSystem, FileSystems};
+use dfs::{DfsError, DfsPath, FileSystem, FileSystems, list_all};
 use driver::journal::{Entry, Urgency};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -18,8 +18,13 @@ use crate::supervise::{Panicked, TaskGroup};
 
 /// The entries since the last base may grow to this, in bytes, before there is another one.
 const LEAST_TAIL: u64 = 4 << 20;
-/// Or to this many times the last base.
+/// Or to this many times the last base,
 const TAIL_SHARE: u64 = 4;
+/// but not beyond this, because the next attempt reads them into memory.
+const MOST_TAIL: u64 = 32 << 20;
+
+/// A journal's directory has few entries.
+const MOST_ENTRIES: usize = 100_000;
 
 /// A flush that succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,7 +163,7 @@ impl Scribe {
     /// Whether a checkpoint is due.
     #[must_use]
     pub fn wants_base(&self) -> bool {
-        self.tail > LEAST_TAIL.max(self.base * TAIL_SHARE)
+        self.tail > (self.base * TAIL_SHARE).clamp(LEAST_TAIL, MOST_TAIL)
     }
 
     /// Replaces all records so far, those of results included.
@@ -265,7 +270,7 @@ async fn write(
         let _ = events.send(JournalEvent::Kept(Kept { upto, bytes, took }));
         if upto == records {
             // The first flush began with a base, which holds all that is needed of earlier attempts.
-            pen.records.remove_earlier().await;
+            pen.remove_earlier().await;
         }
     }
     Ok(())
@@ -311,12 +316,27 @@ impl Pen {
         })
     }
 
+    /// Removes what earlier attempts have left; a failure is only logged, because it costs room.
+    async fn remove_earlier(&mut self) {
+        self.records.remove_earlier().await;
+        let entries = match list_all(self.fs.as_ref(), &self.directory, false, MOST_ENTRIES).await {
+            Ok(entries) => entries,
+            Err(error) => return tracing::debug!(%error, "files of results are not looked for"),
+        };
+        let earlier = |name: &str| side::attempt_of(name).is_some_and(|attempt| attempt < self.attempt);
+        for entry in entries.iter().filter(|entry| earlier(entry.path.name())) {
+            if let Err(error) = self.fs.delete(&entry.path, false).await {
+                tracing::debug!(path = %entry.path, %error, "a file of results of an earlier attempt stays");
+            }
+        }
+    }
+
     /// Writes a base in place of everything before; gives its bytes.
     async fn restart(&mut self, mut base: Base, results: Option<Snapshot>) -> Result<u64, JournalError> {
         let mut file = None;
         if let Some(results) = results {
             self.files += 1;
-            let name = format!("results-{}-{}", self.attempt, self.files);
+            let name = side::file_name(self.attempt, self.files);
             let path = self.directory.join(&name);
             let tries = Tries::begin(self.patience);
             while let Err(error) = side::write(self.fs.as_ref(), &path, &results).await {

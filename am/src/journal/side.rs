@@ -69,6 +69,17 @@ impl KeptResult {
     }
 }
 
+/// The name of the file with this number of an attempt.
+pub(super) fn file_name(attempt: u32, number: u64) -> String {
+    format!("results-{attempt}-{number}")
+}
+
+/// The attempt whose file has this name; none when it is no such file.
+pub(super) fn attempt_of(name: &str) -> Option<u32> {
+    let (attempt, _) = name.strip_prefix("results-")?.split_once('-')?;
+    attempt.parse().ok()
+}
+
 /// Writes a file of all results of a moment.
 ///
 /// # Errors

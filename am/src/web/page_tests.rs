@@ -106,6 +106,17 @@ fn links_are_relative_and_nothing_is_fetched_from_elsewhere() {
 }
 
 #[test]
+fn what_a_link_to_a_page_asks_for_cannot_put_anything_into_the_page() {
+    let stand = Stand::busy();
+    for parameter in ["stage", "state", "sort", "offset", "x"] {
+        let hostile = "%22%3E%3Cbutton%20data-to=%22x%22%3E";
+        let others = if parameter == "stage" { "" } else { "stage=0&" };
+        let html = stand.get(&format!("/tasks?{others}{parameter}={hostile}")).body;
+        assert!(!html.contains("<button data-to=\"x\">"), "{parameter}: {html}");
+    }
+}
+
+#[test]
 fn links_between_pages_lead_somewhere() {
     let stand = Stand::busy();
     for page in PAGES {

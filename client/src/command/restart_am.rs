@@ -14,7 +14,7 @@ use wire::version::{PROTOCOL, Version};
 use yarn_rest::{AppReport, AppState, Client};
 
 use super::application_id;
-use super::orders::{leave_order, silent};
+use super::orders::{leave_order, silent, take_back_order};
 use crate::cli::RestartAm;
 use crate::cluster::Cluster;
 use crate::error::CommandError;
@@ -39,14 +39,19 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &RestartAm) -> Result<
     let report = client.application(id).await.map_err(rest_failed)?;
     let present = present(&cluster, &report).await?;
     let before = Epoch(present.attempt);
-    if command.upgrade {
-        order_this_build(&cluster, id, &present).await?;
-    }
+    let build = match command.upgrade {
+        true => Some(order_this_build(&cluster, id, &present).await?),
+        false => None,
+    };
     leave_order(&cluster, id, &restart::order(before)).await?;
     let asked: Option<Answer> = answer(&report, &cluster.user, restart::PATH)
         .await
         .map_err(|error| silent(id).caused_by(error))?;
     if let Some(why) = asked.and_then(|answer| answer.refused) {
+        if let Some(order) = build {
+            // Else an attempt that comes for another reason would become this build.
+            take_back_order(&cluster, id, &order).await?;
+        }
         return Err(
             CommandError::refused(format!("the ApplicationMaster of {id} is not replaced")).because(why),
         );
@@ -67,12 +72,12 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &RestartAm) -> Result<
 }
 
 /// Has the next attempt become the executable that runs here. The client has it in the staging cache, as for a
-/// submission.
+/// submission. Gives the order.
 async fn order_this_build(
     cluster: &Cluster,
     id: ApplicationId,
     present: &Summary,
-) -> Result<(), CommandError> {
+) -> Result<String, CommandError> {
     let spoken: Option<Version> = present.protocol.parse().ok();
     if !spoken.is_some_and(|spoken| PROTOCOL.understands(spoken)) {
         let text = format!(
@@ -89,7 +94,9 @@ async fn order_this_build(
     let systems = cluster.file_systems()?;
     let staging = Staging::locate(&systems, settings.optional("staging.dir")).map_err(unusable)?;
     let build = stage::own_build(&staging).await?;
-    leave_order(cluster, id, &upgrade::order(Epoch(present.attempt), &build)).await
+    let order = upgrade::order(Epoch(present.attempt), &build);
+    leave_order(cluster, id, &order).await?;
+    Ok(order)
 }
 
 async fn present(cluster: &Cluster, report: &AppReport) -> Result<Summary, CommandError> {

@@ -3,7 +3,7 @@
 use driver::event::Event;
 use driver::view::{TaskOrder, TaskStatus};
 
-use crate::rig::{Rig, cancels, id, launches, plan, seconds, stage};
+use crate::rig::{Rig, cancels, executor, id, launches, plan, seconds, stage};
 
 /// Six tasks: the first done after 1 s, the second after 3 s, two running, two waiting.
 fn rig() -> Rig {
@@ -62,4 +62,17 @@ fn a_task_that_a_person_ends_runs_again_and_nothing_counts() {
         partition: 5,
     };
     assert_eq!(rig.send(nobody), []);
+}
+
+#[test]
+fn an_order_to_end_a_task_that_was_lost_with_the_connection_is_given_again() {
+    let mut rig = rig();
+    rig.send(Event::TaskKillRequested {
+        stage: 0,
+        partition: 2,
+    });
+    let executor = executor("x");
+    rig.send(Event::ExecutorDisconnected { executor });
+    let effects = rig.register_with("x", 2, "host-of-x", &[id(0, 2, 0)]);
+    assert_eq!(cancels(&effects), [id(0, 2, 0)]);
 }

@@ -20,7 +20,10 @@ pub(in super::super) fn tasks(scene: &Scene<'_>, request: &Request) -> Option<St
     let stage = request.number("stage")?;
     let name = &scene.plan.stages.get(stage as usize)?.name;
     let from = request.number("offset").unwrap_or(0);
-    let state = request.parameter("state").unwrap_or_default();
+    // Only words of ours go into links.
+    let asked = request.parameter("state").unwrap_or_default();
+    let known = STATES.iter().map(|(word, _)| *word);
+    let state = known.into_iter().find(|word| *word == asked).unwrap_or_default();
     let slowest = request.parameter("sort") == Some("-runtime");
     let wanted = match state {
         "running" => Some(TaskStatus::Running),

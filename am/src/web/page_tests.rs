@@ -109,10 +109,10 @@ fn links_are_relative_and_nothing_is_fetched_from_elsewhere() {
 fn what_a_link_to_a_page_asks_for_cannot_put_anything_into_the_page() {
     let stand = Stand::busy();
     for parameter in ["stage", "state", "sort", "offset", "x"] {
-        let hostile = "%22%3E%3Cbutton%20data-to=%22x%22%3E";
+        let hostile = "\"><blink>";
         let others = if parameter == "stage" { "" } else { "stage=0&" };
         let html = stand.get(&format!("/tasks?{others}{parameter}={hostile}")).body;
-        assert!(!html.contains("<button data-to=\"x\">"), "{parameter}: {html}");
+        assert!(!html.contains("<blink>"), "{parameter}: {html}");
     }
 }
 

@@ -8,7 +8,8 @@
 //! Tasks that take longer than that have a queue for another reason: it is what executors live on while the
 //! ApplicationMaster is replaced. [`PrefetchPlan::reserve`] is twice the time that this takes, because a queue may
 //! be down to half. Very short tasks have no more than [`RESERVE_DEEPEST`] of it, and what takes longer than
-//! [`RESERVE_LONGEST`] times the reserve has none: few slots become free while nobody sees to them.
+//! [`RESERVE_LONGEST`] times the reserve has none: few slots become free while nobody sees to them. Pools that share
+//! fairly have none either.
 //!
 //! What a queue never does:
 //! - go before an idle slot: queues are filled only when no executor has a free one, and an executor that becomes
@@ -33,7 +34,7 @@ use crate::event::Effect;
 use crate::index::{AttemptIx, ExecutorIx, StageIx};
 use crate::journal::checkpoint::name_of;
 use crate::journal::fact::AttemptFact;
-use crate::policy::PrefetchPlan;
+use crate::policy::{PoolMode, PrefetchPlan};
 
 /// The most attempts in the queue of one executor.
 const DEEPEST: u32 = 2048;
@@ -133,7 +134,20 @@ impl Driver {
         let tasks = self.stages[stage].tasks.as_ref()?;
         let slots = self.executors[executor].slots / self.stages[stage].cores;
         let share = tasks.pending() / (2 * self.executors.present().max(1));
-        Some(depth(&self.plan.scheduling.prefetch, slots, tasks.pace()?).min(share))
+        Some(depth(&self.queue_plan(), slots, tasks.pace()?).min(share))
+    }
+
+    /// Pools that share fairly do so by what runs. Seconds of work in queues would count there and shift what really
+    /// runs, so that a pool's min-share would be kept in the books only.
+    fn queue_plan(&self) -> PrefetchPlan {
+        let plan = self.plan.scheduling.prefetch;
+        match self.plan.scheduling.mode {
+            PoolMode::Fair => PrefetchPlan {
+                reserve: Duration::ZERO,
+                ..plan
+            },
+            PoolMode::Fifo => plan,
+        }
     }
 
     /// Sends one task of a stage ahead; false when none suits the executor.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use driver::event::{Effect, Event};
 use driver::plan::AppPlan;
-use driver::policy::{ExclusionPlan, PrefetchPlan};
+use driver::policy::{ExclusionPlan, PoolMode, PrefetchPlan};
 use driver::view::TaskStatus;
 use wire::failure::ExecutorLoss;
 use wire::id::TaskAttemptId;
@@ -78,11 +78,16 @@ fn longer_ones_are_as_a_reserve_for_the_time_without_an_application_master() {
         reserve: seconds(5),
         ..PrefetchPlan::NONE
     };
-    let mut rig = Rig::new(plan);
-    rig.register("a", 2);
-    rig.now += seconds(1);
+    let sent = |plan| {
+        let mut rig = Rig::new(plan);
+        rig.register("a", 2);
+        rig.now += seconds(1);
+        launches(&rig.succeed("a", id(0, 0, 0))).len()
+    };
     // One for the free slot, and two slots times five tasks of a second.
-    assert_eq!(launches(&rig.succeed("a", id(0, 0, 0))).len(), 1 + 10);
+    assert_eq!(sent(plan.clone()), 1 + 10);
+    plan.scheduling.mode = PoolMode::Fair;
+    assert_eq!(sent(plan), 1, "pools share fairly what runs");
 }
 
 #[test]

@@ -25,6 +25,7 @@ use wire::launcher::{LauncherCommand, LauncherReport};
 use wire::message::{ExecutorMessage, GatewayMessage};
 use wire::task::TaskResult;
 
+use crate::blocks;
 use crate::gateway::orders::orders;
 use crate::history::History;
 use crate::inputs;
@@ -499,7 +500,8 @@ impl Driving {
         let (systems, outputs) = (Arc::clone(&self.systems), self.outputs.clone());
         self.errands.spawn("planning a stage", async move {
             let planned = async {
-                let tasks = inputs::plan_tasks(&systems, &source).await?;
+                let mut tasks = inputs::plan_tasks(&systems, &source).await?;
+                blocks::locate(&systems, &mut tasks).await;
                 if let Some(output) = &output {
                     outputs.prepare(output).await?;
                 }

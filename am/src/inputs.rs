@@ -1,4 +1,4 @@
-//! From a stage's source to its tasks: which files there are, how they are cut and dealt, and which nodes hold them.
+//! From a stage's source to its tasks: which files there are, how they are cut and dealt.
 
 use dfs::split::{self, InputFile};
 use dfs::{DfsError, DfsPath, FileStatus, FileSystems, is_pattern};
@@ -6,8 +6,6 @@ use driver::event::TaskInput;
 use driver::plan::TaskSource;
 use futures::TryStreamExt as _;
 use wire::task::{InputSlice, MOST_DESCRIBED, described_bytes};
-
-use crate::blocks;
 
 /// The most files a stage may read; beyond that memory would not be bounded.
 const MOST_FILES: usize = 1_000_000;
@@ -46,12 +44,10 @@ async fn all_tasks(systems: &FileSystems, source: &TaskSource) -> Result<Vec<Tas
             let files = files(systems, paths).await?;
             let split = split.unwrap_or(u64::MAX);
             few_enough(groups.map_or_else(|| splits(&files, split), u64::from))?;
-            let mut tasks = match groups {
+            Ok(match groups {
                 Some(groups) => grouped(files, *groups),
                 None => files.iter().flat_map(|file| cut(file, split)).collect(),
-            };
-            blocks::locate(systems, &mut tasks).await;
-            Ok(tasks)
+            })
         }
     }
 }

@@ -5,13 +5,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::restart::ORDERS;
+
 /// The page that has the ApplicationMaster look, relative to its root.
 pub const PATH: &str = "api/v1/drawloom/kill-job";
 
 /// Where an order to end a job is left, relative to the staging directory.
 #[must_use]
 pub fn order(job: u32) -> String {
-    format!("orders/kill-job-{job}")
+    format!("{ORDERS}/kill-job-{job}")
 }
 
 /// The answer of [`PATH`].

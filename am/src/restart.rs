@@ -16,10 +16,13 @@ use wire::id::Epoch;
 /// The page that has the ApplicationMaster look, relative to its root.
 pub const PATH: &str = "api/v1/drawloom/orders";
 
+/// The directory of the owner's orders, in the staging directory.
+pub const ORDERS: &str = "orders";
+
 /// Where an order to replace an attempt is left, relative to the staging directory.
 #[must_use]
 pub fn order(attempt: Epoch) -> String {
-    format!("orders/restart-{attempt}")
+    format!("{ORDERS}/restart-{attempt}")
 }
 
 /// The answer of [`PATH`].

@@ -21,12 +21,11 @@ use wire::id::Epoch;
 
 use crate::environment::{self, Environment};
 use crate::launch::BINARY_NAME;
+use crate::restart::ORDERS;
 use crate::staged;
 
 /// Set for a process that has become another build: the SHA-256 of its executable.
 pub const RUNNING_BUILD: &str = "DRAWLOOM_RUNNING_BUILD";
-/// The directory of orders in the staging directory.
-const ORDERS: &str = "orders";
 const PREFIX: &str = "upgrade-";
 /// How long the staging file system may be away.
 const PATIENCE: Duration = Duration::from_secs(75);
@@ -38,15 +37,16 @@ pub fn order(before: Epoch, build: &str) -> String {
     format!("{ORDERS}/{PREFIX}{before}-{build}")
 }
 
-/// The build that an attempt is to be: that of the latest order before it.
-fn wanted<'a>(names: impl IntoIterator<Item = &'a str>, attempt: Epoch) -> Option<&'a str> {
-    let parsed = names.into_iter().filter_map(|name| {
+/// The build that an attempt is to be: that of the latest order before it, of two for the same attempt the one left
+/// later. Orders are names, and when they were left in milliseconds.
+fn wanted<'a>(orders: impl IntoIterator<Item = (&'a str, u64)>, attempt: Epoch) -> Option<&'a str> {
+    let parsed = orders.into_iter().filter_map(|(name, left)| {
         let (before, build) = name.strip_prefix(PREFIX)?.split_once('-')?;
         let before: u32 = before.parse().ok()?;
         let is_digest = build.len() == 64 && build.bytes().all(|byte| byte.is_ascii_hexdigit());
-        (is_digest && before < attempt.0).then_some((before, build))
+        (is_digest && before < attempt.0).then_some(((before, left), build))
     });
-    parsed.max_by_key(|&(before, _)| before).map(|(_, build)| build)
+    parsed.max_by_key(|&(when, _)| when).map(|(_, build)| build)
 }
 
 /// Another build that this process is to become.
@@ -81,16 +81,17 @@ async fn fetch(
 ) -> Result<Option<Build>, DfsError> {
     let staging = systems.resolve(&environment.staging)?;
     let fs = systems.get(&staging)?;
-    let names: Vec<String> = match fs
+    let left = match fs
         .list(&staging.join(ORDERS), false)
         .try_collect::<Vec<_>>()
         .await
     {
-        Ok(found) => found.iter().map(|status| status.path.name().to_owned()).collect(),
+        Ok(left) => left,
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error),
     };
-    let wanted = wanted(names.iter().map(String::as_str), environment.epoch());
+    let orders = left.iter().map(|order| (order.path.name(), order.modified_ms));
+    let wanted = wanted(orders, environment.epoch());
     let Some(digest) = wanted.filter(|&digest| digest != environment.running_build) else {
         return Ok(None);
     };
@@ -132,11 +133,19 @@ mod tests {
             format!("upgrade-1-{a}"),
             format!("upgrade-10-{b}"),
             format!("upgrade-2-{a}"),
+            format!("upgrade-2-{b}"),
             "restart-11".to_owned(),
             "upgrade-11-../../somewhere".to_owned(),
             "upgrade-x".to_owned(),
         ];
-        let wanted = |attempt| wanted(names.iter().map(String::as_str), Epoch(attempt));
+        // Left in the other order than they are listed in.
+        let orders = || {
+            names
+                .iter()
+                .map(String::as_str)
+                .zip((0..).map(|number| 100 - number))
+        };
+        let wanted = |attempt| wanted(orders(), Epoch(attempt));
         assert_eq!(wanted(1), None);
         assert_eq!(wanted(2), Some(a.as_str()));
         assert_eq!(wanted(10), Some(a.as_str()));

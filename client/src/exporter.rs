@@ -317,15 +317,8 @@ async fn applications(client: &Client, ended_from: u64) -> Result<Vec<AppReport>
         without: vec![AppPart::ResourceRequests, AppPart::Timeouts],
         ..AppFilter::default()
     };
-    let alive = [
-        AppState::New,
-        AppState::NewSaving,
-        AppState::Submitted,
-        AppState::Accepted,
-        AppState::Running,
-    ];
     let ended = [AppState::Finished, AppState::Failed, AppState::Killed];
-    let mut reports = client.applications(&filter(&alive, None)).await?;
+    let mut reports = client.applications(&filter(&AppState::ALIVE, None)).await?;
     reports.extend(client.applications(&filter(&ended, Some(ended_from))).await?);
     Ok(reports)
 }

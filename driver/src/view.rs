@@ -381,15 +381,17 @@ impl Driver {
         };
         let numbered = (0u32..).zip(tasks.tasks());
         let wanted = numbered.filter(|(_, task)| status.is_none_or(|status| is_in(task.state, status)));
+        if order == TaskOrder::Partition {
+            let shown = wanted.clone().skip(from).take(limit);
+            let views = shown.map(|(partition, task)| self.placed_view(tasks, partition, task));
+            return (views.collect(), wanted.count());
+        }
         let mut found: Vec<(u32, u32)> = wanted
             .map(|(partition, task)| (self.millis_of(task, order), partition))
             .collect();
-        match order {
-            TaskOrder::Partition => {}
-            TaskOrder::SlowestFirst => {
-                found.sort_unstable_by_key(|&(ms, partition)| (std::cmp::Reverse(ms), partition));
-            }
-            TaskOrder::QuickestFirst => found.sort_unstable(),
+        found.sort_unstable();
+        if order == TaskOrder::SlowestFirst {
+            found.sort_by_key(|&(ms, _)| std::cmp::Reverse(ms));
         }
         let shown = found.iter().skip(from).take(limit);
         let view = |partition| Some(self.placed_view(tasks, partition, tasks.get(partition)?));

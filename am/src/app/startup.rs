@@ -173,17 +173,7 @@ impl Ground {
         let systems = Arc::clone(&files.systems);
         let port = self.gateway.address()?.port();
         let address = format!("{}:{port}", self.environment.host);
-        let beside = plan.scheduling.uber.then(|| {
-            let variables = containers::variables(
-                &self.environment,
-                &launch,
-                &plan.executors,
-                &plan.settings,
-                &address,
-            );
-            let log_dirs = self.environment.log_dirs.as_deref();
-            Beside::prepare(Path::new("."), log_dirs, variables, &self.credentials)
-        });
+        let beside = self.beside(&plan, &launch, &address)?;
         let context = containers::launch_context(
             &self.environment,
             &launch,
@@ -198,10 +188,9 @@ impl Ground {
         };
         let max_attempts = plan.settings.am_max_attempts.min(attempts_allowed(&self.conf));
         let driver_certificate = self.credentials.secrets.get(secret::DRIVER_CERTIFICATE).cloned();
-        let journal = (plan.settings.recovery && driver_certificate.is_none())
-            .then(|| journal::file_systems(&self.conf, &self.environment.user).map(Arc::new));
-        let history = (launch.history.dir.is_some() && driver_certificate.is_none())
-            .then(|| journal::file_systems(&self.conf, &self.environment.user).map(Arc::new));
+        let driven_here = driver_certificate.is_none();
+        let journal = self.systems_of_its_own(driven_here && plan.settings.recovery)?;
+        let history = self.systems_of_its_own(driven_here && launch.history.dir.is_some())?;
         let include_port = self.conf.bool("yarn.scheduler.include-port-in-node-name", false);
         let mut servers = Servers::start(
             self.gateway,
@@ -223,7 +212,7 @@ impl Ground {
         let nodes = NodeManagers::new(self.nm_tokens, NmConfig::default());
         Ok(Job {
             starter: Starter::new(nodes, context),
-            beside: beside.transpose()?,
+            beside,
             clock: self.clock,
             environment: self.environment,
             terminate: self.terminate,
@@ -235,10 +224,40 @@ impl Ground {
             include_port,
             servers,
             driver_certificate,
-            journal: journal.transpose()?,
+            journal,
             plan_digest: dfs::staging::digest(&files.plan),
-            history: history.transpose()?,
+            history,
         })
+    }
+
+    /// The only executor of a small job, in our own container.
+    fn beside(&self, plan: &AppPlan, launch: &LaunchFile, address: &str) -> anyhow::Result<Option<Beside>> {
+        if !plan.scheduling.uber {
+            return Ok(None);
+        }
+        let variables = containers::variables(
+            &self.environment,
+            launch,
+            &plan.executors,
+            &plan.settings,
+            address,
+        );
+        let log_dirs = self.environment.log_dirs.as_deref();
+        Ok(Some(Beside::prepare(
+            Path::new("."),
+            log_dirs,
+            variables,
+            &self.credentials,
+        )?))
+    }
+
+    /// Clients for something that is written beside the job, if it is wanted.
+    fn systems_of_its_own(&self, wanted: bool) -> anyhow::Result<Option<Arc<FileSystems>>> {
+        if !wanted {
+            return Ok(None);
+        }
+        let systems = journal::file_systems(&self.conf, &self.environment.user)?;
+        Ok(Some(Arc::new(systems)))
     }
 }
 

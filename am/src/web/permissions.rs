@@ -117,12 +117,10 @@ impl Permissions {
         if let Some(groups) = known {
             return groups;
         }
-        let groups = match timeout(GROUPS, asked(user)).await {
-            Ok(groups) => groups,
-            Err(_) => {
-                tracing::warn!(user, "the groups of a user cannot be had in time");
-                Vec::new()
-            }
+        // A failure is no answer, and the next question is asked again.
+        let Ok(Some(groups)) = timeout(GROUPS, asked(user)).await else {
+            tracing::warn!(user, "the groups of a user cannot be had");
+            return Vec::new();
         };
         let mut all = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= MOST_USERS {
@@ -140,10 +138,10 @@ impl Permissions {
 }
 
 /// The groups of a user on this node, as Hadoop's `ShellBasedUnixGroupsMapping` asks for them.
-async fn asked(user: &str) -> Vec<String> {
+async fn asked(user: &str) -> Option<Vec<String>> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-@".contains(c);
     if user.is_empty() || user.starts_with('-') || !user.chars().all(plain) {
-        return Vec::new();
+        return Some(Vec::new());
     }
     let mut command = Command::new("id");
     command
@@ -151,13 +149,13 @@ async fn asked(user: &str) -> Vec<String> {
         .stdin(Stdio::null())
         .kill_on_drop(true);
     match command.output().await {
-        Ok(output) => String::from_utf8_lossy(&output.stdout)
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect(),
+        Ok(output) => {
+            let names = String::from_utf8_lossy(&output.stdout);
+            Some(names.split_whitespace().map(str::to_owned).collect())
+        }
         Err(error) => {
             tracing::warn!(%error, "the groups of a user cannot be looked up");
-            Vec::new()
+            None
         }
     }
 }

@@ -37,14 +37,7 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &List) -> Result<(), C
     let cluster = Cluster::find(conf_dir)?;
     let mut filter = AppFilter::default();
     if !command.all {
-        let alive = [
-            AppState::New,
-            AppState::NewSaving,
-            AppState::Submitted,
-            AppState::Accepted,
-            AppState::Running,
-        ];
-        filter.states = alive.to_vec();
+        filter.states = AppState::ALIVE.to_vec();
     }
     if !command.all_types {
         filter.application_types = vec!["DRAWLOOM".to_owned()];

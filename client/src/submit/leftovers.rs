@@ -17,6 +17,8 @@ use yarn_rest::Client;
 
 /// The longest plan that is read.
 const MAX_PLAN: u64 = 64 << 20;
+/// The most orders of one application that are looked at.
+const MOST_ORDERS: usize = 10_000;
 
 /// An application that is being staged has its launch file within so long, in milliseconds; a directory without one
 /// that is older will never have it.
@@ -80,7 +82,8 @@ fn unix_ms() -> u64 {
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Where the files are that staged applications name.
+/// Where the files are that staged applications name, and the orders for their ApplicationMasters, which name the builds
+/// that they are to become.
 async fn names_in_use(staging: &Staging, now_ms: u64) -> anyhow::Result<Vec<String>> {
     let mut named = Vec::new();
     for dir in staging.old_applications(u64::MAX).await? {
@@ -93,6 +96,18 @@ async fn names_in_use(staging: &Staging, now_ms: u64) -> anyhow::Result<Vec<Stri
         };
         let launch = am::launch::LaunchFile::parse(&text)?;
         named.extend(launch.resources.into_iter().map(|resource| resource.uri));
+        match dfs::list_all(
+            staging.fs().as_ref(),
+            &dir.path.join(am::restart::ORDERS),
+            false,
+            MOST_ORDERS,
+        )
+        .await
+        {
+            Ok(orders) => named.extend(orders.into_iter().map(|order| order.path.name().to_owned())),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(named)
 }
@@ -190,13 +205,14 @@ mod tests {
     #[tokio::test]
     async fn old_cached_files_go_unless_a_staged_application_names_them() {
         let directory = tempfile::tempdir().unwrap();
-        let conf = Configuration::defaults(&|_| None);
-        let systems = FileSystems::builder(&conf, "ada").build().unwrap();
-        let base = directory.path().join(STAGING_DIR);
-        let staging =
-            Staging::locate(&Arc::new(systems), Some(&format!("file://{}", base.display()))).unwrap();
+        let staging = staging_in(&directory);
         let used = staging.cache_bytes("used", "1".into()).await.unwrap();
         let unused = staging.cache_bytes("unused", "2".into()).await.unwrap();
+        let later = staging.cache_bytes("later", "3".into()).await.unwrap();
+        let build = later.path.parent().unwrap();
+        let order = am::upgrade::order(wire::id::Epoch(1), build.name());
+        let orders = staging.application_dir("application_1_0001").join(&order);
+        staging.fs().mkdirs(&orders, 0o700).await.unwrap();
         let launch = serde_json::json!({
             "version": am::launch::VERSION, "user": "ada", "queue": "default", "submitted_unix_ms": 1,
             "resources": [{ "name": "used", "uri": used.path.to_uri(), "size": 1, "timestamp_ms": 1,
@@ -216,6 +232,10 @@ mod tests {
         prune_cache(&staging, Duration::ZERO).await;
         assert!(staging.fs().status(&unused.path).await.is_err());
         assert!(staging.fs().status(&used.path).await.is_ok());
+        assert!(
+            staging.fs().status(&later.path).await.is_ok(),
+            "an ApplicationMaster is to become it"
+        );
     }
 
     #[tokio::test]

@@ -39,6 +39,15 @@ names! {
 }
 
 impl AppState {
+    /// The states that reports show of an application that has not ended.
+    pub const ALIVE: [Self; 5] = [
+        Self::New,
+        Self::NewSaving,
+        Self::Submitted,
+        Self::Accepted,
+        Self::Running,
+    ];
+
     /// Has the application ended, so that nothing will change any more?
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Finished | Self::Failed | Self::Killed)

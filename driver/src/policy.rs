@@ -129,7 +129,7 @@ impl Default for LocalityWaits {
 pub struct PrefetchPlan {
     /// How much work an executor may hold that it has not begun, in time; zero sends nothing ahead.
     pub horizon: Duration,
-    /// How much of it, in time, is to keep its slots busy while the ApplicationMaster is replaced; zero is none.
+    /// How much, in time, is to keep its slots busy while the ApplicationMaster is replaced; zero is none.
     pub reserve: Duration,
 }
 

@@ -6,8 +6,11 @@
 //! again when half of it is used up, which sends tasks in batches.
 //!
 //! Tasks that take longer than that have a queue for another reason: it is what executors live on while the
-//! ApplicationMaster is replaced. [`PrefetchPlan::reserve`] is twice the time that this takes, because a queue may
-//! be down to half. Very short tasks have no more than [`RESERVE_DEEPEST`] of it, and what takes longer than
+//! ApplicationMaster is replaced. [`PrefetchPlan::reserve`] is how long that may take. It is filled again with every
+//! task that is taken from it (or half a horizon's worth of short ones), so that it is whole whenever the loss comes,
+//! and at the end of a stage each executor has its even share of all that is left: what nobody can hand out in the gap
+//! must be there before. Very short tasks have no more than [`RESERVE_DEEPEST`] of it, which cannot cover the gap
+//! whatever is done, so that their rest is kept for whoever is free first; and what takes longer than
 //! [`RESERVE_LONGEST`] times the reserve has none: few slots become free while nobody sees to them. Pools that share
 //! fairly have none either.
 //!
@@ -39,7 +42,7 @@ use crate::policy::{PoolMode, PrefetchPlan};
 /// The most attempts in the queue of one executor.
 const DEEPEST: u32 = 2048;
 /// The most attempts of the reserve for each slot: a queue of very short tasks would cost more than it is worth.
-const RESERVE_DEEPEST: u64 = 64;
+const RESERVE_DEEPEST: u32 = 64;
 /// Tasks of more than this many times the reserve are not kept in it.
 const RESERVE_LONGEST: u32 = 2;
 
@@ -70,23 +73,69 @@ impl Prefetch {
     }
 }
 
+/// How many attempts an executor may hold ahead, and when it is sent more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Depth {
+    full: u32,
+    /// It is filled when it is down to this.
+    refill: u32,
+}
+
+impl Depth {
+    const NONE: Self = Self { full: 0, refill: 0 };
+}
+
+/// What is left of a stage for the queues of executors.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    /// Tasks that nobody has.
+    pending: u32,
+    /// Tasks in queues.
+    queued: u32,
+    /// Executors among which they are shared.
+    executors: u32,
+}
+
 /// How deep the queue of an executor may be for tasks that take so long.
-fn depth(plan: &PrefetchPlan, slots: u32, pace: Duration) -> u32 {
+fn depth(plan: &PrefetchPlan, slots: u32, pace: Duration, rest: Rest) -> Depth {
+    let executors = rest.executors.max(1);
     let horizon = plan.horizon.as_micros().saturating_mul(u128::from(slots));
     let tasks = horizon / pace.as_micros().max(1);
-    let tasks = u32::try_from(tasks).unwrap_or(u32::MAX);
-    tasks.max(reserve(plan, slots, pace)).min(DEEPEST)
+    let tasks = u32::try_from(tasks).unwrap_or(u32::MAX).min(DEEPEST);
+    // Half is kept for whoever is free first.
+    let share = rest.pending / (2 * executors);
+    let batch = tasks.min(share);
+    let even = (rest.pending + rest.queued).div_ceil(executors);
+    let reserve = match reserve(plan, slots, pace) {
+        Reserve::Whole(tasks) => tasks.min(even),
+        Reserve::Part(tasks) => tasks.min(share),
+    };
+    let full = batch.max(reserve).min(DEEPEST);
+    Depth {
+        full,
+        refill: full.saturating_sub(batch.div_ceil(2).max(1)),
+    }
 }
 
 /// How many attempts keep the slots of an executor busy while nobody sends any.
-fn reserve(plan: &PrefetchPlan, slots: u32, pace: Duration) -> u32 {
+enum Reserve {
+    /// For as long as is wanted.
+    Whole(u32),
+    /// As many as are worth it.
+    Part(u32),
+}
+
+fn reserve(plan: &PrefetchPlan, slots: u32, pace: Duration) -> Reserve {
     if pace > plan.reserve.saturating_mul(RESERVE_LONGEST) {
-        return 0;
+        return Reserve::Whole(0);
     }
     let work = plan.reserve.as_micros().saturating_mul(u128::from(slots));
     let tasks = work.div_ceil(pace.as_micros().max(1));
-    let most = RESERVE_DEEPEST * u64::from(slots);
-    u32::try_from(tasks.min(u128::from(most))).unwrap_or(u32::MAX)
+    let most = RESERVE_DEEPEST.saturating_mul(slots);
+    match u32::try_from(tasks) {
+        Ok(tasks) if tasks <= most => Reserve::Whole(tasks),
+        _ => Reserve::Part(most),
+    }
 }
 
 impl Driver {
@@ -101,7 +150,7 @@ impl Driver {
         self.prefetch.room = room;
     }
 
-    /// Fills the queue of one executor if half of it is used up.
+    /// Fills the queue of one executor if enough of it is used up.
     fn fill(&mut self, executor: ExecutorIx) {
         let there = &self.executors[executor];
         if !there.is_willing() {
@@ -109,7 +158,7 @@ impl Driver {
         }
         let mut held = u32::try_from(there.queue.len()).unwrap_or(u32::MAX);
         let mut refused: BTreeSet<StageIx> = BTreeSet::new();
-        let mut begun: BTreeMap<StageIx, u32> = BTreeMap::new();
+        let mut begun: BTreeMap<StageIx, Depth> = BTreeMap::new();
         while let Some(stage) = self.queue.first(|stage| !refused.contains(&stage)) {
             let Some(depth) = self.queue_depth(stage, executor) else {
                 return;
@@ -117,8 +166,8 @@ impl Driver {
             // What is filled is decided once, so that the end of a stage is shared out and not halved for ever.
             let depth = *begun
                 .entry(stage)
-                .or_insert(if held <= depth / 2 { depth } else { 0 });
-            if held >= depth {
+                .or_insert(if held <= depth.refill { depth } else { Depth::NONE });
+            if held >= depth.full {
                 return;
             }
             if self.queue_task(stage, executor) {
@@ -130,11 +179,15 @@ impl Driver {
     }
 
     /// How many attempts an executor may hold ahead for tasks of a stage; none when nothing is known of them.
-    fn queue_depth(&self, stage: StageIx, executor: ExecutorIx) -> Option<u32> {
+    fn queue_depth(&self, stage: StageIx, executor: ExecutorIx) -> Option<Depth> {
         let tasks = self.stages[stage].tasks.as_ref()?;
         let slots = self.executors[executor].slots / self.stages[stage].cores;
-        let share = tasks.pending() / (2 * self.executors.present().max(1));
-        Some(depth(&self.queue_plan(), slots, tasks.pace()?).min(share))
+        let rest = Rest {
+            pending: tasks.pending(),
+            queued: tasks.queued,
+            executors: self.executors.present(),
+        };
+        Some(depth(&self.queue_plan(), slots, tasks.pace()?, rest))
     }
 
     /// Pools that share fairly do so by what runs. Seconds of work in queues would count there and shift what really
@@ -351,13 +404,19 @@ impl Driver {
 mod tests {
     use super::*;
 
+    const PLENTY: Rest = Rest {
+        pending: 100_000,
+        queued: 0,
+        executors: 1,
+    };
+
     #[test]
     fn a_queue_is_worth_the_horizon_whatever_tasks_take() {
         let plan = PrefetchPlan {
             reserve: Duration::ZERO,
             ..PrefetchPlan::default()
         };
-        let of = |pace: Duration| depth(&plan, 4, pace);
+        let of = |pace: Duration| depth(&plan, 4, pace, PLENTY).full;
         assert_eq!(of(Duration::ZERO), DEEPEST);
         assert_eq!(of(Duration::from_millis(1)), 1000);
         assert_eq!(of(Duration::from_millis(100)), 10);
@@ -370,11 +429,48 @@ mod tests {
             horizon: Duration::ZERO,
             reserve: Duration::from_secs(5),
         };
-        let of = |pace: Duration| depth(&plan, 4, pace);
+        let of = |pace: Duration| depth(&plan, 4, pace, PLENTY).full;
         assert_eq!(of(Duration::from_millis(1)), 4 * 64);
         assert_eq!(of(Duration::from_secs(1)), 20);
         assert_eq!(of(Duration::from_secs(9)), 3);
         assert_eq!(of(Duration::from_secs(11)), 0);
-        assert_eq!(depth(&PrefetchPlan::NONE, 4, Duration::from_secs(1)), 0);
+        let none = depth(&PrefetchPlan::NONE, 4, Duration::from_secs(1), PLENTY);
+        assert_eq!(none, Depth::NONE);
+    }
+
+    #[test]
+    fn a_reserve_is_filled_again_at_once_and_what_short_tasks_queue_when_half_is_used_up() {
+        let plan = PrefetchPlan::default();
+        let of = |millis: u64| depth(&plan, 1, Duration::from_millis(millis), PLENTY);
+        assert_eq!(of(1000), Depth { full: 5, refill: 4 });
+        assert_eq!(
+            of(1),
+            Depth {
+                full: 250,
+                refill: 125
+            }
+        );
+        assert_eq!(of(25), Depth { full: 64, refill: 59 });
+    }
+
+    #[test]
+    fn the_rest_of_a_stage_is_in_the_reserves_evenly() {
+        let plan = PrefetchPlan::default();
+        let of = |millis: u64, pending: u32, queued: u32| {
+            let rest = Rest {
+                pending,
+                queued,
+                executors: 3,
+            };
+            depth(&plan, 1, Duration::from_millis(millis), rest).full
+        };
+        assert_eq!(of(1000, 6, 6), 4);
+        assert_eq!(of(1000, 1, 6), 3);
+        assert_eq!(of(1000, 300, 0), 5);
+        assert_eq!(
+            of(10, 60, 60),
+            10,
+            "short ones are kept for whoever is free first"
+        );
     }
 }

@@ -90,6 +90,32 @@ fn longer_ones_are_as_a_reserve_for_the_time_without_an_application_master() {
     assert_eq!(sent(plan), 1, "pools share fairly what runs");
 }
 
+/// Ten tasks of a second, two executors of one slot and a reserve: every executor has its share of what is left, so
+/// that nobody waits for a task if there is nobody to hand it out.
+#[test]
+fn the_rest_of_a_stage_is_held_evenly_where_there_is_a_reserve() {
+    let mut plan = plan(2, 1, vec![stage("s", 10)]);
+    plan.scheduling.prefetch = PrefetchPlan {
+        reserve: seconds(5),
+        ..PrefetchPlan::default()
+    };
+    let mut rig = Rig::new(plan);
+    rig.register("a", 1);
+    rig.register("b", 1);
+    rig.now += seconds(1);
+    let sent = launches(&rig.succeed("a", id(0, 0, 0)));
+    assert_eq!(sent.len(), 1 + 4, "one for the free slot, and half of seven");
+    let sent = launches(&rig.succeed("b", id(0, 1, 0)));
+    assert_eq!(sent.len(), 1 + 2, "all the others");
+    assert_eq!(rig.stage(0).pending, 0);
+    // One that has nothing left is given what another one has not begun.
+    for partition in [7, 8] {
+        rig.succeed("b", id(0, partition, 0));
+    }
+    let asked = recalls(&rig.succeed("b", id(0, 9, 0)));
+    assert_eq!(asked, [("a".to_owned(), vec![id(0, 6, 0)])]);
+}
+
 #[test]
 fn a_stage_that_comes_up_before_what_is_queued_has_it_given_back() {
     let first = stage("first", 1);

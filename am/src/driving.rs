@@ -222,7 +222,7 @@ impl Driving {
                 Ok(true) => Errand::Over(Verdict::Succeeded),
                 Ok(false) => match check_all(&outputs, &stages).await {
                     Ok(()) => Errand::Happened(Event::Started),
-                    Err(why) => Errand::Over(Verdict::Failed(why)),
+                    Err(cause) => Errand::Happened(Event::Refused { cause }),
                 },
                 Err(error) => Errand::PastUnknown(error.to_string()),
             }
@@ -553,6 +553,7 @@ impl Driving {
                     return Ok(());
                 };
                 if let Some(gathered) = gathered? {
+                    outputs.must_be_ours(output).await?;
                     gathered.write(&systems, output).await?;
                 }
                 outputs.commit(output).await

@@ -107,18 +107,23 @@ impl Outputs {
     /// # Errors
     /// A text for people.
     pub async fn commit(&self, output: &OutputPlan) -> Result<(), String> {
+        self.must_be_ours(output).await?;
         let place = self.place(output)?;
         let result = async {
-            if place.found(&self.marker).await? != Found::Ours {
-                return Ok(false);
-            }
             place.fs.delete(&place.path.join(TEMPORARY), true).await?;
-            place.create(SUCCESS).await?;
-            Ok(true)
+            place.create(SUCCESS).await
         };
-        match result.await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(format!(
+        result.await.map_err(|error| told(output, &error))
+    }
+
+    /// Requires that a stage's directory is marked as ours, before anything is put into it.
+    ///
+    /// # Errors
+    /// A text for people.
+    pub async fn must_be_ours(&self, output: &OutputPlan) -> Result<(), String> {
+        match self.place(output)?.found(&self.marker).await {
+            Ok(Found::Ours) => Ok(()),
+            Ok(_) => Err(format!(
                 "the output {} is not ours any more: it was removed or replaced while this application ran",
                 output.uri
             )),

@@ -268,7 +268,7 @@ pub struct Gathered {
 }
 
 impl Gathered {
-    /// Writes them into the stage's output directory.
+    /// Writes them into the stage's output directory, which the caller knows to be ours.
     ///
     /// # Errors
     /// A text for people.
@@ -277,7 +277,12 @@ impl Gathered {
             let directory = systems.resolve(&output.uri)?;
             let fs = systems.get(&directory)?;
             let path = directory.join(FILE);
-            let mut writer = fs.create(&path, &CreateOptions::overwriting()).await?;
+            let options = CreateOptions {
+                // A directory that is gone is not ours to make.
+                create_parents: false,
+                ..CreateOptions::overwriting()
+            };
+            let mut writer = fs.create(&path, &options).await?;
             let mut chunk = Vec::with_capacity(CHUNK);
             for (partition, kept) in self.by_partition.iter().enumerate() {
                 if let Kept::Stored { uri, .. } = kept {

@@ -165,6 +165,7 @@ impl Driver {
     fn dispatch(&mut self, event: Event, effects: &mut Vec<Effect>) {
         match event {
             Event::Started => self.on_started(effects),
+            Event::Refused { cause } => self.on_refused(&cause, effects),
             Event::Resumed {
                 present,
                 patience,

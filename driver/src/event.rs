@@ -115,6 +115,11 @@ pub enum Event {
         /// Why it failed, if it did.
         result: Result<(), String>,
     },
+    /// The application cannot begin, in place of [`Event::Started`]: every job fails.
+    Refused {
+        /// Why, for people.
+        cause: String,
+    },
     /// A node's rack became known; best told before stages that prefer the node are planned.
     RackLearned {
         /// The node.

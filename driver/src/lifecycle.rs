@@ -33,6 +33,22 @@ impl Driver {
         self.finish_empty_jobs();
     }
 
+    /// The application begins and fails at once, so that its journal holds the verdict and no attempt tries again.
+    pub(crate) fn on_refused(&mut self, cause: &str, effects: &mut Vec<Effect>) {
+        if self.life != Life::New {
+            return;
+        }
+        self.on_started(effects);
+        for job in (0..).take(self.jobs.len()) {
+            let cause = cause.to_owned();
+            self.note_fact(|_| ApplicationFact::JobFailed {
+                job,
+                cause: cause.clone(),
+            });
+            self.fail_job(job, cause, effects);
+        }
+    }
+
     fn finish_empty_jobs(&mut self) {
         for job in 0..self.jobs.len() {
             self.succeed_if_done(job);

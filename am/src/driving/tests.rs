@@ -322,6 +322,54 @@ async fn what_functions_gave_back_outlives_the_records_and_several_processes() {
     rig.must_end_well(rig.followed(3, &[id(1)]).await).await;
 }
 
+#[tokio::test]
+async fn results_are_not_written_where_somebody_else_is_at_work() {
+    let rig = Rig::of_functions();
+    let mut driving = rig.begun().await;
+    let out = rig.directory.path().join("out");
+    std::fs::remove_dir_all(&out).unwrap();
+    std::fs::create_dir(&out).unwrap();
+    std::fs::write(out.join("theirs"), "").unwrap();
+    let mut commands = Vec::new();
+    driving.report(NOW, LauncherReport::ResourceManagerHeard, &mut commands);
+    for (partition, json) in [(0, "0"), (1, "1")] {
+        driving.report(NOW, gave_back(partition, Some(inline(json))), &mut commands);
+    }
+    let over = |command: &LauncherCommand| matches!(command, LauncherCommand::Finish(_));
+    until(&mut driving, &mut commands, over).await;
+    let Some(LauncherCommand::Finish(Verdict::Failed(why))) = commands.into_iter().find(over) else {
+        panic!("it has failed");
+    };
+    assert!(why.contains("is not ours any more"), "{why}");
+    let left = std::fs::read_dir(&out).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["theirs"]);
+}
+
+#[tokio::test]
+async fn a_verdict_before_the_first_task_is_told_by_the_next_attempt_and_not_found_again() {
+    let mut rig = Rig::new();
+    rig.plan.stages[0].output = Some(OutputPlan {
+        uri: rig.uri("out"),
+        overwrite: false,
+        directory: false,
+    });
+    std::fs::create_dir(rig.directory.path().join("out")).unwrap();
+    let theirs = rig.directory.path().join("out/theirs");
+    std::fs::write(&theirs, "").unwrap();
+    let over = |command: &LauncherCommand| matches!(command, LauncherCommand::Finish(Verdict::Failed(_)));
+    let (mut first, mut commands) = (rig.driving(1, None), Vec::new());
+    first.begin(None);
+    until(&mut first, &mut commands, over).await;
+    drop(first);
+    // Whatever is there by now: it has been decided.
+    std::fs::remove_file(theirs).unwrap();
+    let past = rig.look_back(2, DIGEST).await.unwrap();
+    let (mut second, mut again) = (rig.driving(2, past), Vec::new());
+    second.resume(NOW, Vec::new(), STEP, &mut again);
+    assert_eq!(again.last(), commands.iter().rfind(|command| over(command)));
+}
+
 /// The entries are there and the results are not, as in the journal of a build that kept none.
 #[tokio::test]
 async fn functions_whose_results_are_lost_are_called_again() {

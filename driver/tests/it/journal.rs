@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use driver::core::Driver;
-use driver::event::{Effect, Event};
+use driver::event::{Effect, Event, Verdict};
 use driver::journal::{RecoverError, Urgency};
 use driver::plan::{AppPlan, BodyPlan};
 use proptest::prelude::*;
@@ -117,6 +117,31 @@ impl Recorded {
         effects.extend(rig.send(Event::ResourceManagerHeard));
         (rig, effects)
     }
+}
+
+#[test]
+fn an_application_that_was_refused_stays_so() {
+    let plan = plan(1, 2, vec![stage("a", 3), stage("b", 2)]);
+    let mut driver = Driver::new(plan.clone());
+    driver.keep_journal();
+    let (mut effects, cause) = (Vec::new(), "the output is in use".to_owned());
+    driver.handle(seconds(1), Event::Refused { cause: cause.clone() }, &mut effects);
+    let (entries, others): (Vec<_>, Vec<_>) = effects
+        .into_iter()
+        .partition(|effect| matches!(effect, Effect::Record(_)));
+    assert_eq!(
+        others.last(),
+        Some(&Effect::Finish(Verdict::Failed(cause.clone())))
+    );
+    let entries = entries.iter().filter_map(|effect| match effect {
+        Effect::Record(entry) => Some(&entry.bytes),
+        _ => None,
+    });
+    let recovered = Driver::recover(plan, None, entries).unwrap();
+    assert!(recovered.checkpoint() == driver.checkpoint());
+    let survey = recovered.survey();
+    assert!(survey.started);
+    assert_eq!(survey.verdict, Some(Verdict::Failed(cause)));
 }
 
 #[test]

@@ -49,9 +49,13 @@ impl Progress {
         if self.phase.is_some_and(|said| said >= phase) {
             return lines;
         }
-        self.phase = Some(phase);
+        let before = self.phase.replace(phase);
+        // Between two reports it can go from one phase over the next.
+        let was_accepted = (Phase::Accepted..=Phase::Running).contains(&phase);
+        if before < Some(Phase::Accepted) && was_accepted {
+            lines.push(line(elapsed, "accepted", &format!("in queue {}", report.queue)));
+        }
         match phase {
-            Phase::Accepted => lines.push(line(elapsed, "accepted", &format!("in queue {}", report.queue))),
             Phase::AmStarting => lines.push(line(elapsed, "starting", &starting(report))),
             Phase::Running => lines.push(line(
                 elapsed,
@@ -259,6 +263,20 @@ mod tests {
             ]
         );
         assert!(progress.report(AT, &accepted).is_empty(), "phases do not go back");
+    }
+
+    #[test]
+    fn a_phase_that_no_report_showed_is_said_too() {
+        let starting =
+            report(r#""state":"ACCEPTED","amHostHttpAddress":"n1:8042","amContainerLogs":"http://n/logs""#);
+        let lines = Progress::default().report(AT, &starting);
+        assert_eq!(lines[0], "    1.23s  accepted   in queue root.default");
+        assert_eq!(
+            lines[1],
+            "    1.23s  starting   the ApplicationMaster, on n1:8042"
+        );
+        let refused = report(r#""state":"FAILED""#);
+        assert!(Progress::default().report(AT, &refused).is_empty());
     }
 
     #[test]

@@ -150,6 +150,29 @@ fn executors_of_a_lost_node_are_replaced_elsewhere() {
 }
 
 #[test]
+fn all_executors_killed_three_times_cost_a_job_only_time() {
+    let hadoop = Hadoop::builder().nodes(2).start().unwrap();
+    let gated = Gated::begin(&hadoop);
+    for lost in [2, 4, 6] {
+        let executors = gated.application.executors();
+        assert_eq!(executors.len(), 2, "{executors:?}");
+        for executor in &executors {
+            executor.signal(Signal::KILL);
+            wait::until("its end", STEP, || executor.has_ended()).unwrap();
+        }
+        let replaced = |summary: &Value| {
+            let executors = &summary["executors"];
+            executors["lost"] == lost && executors["registered"] == 2 && summary["tasks"]["running"] == 2
+        };
+        gated
+            .application
+            .wait_summary("the replacements at work", replaced)
+            .unwrap();
+    }
+    gated.finish(1 + 2 + 6);
+}
+
+#[test]
 fn whatever_is_killed_however_often_each_result_is_there_once() {
     const KILLS: usize = 10;
     let hadoop = Hadoop::builder().nodes(2).start().unwrap();

@@ -10,11 +10,16 @@ use harness::text::{cut, word_counts, written_by_people};
 use harness::user::{COMMAND, User};
 use harness::{wait, workspace};
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
 
 static HADOOP: Shared = Shared::new(|| Hadoop::builder().nodes(2));
 
 const TEXT: usize = 24 << 20;
 const FILES: usize = 5;
+
+/// What is asked of an application while it runs.
+const PAGES: [&str; 3] = ["", "api/v1/drawloom/summary", "metrics"];
 
 /// What was seen of an application while it ran.
 #[derive(Debug, Default)]
@@ -30,13 +35,19 @@ impl Seen {
         assert_eq!(report["applicationType"], "DRAWLOOM", "{report}");
         if report["state"] == "RUNNING" {
             self.progress.push(report["progress"].as_f64().unwrap());
-            for path in ["", "api/v1/drawloom/summary", "metrics"] {
+            for path in PAGES {
                 self.fetch(application, path);
             }
         }
         ["FINISHED", "FAILED", "KILLED"]
             .iter()
             .any(|state| report["state"] == *state)
+    }
+
+    /// Whether it was seen at work, with all its pages.
+    fn enough(&self) -> bool {
+        let at_work = |progress: &f64| (1.0..99.0).contains(progress);
+        self.progress.iter().any(at_work) && self.pages.len() == PAGES.len()
     }
 
     fn fetch(&mut self, application: &Application<'_>, path: &'static str) {
@@ -52,6 +63,18 @@ impl Seen {
     }
 }
 
+/// The example as it is shipped, but that its last stage waits at the gate: it is not over before it was looked at.
+fn example(user: &User<'_>) -> PathBuf {
+    let shipped = |name: &str| {
+        let path = workspace::root().join("examples/wordcount").join(name);
+        fs::read_to_string(path).unwrap()
+    };
+    let total = shipped("total.sh").replacen('\n', &format!("\n{}\n", user.gate().wait()), 1);
+    user.write("example/total.sh", total).unwrap();
+    user.write("example/count.sh", shipped("count.sh")).unwrap();
+    user.write("example/job.yaml", shipped("job.yaml")).unwrap()
+}
+
 in_both_modes!(words_of_twenty_megabytes_in_hdfs_are_counted_and_every_promise_of_a_run_is_kept);
 
 fn words_of_twenty_megabytes_in_hdfs_are_counted_and_every_promise_of_a_run_is_kept(mode: Mode) {
@@ -64,13 +87,16 @@ fn words_of_twenty_megabytes_in_hdfs_are_counted_and_every_promise_of_a_run_is_k
     user.must(["fs", "mkdir", "wordcount"]).unwrap();
     user.must(["fs", "put", "books", "wordcount/books"]).unwrap();
 
-    let job = workspace::root().join("examples/wordcount/job.yaml");
+    let job = example(&user);
     let job = job.to_str().unwrap();
     let settings = ["rm.heartbeat.idle=300ms", "client.poll-interval=200ms"];
     let args = ["submit", job, "--conf", settings[0], "--conf", settings[1]];
     let mut client = user.drawloom(args).spawn().unwrap();
     let application = Application::submitted_by(hadoop, &mut client).unwrap();
     let mut seen = Seen::default();
+    let looked = || seen.look(&application) || seen.enough();
+    wait::until("its pages and progress", COMMAND, looked).unwrap();
+    user.gate().open().unwrap();
     wait::until("the application's end", COMMAND, || seen.look(&application)).unwrap();
     let output = client.wait(STEP).unwrap();
 
@@ -92,8 +118,7 @@ fn words_of_twenty_megabytes_in_hdfs_are_counted_and_every_promise_of_a_run_is_k
     );
 
     assert!(seen.progress.is_sorted(), "{:?}", seen.progress);
-    let between = |progress: &f64| (1.0..99.0).contains(progress);
-    assert!(seen.progress.iter().any(between), "{:?}", seen.progress);
+    assert!(seen.enough(), "{seen:?}");
     assert!(
         seen.pages[""].contains("<html") && seen.pages[""].contains("word-count"),
         "{}",
@@ -113,7 +138,7 @@ fn words_of_twenty_megabytes_in_hdfs_are_counted_and_every_promise_of_a_run_is_k
         "the ApplicationMaster and three executors: {containers:?}"
     );
     for container in &containers {
-        let log = std::fs::read_to_string(container.logs.join("stderr")).unwrap();
+        let log = fs::read_to_string(container.logs.join("stderr")).unwrap();
         assert!(!log.is_empty(), "{container:?}");
     }
     application.wait_gone().unwrap();

@@ -151,7 +151,8 @@ async fn a_running_application_counts_its_containers(yarn: &Yarn) {
     };
     assert_eq!(held(&yarn.app(master.app()).await), [192, 3, 3]);
     yarn.kill(master.app()).await;
-    assert_eq!(held(&yarn.app_in(master.app(), "KILLED").await), [-1, -1, -1]);
+    let none = yarn.app_with(master.app(), "runningContainers", &json!(-1)).await;
+    assert_eq!(held(&none), [-1, -1, -1]);
 }
 
 async fn pending_asks_are_shown_only_while_pending(yarn: &Yarn) {

@@ -182,9 +182,15 @@ impl Yarn {
 
     /// The `app` object once its state is this one.
     pub(crate) async fn app_in(&self, id: ApplicationId, state: &str) -> Value {
-        wait_for(&format!("{id} is {state}"), async || {
+        self.app_with(id, "state", &json!(state)).await
+    }
+
+    /// The `app` object once a field has this value: the ResourceManager's parts tell each other by events, so what
+    /// one of them has answered is seen in a report a little later.
+    pub(crate) async fn app_with(&self, id: ApplicationId, field: &str, value: &Value) -> Value {
+        wait_for(&format!("{id} has {field} {value}"), async || {
             let app = self.app(id).await;
-            (app["state"] == state).then_some(app)
+            (app[field] == *value).then_some(app)
         })
         .await
     }

@@ -17,11 +17,8 @@ fn killed_at(hadoop: &Hadoop, percent: usize) {
     many.wait_percent(percent);
     let executors = many.executors();
     many.master(1).signal(Signal::KILL);
-    // With little left to do the second one is over before it is seen.
-    if percent < 90 {
-        many.master(2);
-        many.must_have(&executors);
-    }
+    many.master(2);
+    many.must_have(&executors);
     many.must_succeed(2);
     many.must_have_run_once();
 }

@@ -1,4 +1,5 @@
-//! A job of many short tasks that write down when they begin and end.
+//! A job of many short tasks that write down when they begin and end. The last one waits at the gate, so that the job
+//! is not over before the test has done and seen what it is about, on however fast or slow a machine.
 
 use harness::application::{Application, STEP};
 use harness::hadoop::Hadoop;
@@ -77,7 +78,7 @@ impl Shape {
         }
     }
 
-    fn job(&self, dir: &str) -> String {
+    fn job(&self, dir: &str, gate: &str) -> String {
         let Self {
             name,
             tasks,
@@ -87,6 +88,7 @@ impl Shape {
             attempts,
             ..
         } = self;
+        let last = tasks - 1;
         format!(
             "version: 1
 name: {name}
@@ -100,6 +102,7 @@ stages:
       mark() {{ echo $DRAWLOOM_TASK.$DRAWLOOM_TASK_ATTEMPT $DRAWLOOM_EXECUTOR_ID $(date +%s%N) $DRAWLOOM_ATTEMPT >> {dir}/$1; }}
       mark began
       sleep {seconds}
+      if [ $DRAWLOOM_TASK = {last} ]; then {gate}; fi
       mark ended
       echo result of $DRAWLOOM_TASK
     output: {}
@@ -128,7 +131,7 @@ pub(crate) struct Many<'a> {
 impl<'a> Many<'a> {
     pub(crate) fn begin(hadoop: &'a Hadoop, shape: Shape) -> Self {
         let user = User::new(hadoop, &shape.name).unwrap();
-        let job = shape.job(&user.dir().display().to_string());
+        let job = shape.job(&user.dir().display().to_string(), &user.gate().wait());
         let mut client = user.submit(&job, &[]).unwrap();
         let application = Application::submitted_by(hadoop, &mut client).unwrap();
         Self {
@@ -220,8 +223,9 @@ impl<'a> Many<'a> {
         wait::until("the executors of before", STEP, || self.sessions() == *executors).unwrap();
     }
 
-    /// Requires success after so many attempts, and the right results.
+    /// Lets the job end, and requires success after so many attempts, and the right results.
     pub(crate) fn must_succeed(&mut self, attempts: usize) {
+        self.user.gate().open().unwrap();
         let output = self.client.take().unwrap().wait(STEP * 4).unwrap();
         output.must_end(0, &["verdict    succeeded"]);
         let report = self.application.report().unwrap();

@@ -1,5 +1,6 @@
 //! One application on a cluster as the cluster's own daemons show it, and its processes as Linux shows them.
 
+use crate::cluster::Cluster;
 use crate::hadoop::{ContainerOnDisk, Hadoop};
 use crate::http::Response;
 use crate::process::{Output, Running};
@@ -22,16 +23,16 @@ const SESSION: &str = "DRAWLOOM_EXECUTOR_SESSION";
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Application<'a> {
-    hadoop: &'a Hadoop,
+    cluster: &'a dyn Cluster,
     id: String,
 }
 
 impl<'a> Application<'a> {
     /// The application of this id.
     #[must_use]
-    pub fn new(hadoop: &'a Hadoop, id: &str) -> Self {
+    pub fn new(cluster: &'a dyn Cluster, id: &str) -> Self {
         Self {
-            hadoop,
+            cluster,
             id: id.to_owned(),
         }
     }
@@ -40,31 +41,34 @@ impl<'a> Application<'a> {
     ///
     /// # Errors
     /// Fails when it ends without saying so.
-    pub fn submitted_by(hadoop: &'a Hadoop, client: &mut Running) -> anyhow::Result<Self> {
+    pub fn submitted_by(cluster: &'a dyn Cluster, client: &mut Running) -> anyhow::Result<Self> {
         let line = client.wait_for_text("submitted", STEP)?;
-        Self::named_in(hadoop, &line)
+        Self::named_in(cluster, &line)
     }
 
     /// The one that a finished `drawloom submit` had submitted.
     ///
     /// # Errors
     /// Fails when it names none.
-    pub fn of_output(hadoop: &'a Hadoop, output: &Output) -> anyhow::Result<Self> {
-        Self::named_in(hadoop, &output.stderr).with_context(|| output.to_string())
+    pub fn of_output(cluster: &'a dyn Cluster, output: &Output) -> anyhow::Result<Self> {
+        Self::named_in(cluster, &output.stderr).with_context(|| output.to_string())
     }
 
-    fn named_in(hadoop: &'a Hadoop, text: &str) -> anyhow::Result<Self> {
+    fn named_in(cluster: &'a dyn Cluster, text: &str) -> anyhow::Result<Self> {
         let id = text
             .split_whitespace()
             .find(|word| word.starts_with("application_"))
             .with_context(|| format!("no application is named in {text:?}"))?;
-        Ok(Self::new(hadoop, id))
+        Ok(Self::new(cluster, id))
     }
 
-    /// Its cluster.
+    /// Its cluster, which is a real one.
+    ///
+    /// # Panics
+    /// When it is embedded.
     #[must_use]
     pub fn hadoop(&self) -> &'a Hadoop {
-        self.hadoop
+        self.cluster.as_hadoop().expect("an application on a real Hadoop")
     }
 
     /// Its id.
@@ -86,7 +90,7 @@ impl<'a> Application<'a> {
     /// Fails when the ResourceManager does not know it.
     pub fn report(&self) -> anyhow::Result<Value> {
         let path = format!("/ws/v1/cluster/apps/{}", self.id);
-        Ok(self.hadoop.rm_get(&path)?["app"].take())
+        Ok(self.cluster.rm_get(&path)?["app"].take())
     }
 
     /// Waits until the ResourceManager reports it in one of `states`.
@@ -118,7 +122,7 @@ impl<'a> Application<'a> {
     /// Fails when the proxy does not answer.
     pub fn page(&self, path: &str) -> anyhow::Result<Response> {
         let path = format!("/proxy/{}/{path}", self.id);
-        self.hadoop.rm_send("GET", &path, &Value::Null)
+        self.cluster.rm_send("GET", &path, &Value::Null)
     }
 
     /// What the ApplicationMaster says of itself, through the proxy.
@@ -152,7 +156,7 @@ impl<'a> Application<'a> {
     /// Its containers that have a log folder, whether or not they live.
     #[must_use]
     pub fn containers(&self) -> Vec<ContainerOnDisk> {
-        let mut containers = self.hadoop.containers_on_disk();
+        let mut containers = self.cluster.containers_on_disk();
         containers.retain(|container| container.application == self.id);
         containers
     }

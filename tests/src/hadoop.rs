@@ -17,12 +17,13 @@ mod sites;
 mod spark;
 mod summary;
 mod version;
-mod watchdog;
 mod xml;
 
+use crate::watchdog::Watchdog;
 use crate::{http, processes, wait, workspace};
 use anyhow::{Context, ensure};
-pub use control::{ContainerOnDisk, TailsOnPanic};
+pub use control::ContainerOnDisk;
+pub(crate) use control::{containers_below, tails_of};
 use daemon::Daemon;
 use jars::Release;
 use java::Java;
@@ -40,7 +41,6 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 pub use summary::{DaemonSummary, Summary};
 pub use version::Version;
-use watchdog::Watchdog;
 
 /// How long ending everything may take.
 const END: Duration = Duration::from_secs(10);
@@ -83,7 +83,7 @@ impl Hadoop {
     pub(crate) fn start(options: &Builder) -> anyhow::Result<Self> {
         let java = Java::find()?;
         let release = jars::release(options.version, &java)?;
-        let dir = fresh_directory(options)?;
+        let dir = fresh_directory(options.directory.as_deref())?;
         let layout = Layout::new(options, &dir)?;
         sites::write(options, &layout)?;
         if layout.namenode.is_some() {
@@ -293,14 +293,15 @@ pub fn tail(file: &Path, lines: usize) -> String {
     all[all.len().saturating_sub(lines)..].join("\n")
 }
 
-fn fresh_directory(options: &Builder) -> anyhow::Result<PathBuf> {
+/// An empty folder for a cluster: this one, or one of its own that a later start removes once its owner is dead.
+pub(crate) fn fresh_directory(wanted: Option<&Path>) -> anyhow::Result<PathBuf> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let run = workspace::hadoop().join("run");
     fs::create_dir_all(&run)?;
     prune(&run)?;
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let dir = match &options.directory {
-        Some(dir) => dir.clone(),
+    let dir = match wanted {
+        Some(dir) => dir.to_path_buf(),
         None => run.join(format!("{OWNED}{}-{number}", std::process::id())),
     };
     ensure!(

@@ -17,6 +17,8 @@
 //! without a list of process ids: by `Drop`, by `cargo xtask hadoop down`, and by the watchdog when a test is killed.
 
 pub mod application;
+pub mod cluster;
+pub mod embedded;
 pub mod hadoop;
 pub mod http;
 pub mod mode;
@@ -27,4 +29,5 @@ pub mod terminal;
 pub mod text;
 pub mod user;
 pub mod wait;
+mod watchdog;
 pub mod workspace;

@@ -1,6 +1,7 @@
 //! Running our own binary beside a cluster, always with an end in sight.
 
-use crate::hadoop::{Hadoop, tail};
+use crate::cluster::Cluster;
+use crate::hadoop::tail;
 use crate::processes::MARKER;
 use crate::{wait, workspace};
 use anyhow::{Context, ensure};
@@ -76,18 +77,18 @@ impl Drawloom {
     /// The binary under test ([`workspace::drawloom`]) with the cluster's `HADOOP_CONF_DIR` and none of the caller's
     /// `HADOOP_*`, `YARN_*` or `DRAWLOOM_*` variables.
     #[must_use]
-    pub fn new(hadoop: &Hadoop) -> Self {
-        Self::build(hadoop, &workspace::drawloom())
+    pub fn new(cluster: &dyn Cluster) -> Self {
+        Self::build(cluster, &workspace::drawloom())
     }
 
     /// [`Drawloom::new`] of another executable.
     #[must_use]
-    pub fn build(hadoop: &Hadoop, program: &Path) -> Self {
-        let mut drawloom = Self::program(program, &hadoop.dir().join("clients"));
-        drawloom.command.env("HADOOP_CONF_DIR", hadoop.conf_dir());
+    pub fn build(cluster: &dyn Cluster, program: &Path) -> Self {
+        let mut drawloom = Self::program(program, &cluster.dir().join("clients"));
+        drawloom.command.env("HADOOP_CONF_DIR", cluster.conf_dir());
         drawloom
             .command
-            .env(MARKER, format!("{}/", hadoop.dir().display()));
+            .env(MARKER, format!("{}/", cluster.dir().display()));
         drawloom
     }
 

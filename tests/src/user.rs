@@ -1,7 +1,8 @@
-//! A person who uses drawloom on a cluster: an account, a home in HDFS, a folder of their own, and what they type.
+//! A person who uses drawloom on a cluster: an account, a home on the default file system, a folder of their own, and what they type.
 //!
 //! Every test takes a person of its own, so that tests share a cluster and no files.
 
+use crate::cluster::Cluster;
 use crate::hadoop::Hadoop;
 use crate::mode::Mode;
 use crate::process::{Drawloom, Output, Running};
@@ -19,7 +20,7 @@ pub const COMMAND: Duration = Duration::from_secs(180);
 /// See the module.
 #[derive(Debug)]
 pub struct User<'a> {
-    hadoop: &'a Hadoop,
+    cluster: &'a dyn Cluster,
     name: String,
     dir: PathBuf,
     mode: Mode,
@@ -30,23 +31,23 @@ impl<'a> User<'a> {
     ///
     /// # Errors
     /// Fails when the folder cannot be made.
-    pub fn new(hadoop: &'a Hadoop, name: &str) -> anyhow::Result<Self> {
-        Self::with_mode(hadoop, name, Mode::Cluster)
+    pub fn new(cluster: &'a dyn Cluster, name: &str) -> anyhow::Result<Self> {
+        Self::with_mode(cluster, name, Mode::Cluster)
     }
 
     /// A person of this name for each mode, who submits in it unless a job or a flag says otherwise.
     ///
     /// # Errors
     /// As [`User::new`].
-    pub fn in_mode(hadoop: &'a Hadoop, name: &str, mode: Mode) -> anyhow::Result<Self> {
-        Self::with_mode(hadoop, &format!("{name}-{mode}"), mode)
+    pub fn in_mode(cluster: &'a dyn Cluster, name: &str, mode: Mode) -> anyhow::Result<Self> {
+        Self::with_mode(cluster, &format!("{name}-{mode}"), mode)
     }
 
-    fn with_mode(hadoop: &'a Hadoop, name: &str, mode: Mode) -> anyhow::Result<Self> {
-        let dir = hadoop.dir().join("people").join(name);
+    fn with_mode(cluster: &'a dyn Cluster, name: &str, mode: Mode) -> anyhow::Result<Self> {
+        let dir = folder(cluster.dir(), name);
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         Ok(Self {
-            hadoop,
+            cluster,
             name: name.to_owned(),
             dir,
             mode,
@@ -55,8 +56,17 @@ impl<'a> User<'a> {
 
     /// The cluster.
     #[must_use]
+    pub fn cluster(&self) -> &'a dyn Cluster {
+        self.cluster
+    }
+
+    /// The cluster, which is a real one.
+    ///
+    /// # Panics
+    /// When it is embedded.
+    #[must_use]
     pub fn hadoop(&self) -> &'a Hadoop {
-        self.hadoop
+        self.cluster.as_hadoop().expect("a person at a real Hadoop")
     }
 
     /// The account's name.
@@ -65,10 +75,19 @@ impl<'a> User<'a> {
         &self.name
     }
 
-    /// The path of something in this person's home in HDFS.
+    /// The path of something in this person's home on the default file system.
     #[must_use]
     pub fn home(&self, path: &str) -> String {
-        format!("/user/{}/{path}", self.name)
+        format!("{}/{path}", self.cluster.home(&self.name))
+    }
+
+    /// Names of what is in a directory of this person's home on the default file system, in order; none when there is
+    /// no such directory.
+    ///
+    /// # Errors
+    /// Fails when it cannot be read.
+    pub fn list(&self, path: &str) -> anyhow::Result<Option<Vec<String>>> {
+        self.cluster.list(&self.home(path))
     }
 
     /// The folder that commands are given in.
@@ -101,7 +120,7 @@ impl<'a> User<'a> {
     /// [`User::drawloom`] with another executable.
     #[must_use]
     pub fn build<S: AsRef<OsStr>>(&self, program: &Path, args: impl IntoIterator<Item = S>) -> Drawloom {
-        Drawloom::build(self.hadoop, program)
+        Drawloom::build(self.cluster, program)
             .env("HADOOP_USER_NAME", &self.name)
             .env("DRAWLOOM_DEPLOY_MODE", self.mode.to_string())
             .env("XDG_CONFIG_HOME", &self.dir)
@@ -168,15 +187,12 @@ impl<'a> User<'a> {
         Ok(fs::read(local)?)
     }
 
-    /// Names of the applications that still have files staged in this person's home in HDFS.
+    /// Names of the applications that still have files staged in this person's home.
     ///
     /// # Errors
-    /// Fails without HDFS.
+    /// Fails when the default file system cannot be asked.
     pub fn staged(&self) -> anyhow::Result<Vec<String>> {
-        Ok(self
-            .hadoop
-            .hdfs_list(&self.home(".drawloom/apps"))?
-            .unwrap_or_default())
+        Ok(self.list(".drawloom/apps")?.unwrap_or_default())
     }
 
     /// The file that tasks wait for which call [`Gate::wait`].
@@ -227,6 +243,12 @@ impl Gate {
     pub fn open(&self) -> anyhow::Result<()> {
         fs::write(&self.open, "").context("cannot open the gate")
     }
+}
+
+/// The folder that a person's commands are given in, and that `HOME` names: where the default file system is the local
+/// one, what is relative is below it too.
+pub(crate) fn folder(cluster: &Path, name: &str) -> PathBuf {
+    cluster.join("people").join(name)
 }
 
 fn scratch(what: &str) -> String {

@@ -6,7 +6,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use harness::application::{Application, STEP};
-use harness::hadoop::{Hadoop, Shared, Site};
+use harness::cluster::OfRun;
+use harness::hadoop::Hadoop;
 use harness::in_both_modes;
 use harness::mode::Mode;
 use harness::process::{Drawloom, Output};
@@ -17,7 +18,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-static HADOOP: Shared = Shared::new(|| Hadoop::builder().nodes(1));
+static CLUSTER: OfRun = OfRun::new(|| Hadoop::builder().nodes(1));
 
 fn job(stage: &str) -> String {
     format!(
@@ -45,16 +46,18 @@ fn refused(user: &User<'_>, job: &str, args: &[&str], code: i32, words: &[&str])
 
 #[test]
 fn an_unreachable_resource_manager_is_named_with_where_its_address_comes_from() {
-    let hadoop = HADOOP.get();
-    let user = User::new(hadoop, "unreachable").unwrap();
+    let cluster = CLUSTER.get();
+    let user = User::new(cluster, "unreachable").unwrap();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let site = format!(
         "<configuration><property><name>yarn.resourcemanager.webapp.address</name><value>{closed}</value></property></configuration>"
     );
     user.write("conf/yarn-site.xml", site).unwrap();
-    for file in ["core-site.xml", "hdfs-site.xml"] {
-        fs::copy(hadoop.conf_dir().join(file), user.dir().join("conf").join(file)).unwrap();
-    }
+    fs::copy(
+        cluster.conf_dir().join("core-site.xml"),
+        user.dir().join("conf/core-site.xml"),
+    )
+    .unwrap();
     let words = [
         closed.to_string(),
         "yarn-site.xml".to_owned(),
@@ -65,17 +68,6 @@ fn an_unreachable_resource_manager_is_named_with_where_its_address_comes_from() 
     user.run(["list", "--conf-dir", "conf"])
         .unwrap()
         .must_end(3, &words);
-}
-
-#[test]
-fn a_cluster_that_takes_no_submissions_over_rest_is_refused_with_the_property_to_set() {
-    let property = "yarn.webapp.enable-rest-app-submissions";
-    let hadoop = Hadoop::builder()
-        .property(Site::Yarn, property, false)
-        .start()
-        .unwrap();
-    let user = User::new(&hadoop, "no-rest").unwrap();
-    refused(&user, &job(FINE), &[], 3, &["switched off", property]);
 }
 
 in_both_modes!(
@@ -92,8 +84,8 @@ in_both_modes!(
 );
 
 fn an_unknown_queue_is_refused_with_those_there_are(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let user = User::in_mode(hadoop, "queue", mode).unwrap();
+    let cluster = CLUSTER.get();
+    let user = User::in_mode(cluster, "queue", mode).unwrap();
     refused(
         &user,
         &job(FINE),
@@ -104,8 +96,8 @@ fn an_unknown_queue_is_refused_with_those_there_are(mode: Mode) {
 }
 
 fn memory_and_cores_above_the_largest_container_are_refused_with_what_there_is(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let user = User::in_mode(hadoop, "memory", mode).unwrap();
+    let cluster = CLUSTER.get();
+    let user = User::in_mode(cluster, "memory", mode).unwrap();
     refused(
         &user,
         &job(FINE),
@@ -130,8 +122,8 @@ fn memory_and_cores_above_the_largest_container_are_refused_with_what_there_is(m
 }
 
 fn all_problems_of_a_job_file_are_told_at_once_with_their_places(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let user = User::in_mode(hadoop, "invalid", mode).unwrap();
+    let cluster = CLUSTER.get();
+    let user = User::in_mode(cluster, "invalid", mode).unwrap();
     let invalid = "version: 1
 quue: default
 executors: { instances: none }
@@ -165,8 +157,8 @@ stages:
 }
 
 fn a_missing_input_is_named_with_how_to_put_it_there(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let user = User::in_mode(hadoop, "no-input", mode).unwrap();
+    let cluster = CLUSTER.get();
+    let user = User::in_mode(cluster, "no-input", mode).unwrap();
     let stage = |input: &str| job(&format!("    inputs: {input}\n    shell: cat"));
     refused(
         &user,
@@ -185,8 +177,8 @@ fn a_missing_input_is_named_with_how_to_put_it_there(mode: Mode) {
 }
 
 fn an_output_that_exists_is_refused_and_kept_unless_it_may_be_replaced(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let user = User::in_mode(hadoop, "output", mode).unwrap();
+    let cluster = CLUSTER.get();
+    let user = User::in_mode(cluster, "output", mode).unwrap();
     user.put("precious", "results/part-00000").unwrap();
     let stage = "    tasks: 1\n    shell: echo new\n    output: results";
     refused(
@@ -204,8 +196,8 @@ fn an_output_that_exists_is_refused_and_kept_unless_it_may_be_replaced(mode: Mod
 
 #[test]
 fn a_missing_file_of_the_job_is_named() {
-    let hadoop = HADOOP.get();
-    let user = User::new(hadoop, "no-file").unwrap();
+    let cluster = CLUSTER.get();
+    let user = User::new(cluster, "no-file").unwrap();
     let with_file = |file: &str| format!("{}files: [{file}]\n", job(FINE));
     refused(
         &user,
@@ -215,9 +207,10 @@ fn a_missing_file_of_the_job_is_named() {
         &["tool.sh", "beside the job file"],
     );
     refused(&user, &job(FINE), &["--files", "other.sh"], 3, &["other.sh"]);
+    let scheme = cluster.as_hadoop().map_or("file", |_| "hdfs");
     refused(
         &user,
-        &with_file("hdfs:///no/such/tool.sh"),
+        &with_file(&format!("{scheme}:///no/such/tool.sh")),
         &[],
         3,
         &["/no/such/tool.sh"],
@@ -232,33 +225,51 @@ fn a_missing_file_of_the_job_is_named() {
     );
 }
 
-#[test]
-fn a_staging_directory_that_may_not_be_written_is_refused_with_what_to_do() {
-    let hadoop = HADOOP.get();
-    let user = User::new(hadoop, "no-home").unwrap();
-    hadoop.make_hdfs_dir("/user/no-home", "755").unwrap();
-    hadoop.set_hdfs_owner("/user/no-home", "somebody").unwrap();
-    refused(
-        &user,
-        &job(FINE),
-        &[],
-        3,
-        &["/user/no-home/.drawloom", "writable", "administrator"],
-    );
-    user.submit_and_wait(&job(FINE), &["--conf", "staging.dir=/tmp/no-home-staging"])
-        .unwrap()
-        .must_end(0, &[]);
-    let left = hadoop
-        .hdfs_list("/tmp/no-home-staging/apps")
-        .unwrap()
-        .unwrap_or_default();
-    assert_eq!(left, [""; 0]);
+/// Submissions over REST that are switched off, and permissions that hold for whoever runs the tests: HDFS has them,
+/// while on local files root may do everything.
+mod on_hadoop {
+    use super::{CLUSTER, FINE, Hadoop, User, job, refused};
+    use harness::hadoop::Site;
+
+    #[test]
+    fn a_cluster_that_takes_no_submissions_over_rest_is_refused_with_the_property_to_set() {
+        let property = "yarn.webapp.enable-rest-app-submissions";
+        let hadoop = Hadoop::builder()
+            .property(Site::Yarn, property, false)
+            .start()
+            .unwrap();
+        let user = User::new(&hadoop, "no-rest").unwrap();
+        refused(&user, &job(FINE), &[], 3, &["switched off", property]);
+    }
+
+    #[test]
+    fn a_staging_directory_that_may_not_be_written_is_refused_with_what_to_do() {
+        let hadoop = CLUSTER.hadoop();
+        let user = User::new(hadoop, "no-home").unwrap();
+        hadoop.make_hdfs_dir("/user/no-home", "755").unwrap();
+        hadoop.set_hdfs_owner("/user/no-home", "somebody").unwrap();
+        refused(
+            &user,
+            &job(FINE),
+            &[],
+            3,
+            &["/user/no-home/.drawloom", "writable", "administrator"],
+        );
+        user.submit_and_wait(&job(FINE), &["--conf", "staging.dir=/tmp/no-home-staging"])
+            .unwrap()
+            .must_end(0, &[]);
+        let left = hadoop
+            .hdfs_list("/tmp/no-home-staging/apps")
+            .unwrap()
+            .unwrap_or_default();
+        assert_eq!(left, [""; 0]);
+    }
 }
 
 #[test]
 fn a_configuration_that_cannot_be_read_is_named() {
-    let hadoop = HADOOP.get();
-    let user = User::new(hadoop, "conf").unwrap();
+    let cluster = CLUSTER.get();
+    let user = User::new(cluster, "conf").unwrap();
     let broken = "<configuration>\n<property><name>a</name\n</configuration>";
     let file = user.write("broken/core-site.xml", broken).unwrap();
     fs::create_dir(user.dir().join("empty")).unwrap();
@@ -293,9 +304,9 @@ fn task_logs(application: &Application<'_>) -> Vec<(PathBuf, u64)> {
 
 #[test]
 fn a_task_that_floods_its_standard_error_succeeds_and_its_log_stays_small() {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::new(hadoop, "flood").unwrap();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let user = User::new(cluster, "flood").unwrap();
     let stage = "    tasks: 1
     shell: |
       echo the beginning >&2
@@ -306,7 +317,7 @@ fn a_task_that_floods_its_standard_error_succeeds_and_its_log_stays_small() {
     let output = user.submit_and_wait(&job(stage), &[]).unwrap();
     output.must_end(0, &["verdict    succeeded"]);
     assert_eq!(user.get("flooded/part-00000").unwrap(), b"done\n");
-    let application = Application::of_output(hadoop, &output).unwrap();
+    let application = Application::of_output(cluster, &output).unwrap();
     let [(log, size)] = task_logs(&application).try_into().unwrap();
     assert!(size < 70 << 20, "{size} bytes");
     let text = fs::read(log).unwrap();
@@ -314,9 +325,9 @@ fn a_task_that_floods_its_standard_error_succeeds_and_its_log_stays_small() {
 }
 
 fn a_failing_task_that_floods_its_standard_error_is_quoted_by_its_last_lines(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::in_mode(hadoop, "flood-fails", mode).unwrap();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let user = User::in_mode(cluster, "flood-fails", mode).unwrap();
     let stage = "    tasks: 1
     retries: 0
     shell: |
@@ -326,16 +337,19 @@ fn a_failing_task_that_floods_its_standard_error_is_quoted_by_its_last_lines(mod
       exit 3";
     let output = user.submit_and_wait(&job(stage), &[]).unwrap();
     output.must_end(1, &["exit code 3", "bytes that are no text", "the end"]);
-    let report = Application::of_output(hadoop, &output).unwrap().report().unwrap();
+    let report = Application::of_output(cluster, &output)
+        .unwrap()
+        .report()
+        .unwrap();
     let diagnostics = report["diagnostics"].as_str().unwrap();
     assert!(diagnostics.chars().count() <= 2000, "{diagnostics}");
     assert!(diagnostics.contains("the end"), "{diagnostics}");
 }
 
 fn binary_results_arrive_byte_by_byte(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::in_mode(hadoop, "binary", mode).unwrap();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let user = User::in_mode(cluster, "binary", mode).unwrap();
     let bytes: Vec<u8> = (0..1_000_000_u32)
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8)
         .collect();
@@ -346,47 +360,44 @@ fn binary_results_arrive_byte_by_byte(mode: Mode) {
 }
 
 fn an_input_of_no_bytes_gives_a_result_of_no_bytes(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::in_mode(hadoop, "zero", mode).unwrap();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let user = User::in_mode(cluster, "zero", mode).unwrap();
     user.put("", "in/nothing").unwrap();
     let stage = "    inputs: in\n    split: 1MiB\n    shell: cat; wc -c >&2\n    output: out";
     user.submit_and_wait(&job(stage), &[])
         .unwrap()
         .must_end(0, &["verdict    succeeded"]);
-    let listed = hadoop.hdfs_list(&user.home("out")).unwrap().unwrap();
+    let listed = user.list("out").unwrap().unwrap();
     assert_eq!(listed, ["_SUCCESS", "part-00000"]);
     assert_eq!(user.get("out/part-00000").unwrap(), b"");
 }
 
 fn an_input_directory_without_files_is_a_stage_without_tasks(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::in_mode(hadoop, "no-files", mode).unwrap();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let user = User::in_mode(cluster, "no-files", mode).unwrap();
     user.must(["fs", "mkdir", "in"]).unwrap();
     let stage = "    inputs: in\n    command: [cat]\n    output: out";
     user.submit_and_wait(&job(stage), &[])
         .unwrap()
         .must_end(0, &["verdict    succeeded"]);
-    assert_eq!(
-        hadoop.hdfs_list(&user.home("out")).unwrap().unwrap(),
-        ["_SUCCESS"]
-    );
+    assert_eq!(user.list("out").unwrap().unwrap(), ["_SUCCESS"]);
 }
 
 #[test]
 fn ten_thousand_input_files_are_read_each_once() {
     const FILES: usize = 10_000;
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::new(hadoop, "many").unwrap();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let user = User::new(cluster, "many").unwrap();
     for number in 0..FILES {
-        user.write(&format!("in/{number:05}"), format!("{number}\n"))
+        user.write(&format!("numbers/{number:05}"), format!("{number}\n"))
             .unwrap();
     }
-    user.must(["fs", "mkdir", "."]).unwrap();
-    user.must(["fs", "put", "in", "in"]).unwrap();
-    let stage = "    inputs: in\n    tasks: 4\n    command: [cat]\n    output: out";
+    user.must(["fs", "mkdir", "in"]).unwrap();
+    user.must(["fs", "put", "numbers", "in/numbers"]).unwrap();
+    let stage = "    inputs: in/numbers\n    tasks: 4\n    command: [cat]\n    output: out";
     let output = user.submit_and_wait(&job(stage), &[]).unwrap();
     output.must_end(0, &["succeeded: 4 of 4 tasks"]);
     let parts = (0..4).map(|part| user.get(&format!("out/part-{part:05}")).unwrap());
@@ -398,13 +409,9 @@ fn ten_thousand_input_files_are_read_each_once() {
 
 /// The binary as the NodeManagers have localized it for this person.
 fn localized_binaries(user: &User<'_>) -> Vec<PathBuf> {
-    let dir = user
-        .hadoop()
-        .dir()
-        .join("nm0/local/usercache")
-        .join(user.name())
-        .join("filecache");
-    let copies = fs::read_dir(dir).into_iter().flatten().flatten();
+    let dirs = user.cluster().local_dirs().into_iter();
+    let caches = dirs.map(|dir| dir.join("usercache").join(user.name()).join("filecache"));
+    let copies = caches.flat_map(|dir| fs::read_dir(dir).into_iter().flatten().flatten());
     copies
         .map(|copy| copy.path().join("drawloom"))
         .filter(|file| file.is_file())
@@ -412,15 +419,15 @@ fn localized_binaries(user: &User<'_>) -> Vec<PathBuf> {
 }
 
 fn executors_that_cannot_start_use_up_their_budget_and_the_cause_is_named(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::in_mode(hadoop, "no-start", mode).unwrap();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let user = User::in_mode(cluster, "no-start", mode).unwrap();
     let gate = user.gate().wait();
     let stage = format!("    tasks: 1\n    shell: \"{gate}\"");
     let mut client = user
         .submit(&job(&stage), &["--conf", "executor.max-failures=2"])
         .unwrap();
-    let application = Application::submitted_by(hadoop, &mut client).unwrap();
+    let application = Application::submitted_by(cluster, &mut client).unwrap();
     wait::until("the task", STEP, || user.gate().arrivals().len() == 1).unwrap();
     let binaries = localized_binaries(&user);
     assert_eq!(binaries.len(), 1, "{binaries:?}");

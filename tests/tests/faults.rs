@@ -4,7 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use harness::application::{Application, STEP, wait_ended};
-use harness::hadoop::{Hadoop, Shared, Signal};
+use harness::cluster::{Cluster, OfRun};
+use harness::hadoop::{Hadoop, Signal};
 use harness::in_both_modes;
 use harness::mode::Mode;
 use harness::process::Running;
@@ -14,7 +15,7 @@ use harness::user::User;
 use harness::{wait, workspace};
 use std::collections::BTreeSet;
 
-static HADOOP: Shared = Shared::new(|| Hadoop::builder().nodes(2));
+static CLUSTER: OfRun = OfRun::new(|| Hadoop::builder().nodes(2));
 
 const EXECUTORS: usize = 2;
 const PARTS: usize = 6;
@@ -32,7 +33,7 @@ env: {{ LC_ALL: C }}
 files: [{example}/count.sh, {example}/total.sh]
 stages:
   - name: count
-    inputs: books
+    inputs: work/books
     shell: |
       {gate}
       ./count.sh
@@ -56,16 +57,16 @@ struct Count<'a> {
 }
 
 impl<'a> Count<'a> {
-    fn begin(hadoop: &'a Hadoop, name: &str, mode: Mode) -> Self {
-        let user = User::in_mode(hadoop, name, mode).unwrap();
+    fn begin(cluster: &'a dyn Cluster, name: &str, mode: Mode) -> Self {
+        let user = User::in_mode(cluster, name, mode).unwrap();
         let text = written_by_people(200_000).unwrap();
         for (number, part) in cut(&text, PARTS).into_iter().enumerate() {
             user.write(&format!("books/{number}.txt"), part).unwrap();
         }
-        user.must(["fs", "mkdir", "."]).unwrap();
-        user.must(["fs", "put", "books", "books"]).unwrap();
+        user.must(["fs", "mkdir", "work"]).unwrap();
+        user.must(["fs", "put", "books", "work/books"]).unwrap();
         let mut client = user.submit(&gated_count(&user), &[]).unwrap();
-        let application = Application::submitted_by(hadoop, &mut client).unwrap();
+        let application = Application::submitted_by(cluster, &mut client).unwrap();
         wait::until("a task on each executor", STEP, || {
             user.gate().arrivals().len() >= EXECUTORS
         })
@@ -129,17 +130,17 @@ in_both_modes!(
 );
 
 fn an_executor_killed_in_mid_task_is_replaced_once_and_the_counts_are_right(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let count = Count::begin(hadoop, "kill-executor", mode);
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let count = Count::begin(cluster, "kill-executor", mode);
     count.victim().signal(Signal::KILL);
     count.replaced_once();
 }
 
 fn a_guard_killed_in_mid_task_takes_its_executor_along_and_is_replaced_once(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let count = Count::begin(hadoop, "kill-guard", mode);
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let count = Count::begin(cluster, "kill-guard", mode);
     let executor = count.victim();
     let guard = count.application.guard_of(&executor).unwrap();
     guard.signal(Signal::KILL);
@@ -148,9 +149,9 @@ fn a_guard_killed_in_mid_task_takes_its_executor_along_and_is_replaced_once(mode
 }
 
 fn a_task_killed_from_outside_is_tried_again_on_the_same_executors(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let count = Count::begin(hadoop, "kill-task", mode);
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let count = Count::begin(cluster, "kill-task", mode);
     let is_task = |process: &Process| {
         process.variable("DRAWLOOM_TASK_ID").is_some() && process.command.starts_with("bash")
     };
@@ -204,12 +205,12 @@ fn alive(commands: &[String]) -> Vec<Process> {
 }
 
 fn nothing_escapes(mode: Mode, name: &str, unique: u32, kill: impl Fn(&Application<'_>)) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::in_mode(hadoop, name, mode).unwrap();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let user = User::in_mode(cluster, name, mode).unwrap();
     let unique = unique * 100_000 + std::process::id() % 100_000;
     let mut client = user.submit(&escaping_job(&user, unique), &[]).unwrap();
-    let application = Application::submitted_by(hadoop, &mut client).unwrap();
+    let application = Application::submitted_by(cluster, &mut client).unwrap();
     let commands = escapes(unique);
     wait::until("all five processes", STEP, || {
         alive(&commands).len() == commands.len()
@@ -243,7 +244,7 @@ fn killing_a_guard_leaves_none_of_its_tasks_processes_alive() {
 
 fn ending_an_application_leaves_none_of_its_tasks_processes_alive(mode: Mode) {
     nothing_escapes(mode, "escape-application", 13 + 10 * mode as u32, |application| {
-        let killed = User::in_mode(HADOOP.get(), "escape-application", mode).unwrap();
+        let killed = User::in_mode(CLUSTER.get(), "escape-application", mode).unwrap();
         killed.must(["kill", application.id()]).unwrap();
     });
 }
@@ -259,9 +260,9 @@ fn killing_by_the_name_of_executors_hits_no_guard() {
 }
 
 fn a_master_killed_between_two_results_leaves_each_result_once(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::in_mode(hadoop, "kill-master", mode).unwrap();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let user = User::in_mode(cluster, "kill-master", mode).unwrap();
     let gate = user.gate().wait();
     let job = format!(
         "version: 1
@@ -277,7 +278,7 @@ stages:
 "
     );
     let mut client = user.submit(&job, &[]).unwrap();
-    let application = Application::submitted_by(hadoop, &mut client).unwrap();
+    let application = Application::submitted_by(cluster, &mut client).unwrap();
     let half_done = |summary: &serde_json::Value| summary["tasks"]["finished"] == 3;
     application.wait_summary("three results", half_done).unwrap();
     wait::until("the other tasks", STEP, || user.gate().arrivals().len() == 2).unwrap();
@@ -296,7 +297,7 @@ stages:
     let results = user.must(["fs", "cat", "results/part-*"]).unwrap();
     let expected: String = (0..5).map(|task| format!("result of {task}\n")).collect();
     assert_eq!(results, expected);
-    let listed = hadoop.hdfs_list(&user.home("results")).unwrap().unwrap();
+    let listed = user.list("results").unwrap().unwrap();
     assert_eq!(listed.len(), 5 + 1, "{listed:?}");
     application.wait_gone().unwrap();
     assert_eq!(user.staged().unwrap(), [""; 0]);

@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use harness::application::{Application, STEP, wait_ended};
-use harness::hadoop::{Hadoop, Shared, Signal};
+use harness::cluster::OfRun;
+use harness::hadoop::{Hadoop, Signal};
 use harness::in_both_modes;
 use harness::mode::Mode;
 use harness::process::{Output, Running};
@@ -11,7 +12,7 @@ use harness::user::User;
 use harness::wait;
 use serde_json::Value;
 
-static HADOOP: Shared = Shared::new(|| {
+static CLUSTER: OfRun = OfRun::new(|| {
     use harness::hadoop::Site;
     // How often lifetimes are looked at.
     let key = "yarn.resourcemanager.application-timeouts.monitor.interval-ms";
@@ -48,9 +49,9 @@ impl<'a> Waiting<'a> {
     }
 
     fn begin_in(mode: Mode, name: &str) -> Self {
-        let user = User::in_mode(HADOOP.get(), name, mode).unwrap();
+        let user = User::in_mode(CLUSTER.get(), name, mode).unwrap();
         let mut client = user.submit(&waiting_job(&user), &[]).unwrap();
-        let application = Application::submitted_by(HADOOP.get(), &mut client).unwrap();
+        let application = Application::submitted_by(CLUSTER.get(), &mut client).unwrap();
         wait::until("both tasks", STEP, || user.gate().arrivals().len() == 2).unwrap();
         Self {
             user,
@@ -84,9 +85,9 @@ in_both_modes!(
 );
 
 fn a_failing_command_fails_the_job_and_the_diagnostics_say_all(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::in_mode(hadoop, "fails", mode).unwrap();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let user = User::in_mode(cluster, "fails", mode).unwrap();
     let stage = "    tasks: 3
     shell: |
       echo nothing of note
@@ -104,7 +105,7 @@ fn a_failing_command_fails_the_job_and_the_diagnostics_say_all(mode: Mode) {
             "drawloom logs application_",
         ],
     );
-    let application = Application::of_output(hadoop, &output).unwrap();
+    let application = Application::of_output(cluster, &output).unwrap();
     let report = application.report().unwrap();
     assert_eq!(
         (&report["state"], &report["finalStatus"]),
@@ -112,12 +113,14 @@ fn a_failing_command_fails_the_job_and_the_diagnostics_say_all(mode: Mode) {
         "{report}"
     );
     let diagnostics = report["diagnostics"].as_str().unwrap();
+    let nodes = cluster.rm_get("/ws/v1/cluster/nodes").unwrap();
+    let host = nodes["nodes"]["node"][0]["nodeHostName"].as_str().unwrap();
     let named = [
         "stage work",
         "task 1",
         "failed 2 times",
         "attempt 1.1",
-        "localhost",
+        host,
         "container_",
         "exit code 7",
         "first words",
@@ -131,26 +134,23 @@ fn a_failing_command_fails_the_job_and_the_diagnostics_say_all(mode: Mode) {
     assert!(start.starts_with("failed: stage work, task 1"), "{start}");
     application.wait_gone().unwrap();
     assert_eq!(user.staged().unwrap(), [""; 0]);
-    let results = hadoop
-        .hdfs_list(&user.home("results"))
-        .unwrap()
-        .unwrap_or_default();
+    let results = user.list("results").unwrap().unwrap_or_default();
     assert!(!results.contains(&"_SUCCESS".to_owned()), "{results:?}");
     assert!(!results.contains(&"_temporary".to_owned()), "{results:?}");
 }
 
 fn a_program_that_is_not_there_fails_the_job_with_its_name(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::in_mode(hadoop, "no-program", mode).unwrap();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let user = User::in_mode(cluster, "no-program", mode).unwrap();
     let stage = "    tasks: 1\n    retries: 0\n    command: [./does-not-exist.sh]";
     let output = user.submit_and_wait(&job("no-program", stage), &[]).unwrap();
     output.must_end(1, &["./does-not-exist.sh", "is it named in `files`?"]);
 }
 
 fn drawloom_kill_ends_it_as_killed(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
     let waiting = Waiting::begin_in(mode, "kill");
     let id = waiting.application.id().to_owned();
     let killed = waiting
@@ -168,20 +168,17 @@ fn drawloom_kill_ends_it_as_killed(mode: Mode) {
 }
 
 fn yarns_own_kill_ends_it_as_killed(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
     let waiting = Waiting::begin_in(mode, "yarn-kill");
-    let class = "org.apache.hadoop.yarn.client.cli.ApplicationCLI";
-    hadoop
-        .tool(class, &["application", "-kill", waiting.application.id()])
-        .unwrap();
+    cluster.kill_application(waiting.application.id()).unwrap();
     waiting.ended("KILLED", 4, &["verdict    killed"]);
 }
 
 #[test]
 fn two_interrupts_kill_it() {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
     let mut waiting = Waiting::begin("interrupt-twice");
     waiting.client.signal(Signal::INT).unwrap();
     waiting.client.wait_for_text("Press Ctrl-C again", STEP).unwrap();
@@ -189,34 +186,36 @@ fn two_interrupts_kill_it() {
     waiting.ended("KILLED", 130, &["was killed"]);
 }
 
-#[test]
-fn an_interrupt_while_files_are_staged_leaves_neither_application_nor_files() {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::new(hadoop, "interrupt-early").unwrap();
-    // Large enough to be at it still when the binary, which is uploaded before it, is seen.
-    let large = std::fs::File::create(user.dir().join("large")).unwrap();
-    large.set_len(1 << 30).unwrap();
-    let client = user.submit(&waiting_job(&user), &["--files", "large"]).unwrap();
-    let cache = "/user/interrupt-early/.drawloom/cache";
-    let begun = || {
-        hadoop
-            .hdfs_list(cache)
-            .unwrap()
-            .is_some_and(|files| !files.is_empty())
-    };
-    wait::until("the first upload", STEP, begun).unwrap();
-    client.signal(Signal::INT).unwrap();
-    let output = client.wait(STEP).unwrap();
-    output.must_end(130, &["interrupted before the job was submitted"]);
-    assert!(!output.stderr.contains("submitted  "), "{output}");
-    assert_eq!(user.staged().unwrap(), [""; 0]);
+/// Only there does it take long enough to upload a file that the upload can be interrupted.
+mod on_hadoop {
+    use super::{CLUSTER, STEP, Signal, User, wait, waiting_job};
+
+    #[test]
+    fn an_interrupt_while_files_are_staged_leaves_neither_application_nor_files() {
+        let hadoop = CLUSTER.hadoop();
+        let _tails = hadoop.tails_on_panic();
+        let user = User::new(hadoop, "interrupt-early").unwrap();
+        // Large enough to be at it still when the binary, which is uploaded before it, is seen.
+        let large = std::fs::File::create(user.dir().join("large")).unwrap();
+        large.set_len(1 << 30).unwrap();
+        let client = user.submit(&waiting_job(&user), &["--files", "large"]).unwrap();
+        let begun = || {
+            let cached = user.list(".drawloom/cache").unwrap();
+            cached.is_some_and(|files| !files.is_empty())
+        };
+        wait::until("the first upload", STEP, begun).unwrap();
+        client.signal(Signal::INT).unwrap();
+        let output = client.wait(STEP).unwrap();
+        output.must_end(130, &["interrupted before the job was submitted"]);
+        assert!(!output.stderr.contains("submitted  "), "{output}");
+        assert_eq!(user.staged().unwrap(), [""; 0]);
+    }
 }
 
 #[test]
 fn one_interrupt_stops_the_waiting_and_the_job_goes_on() {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
     let waiting = Waiting::begin("interrupt-once");
     waiting.client.signal(Signal::INT).unwrap();
     let output = waiting.client.wait(STEP).unwrap();
@@ -236,8 +235,8 @@ fn one_interrupt_stops_the_waiting_and_the_job_goes_on() {
 
 #[test]
 fn one_interrupt_of_a_client_with_the_driver_ends_the_job_as_killed() {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
     let waiting = Waiting::begin_in(Mode::Client, "interrupt");
     waiting.client.signal(Signal::INT).unwrap();
     let (output, report) = waiting.ended("FINISHED", 130, &["ending the job", "was killed"]);
@@ -246,13 +245,13 @@ fn one_interrupt_of_a_client_with_the_driver_ends_the_job_as_killed() {
 
 #[test]
 fn a_client_with_the_driver_that_is_killed_fails_its_job() {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::in_mode(hadoop, "vanish", Mode::Client).unwrap();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let user = User::in_mode(cluster, "vanish", Mode::Client).unwrap();
     let mut client = user
         .submit(&waiting_job(&user), &["--conf", "client.reconnect=3s"])
         .unwrap();
-    let application = Application::submitted_by(hadoop, &mut client).unwrap();
+    let application = Application::submitted_by(cluster, &mut client).unwrap();
     wait::until("both tasks", STEP, || user.gate().arrivals().len() == 2).unwrap();
     client.signal(Signal::KILL).unwrap();
     assert_eq!(client.wait(STEP).unwrap().signal, Some(9));
@@ -266,43 +265,43 @@ fn a_client_with_the_driver_that_is_killed_fails_its_job() {
 
 #[test]
 fn a_job_whose_driver_is_in_the_client_cannot_be_left_alone() {
-    let user = User::in_mode(HADOOP.get(), "no-detach", Mode::Client).unwrap();
+    let user = User::in_mode(CLUSTER.get(), "no-detach", Mode::Client).unwrap();
     let output = user.submit_and_wait(&waiting_job(&user), &["--detach"]).unwrap();
     output.must_end(2, &["client mode", "--deploy-mode cluster"]);
 }
 
 fn the_clients_timeout_kills_it(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::in_mode(hadoop, "timeout", mode).unwrap();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let user = User::in_mode(cluster, "timeout", mode).unwrap();
     let output = user
         .submit_and_wait(&waiting_job(&user), &["--timeout", "4s"])
         .unwrap();
     output.must_end(6, &["--timeout", "was killed"]);
-    let application = Application::of_output(hadoop, &output).unwrap();
+    let application = Application::of_output(cluster, &output).unwrap();
     assert_eq!(application.wait_end().unwrap()["state"], "KILLED");
     application.wait_gone().unwrap();
     assert_eq!(user.staged().unwrap(), [""; 0]);
 }
 
 fn the_end_of_its_lifetime_ends_it_as_timed_out(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::in_mode(hadoop, "lifetime", mode).unwrap();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let user = User::in_mode(cluster, "lifetime", mode).unwrap();
     let output = user
         .submit_and_wait(&waiting_job(&user), &["--conf", "lifetime=6s"])
         .unwrap();
     output.must_end(6, &["timed out", "lifetime"]);
-    let application = Application::of_output(hadoop, &output).unwrap();
+    let application = Application::of_output(cluster, &output).unwrap();
     application.wait_gone().unwrap();
     assert_eq!(user.staged().unwrap(), [""; 0]);
 }
 
 #[test]
 fn a_detached_submission_prints_just_the_id_and_its_job_succeeds_alone() {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::new(hadoop, "detached").unwrap();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let user = User::new(cluster, "detached").unwrap();
     let output = user
         .submit_and_wait(&job("detached", "    tasks: 1\n    shell: 'true'"), &["--detach"])
         .unwrap();
@@ -312,28 +311,28 @@ fn a_detached_submission_prints_just_the_id_and_its_job_succeeds_alone() {
         id.starts_with("application_") && !id.contains(char::is_whitespace),
         "{output}"
     );
-    let application = Application::new(hadoop, id);
+    let application = Application::new(cluster, id);
     assert_eq!(application.wait_end().unwrap()["finalStatus"], "SUCCEEDED");
     application.wait_gone().unwrap();
     assert_eq!(user.staged().unwrap(), [""; 0]);
 }
 
 fn a_task_that_takes_too_long_fails_with_its_timeout(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::in_mode(hadoop, "slow-task", mode).unwrap();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let user = User::in_mode(cluster, "slow-task", mode).unwrap();
     let stage = "    tasks: 1\n    timeout: 1s\n    retries: 0\n    shell: echo so slow >&2; sleep 800";
     let output = user.submit_and_wait(&job("slow", stage), &[]).unwrap();
     output.must_end(1, &["verdict    failed", "timeout of 1s", "so slow"]);
-    Application::of_output(hadoop, &output)
+    Application::of_output(cluster, &output)
         .unwrap()
         .wait_gone()
         .unwrap();
 }
 
 fn an_application_that_loses_all_its_masters_is_lost(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
     let waiting = Waiting::begin_in(mode, "masters");
     for attempt in [1, 2] {
         kill_master(&waiting.application, attempt);
@@ -342,8 +341,8 @@ fn an_application_that_loses_all_its_masters_is_lost(mode: Mode) {
 }
 
 fn an_application_survives_the_loss_of_its_first_master(mode: Mode) {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
     let waiting = Waiting::begin_in(mode, "master");
     kill_master(&waiting.application, 1);
     waiting.user.gate().open().unwrap();
@@ -365,20 +364,19 @@ fn kill_master(application: &Application<'_>, attempt: u32) {
 
 #[test]
 fn what_a_killed_job_without_a_client_has_left_staged_goes_with_the_next_submission() {
-    let hadoop = HADOOP.get();
-    let _tails = hadoop.tails_on_panic();
-    let user = User::new(hadoop, "leftovers").unwrap();
+    let cluster = CLUSTER.get();
+    let _tails = cluster.tails_on_panic();
+    let user = User::new(cluster, "leftovers").unwrap();
     let detach = |user: &User<'_>| {
         user.submit_and_wait(&waiting_job(user), &["--detach"])
             .unwrap()
             .stdout
     };
-    let first = Application::new(hadoop, detach(&user).trim_end());
+    let first = Application::new(cluster, detach(&user).trim_end());
     first.wait_state(&["RUNNING"]).unwrap();
-    let class = "org.apache.hadoop.yarn.client.cli.ApplicationCLI";
-    hadoop.tool(class, &["application", "-kill", first.id()]).unwrap();
+    cluster.kill_application(first.id()).unwrap();
     assert_eq!(user.staged().unwrap(), [first.id()]);
-    let second = Application::new(hadoop, detach(&user).trim_end());
+    let second = Application::new(cluster, detach(&user).trim_end());
     assert_eq!(user.staged().unwrap(), [second.id()]);
     second.wait_state(&["RUNNING"]).unwrap();
     user.must(["kill", second.id()]).unwrap();

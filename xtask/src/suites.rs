@@ -1,9 +1,10 @@
 //! `cargo xtask test`: crates without a cluster first, then the suites over real processes.
 //!
-//! Suites on a real Hadoop run one test at a time: each drives a cluster of several JVMs, and two cores are what CI has.
+//! Suites on a real Hadoop whose tests start clusters, or do to one what all on it feel, run one test at a time: a
+//! cluster is several JVMs, and two cores are what CI has. The tests of others run side by side on one cluster.
 
 use crate::steps;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use harness::hadoop::{Hadoop, Version};
 use harness::workspace;
 use std::{env, fs};
@@ -23,6 +24,9 @@ pub(crate) struct Args {
     /// Where the drivers of jobs are that say nothing of it: cluster or client
     #[arg(long, requires = "suite", value_parser = ["cluster", "client"])]
     deploy_mode: Option<String>,
+    /// Where suites run that can on both: hadoop or mini; nothing given means hadoop, and on both if no suite is named
+    #[arg(long, requires = "suite", value_parser = ["hadoop", "mini"])]
+    on: Option<String>,
 }
 
 /// Runs the tests.
@@ -45,49 +49,89 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.pure {
         return Ok(());
     }
-    let (embedded, real) = split(args)?;
-    if !embedded.is_empty() {
-        let title = "suites on the embedded cluster";
-        let mode = args.deploy_mode.as_deref();
-        suites(title, &embedded, EMBEDDED_THREADS, args.filter.as_deref(), mode)?;
-    }
-    if args.suite.is_empty() {
-        let title = "scenarios with the driver in the client";
-        suites(
-            title,
-            &["scenarios".to_owned()],
-            EMBEDDED_THREADS,
-            None,
-            Some("client"),
-        )?;
-    }
-    if real.is_empty() || !hadoop_is_possible()? {
-        return Ok(());
-    }
-    let mode = args.deploy_mode.as_deref();
-    suites(
-        "suites on a real Hadoop",
-        &real,
-        "1",
-        args.filter.as_deref(),
-        mode,
-    )
-}
-
-/// Suites that need the binary, but no Hadoop.
-const EMBEDDED: [&str; 5] = ["client", "examples", "history", "scenarios", "soak"];
-/// Their tests mostly wait.
-const EMBEDDED_THREADS: &str = "3";
-
-/// The wanted suites, all when none is named: those on the embedded cluster, and those on a real Hadoop.
-fn split(args: &Args) -> anyhow::Result<(Vec<String>, Vec<String>)> {
     let wanted = if args.suite.is_empty() {
         all_suites()?
     } else {
         args.suite.clone()
     };
-    let embedded = |suite: &String| EMBEDDED.contains(&suite.as_str());
-    Ok(wanted.into_iter().partition(embedded))
+    if args.on.as_deref() == Some("mini") {
+        only_embedded(&wanted)?;
+    }
+    for group in groups(args, &wanted) {
+        if !group.suites.is_empty() && (!group.on_hadoop || hadoop_is_possible()?) {
+            group.run()?;
+        }
+    }
+    Ok(())
+}
+
+/// All runs of the wanted suites, the soonest done first.
+fn groups<'a>(args: &'a Args, wanted: &[String]) -> Vec<Group<'a>> {
+    let only = |named: &dyn Fn(&str) -> bool| -> Vec<String> {
+        wanted.iter().filter(|suite| named(suite)).cloned().collect()
+    };
+    let embedded = |title, suites| Group {
+        threads: SIDE_BY_SIDE,
+        ..Group::new(title, suites, args)
+    };
+    let mut groups = vec![embedded(
+        "suites on the embedded cluster",
+        only(&|suite| EMBEDDED.contains(&suite)),
+    )];
+    if args.suite.is_empty() {
+        let client = embedded(
+            "scenarios with the driver in the client",
+            vec!["scenarios".to_owned()],
+        );
+        groups.push(Group {
+            deploy_mode: Some("client"),
+            ..client
+        });
+    }
+    if args.suite.is_empty() || args.on.as_deref() == Some("mini") {
+        let both = only(&|suite| BOTH.contains(&suite));
+        groups.push(Group {
+            on_mini: true,
+            ..embedded("suites of both clusters on the embedded one", both)
+        });
+    }
+    if args.on.as_deref() != Some("mini") {
+        let real = |title, threads, suites| Group {
+            on_hadoop: true,
+            threads,
+            ..Group::new(title, suites, args)
+        };
+        let side_by_side = only(&|suite| SHARED.contains(&suite));
+        groups.push(real(
+            "suites that share a real Hadoop",
+            SIDE_BY_SIDE,
+            side_by_side,
+        ));
+        let alone = only(&|suite| !EMBEDDED.contains(&suite) && !SHARED.contains(&suite));
+        groups.push(real("suites on a real Hadoop", "1", alone));
+    }
+    groups
+}
+
+/// Suites that need the binary, but no Hadoop.
+const EMBEDDED: [&str; 5] = ["client", "examples", "history", "scenarios", "soak"];
+/// Suites that run on a real Hadoop and on the embedded cluster (`harness::cluster`).
+const BOTH: [&str; 3] = ["bad_input", "faults", "verdicts"];
+/// Suites on a real Hadoop each of whose tests is a person of its own on the suite's cluster.
+const SHARED: [&str; 4] = ["bad_input", "cli", "faults", "verdicts"];
+/// How many tests run at once that mostly wait.
+const SIDE_BY_SIDE: &str = "3";
+
+/// Whoever asks for the embedded cluster must not believe that a suite has run which cannot.
+fn only_embedded(wanted: &[String]) -> anyhow::Result<()> {
+    let able = [&BOTH[..], &EMBEDDED].concat();
+    match wanted.iter().find(|suite| !able.contains(&suite.as_str())) {
+        Some(suite) => bail!(
+            "{suite} needs a real Hadoop; both clusters run {}",
+            BOTH.join(", ")
+        ),
+        None => Ok(()),
+    }
 }
 
 /// Names of the tests of the package: files, and folders with a `main.rs`.
@@ -127,6 +171,8 @@ const CONFORMANCE: [&str; 6] = [
 const BINARY: [&str; 6] = ["build", "--profile", "fast", "--package", "drawloom", "--locked"];
 /// What suites read that run as a whole in one mode (`harness::mode::Mode::of_run`).
 const DEPLOY_MODE: &str = "TEST_DEPLOY_MODE";
+/// What suites read that run on both clusters (`harness::cluster::Kind::of_run`).
+const CLUSTER: &str = "TEST_CLUSTER";
 const SUITES: [&str; 5] = [
     "test",
     "--package",
@@ -135,24 +181,50 @@ const SUITES: [&str; 5] = [
     "--no-fail-fast",
 ];
 
-fn suites(
-    title: &str,
-    names: &[String],
-    threads: &str,
-    filter: Option<&str>,
-    deploy_mode: Option<&str>,
-) -> anyhow::Result<()> {
-    let mut command = steps::cargo(SUITES);
-    command.envs(deploy_mode.map(|mode| (DEPLOY_MODE, mode)));
-    for suite in names {
-        command.args(["--test", suite]);
+/// Suites that are run the same way.
+#[derive(Debug)]
+struct Group<'a> {
+    title: &'static str,
+    suites: Vec<String>,
+    threads: &'static str,
+    on_hadoop: bool,
+    /// Whether suites of both run on the embedded cluster, without the tests that only a real one can be had for.
+    on_mini: bool,
+    filter: Option<&'a str>,
+    deploy_mode: Option<&'a str>,
+}
+
+impl<'a> Group<'a> {
+    /// One test at a time.
+    fn new(title: &'static str, suites: Vec<String>, args: &'a Args) -> Self {
+        Self {
+            title,
+            suites,
+            threads: "1",
+            on_hadoop: false,
+            on_mini: false,
+            filter: args.filter.as_deref(),
+            deploy_mode: args.deploy_mode.as_deref(),
+        }
     }
-    command.args(["--", "--test-threads", threads]).args(filter);
-    // No closing line of ours: the output ends with what the test runner says.
-    eprintln!("== {title}");
-    let status = command.status().context("cannot start cargo")?;
-    anyhow::ensure!(status.success(), "{title} failed ({status})");
-    Ok(())
+
+    fn run(&self) -> anyhow::Result<()> {
+        let Self { title, threads, .. } = self;
+        let mut command = steps::cargo(SUITES);
+        command.envs(self.deploy_mode.map(|mode| (DEPLOY_MODE, mode)));
+        for suite in &self.suites {
+            command.args(["--test", suite]);
+        }
+        command.args(["--", "--test-threads", threads]).args(self.filter);
+        if self.on_mini {
+            command.env(CLUSTER, "mini").args(["--skip", "on_hadoop::"]);
+        }
+        // No closing line of ours: the output ends with what the test runner says.
+        eprintln!("== {title}");
+        let status = command.status().context("cannot start cargo")?;
+        anyhow::ensure!(status.success(), "{title} failed ({status})");
+        Ok(())
+    }
 }
 
 /// Without Java or Maven a person may go on, loudly; CI may not.

@@ -2,6 +2,7 @@
 
 use super::layout::Role;
 use super::{Daemon, Hadoop, readiness, tail};
+use crate::cluster::{Cluster, TailsOnPanic};
 use crate::http::{self, Response};
 use crate::processes::{self, Process};
 use crate::wait;
@@ -12,7 +13,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 const ASK: Duration = Duration::from_secs(20);
@@ -30,18 +31,6 @@ pub struct ContainerOnDisk {
     pub container: String,
     /// The folder with its `stdout`, `stderr` and whatever else it logged.
     pub logs: PathBuf,
-}
-
-/// Prints the cluster's log tails when the thread that holds it panics.
-#[derive(Debug)]
-pub struct TailsOnPanic<'a>(&'a Hadoop);
-
-impl Drop for TailsOnPanic<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("{}", self.0.tails(30));
-        }
-    }
 }
 
 impl Hadoop {
@@ -281,10 +270,11 @@ impl Hadoop {
             .env(processes::MARKER, format!("{}/", self.dir().display()))
             .arg(class)
             .args(args);
-        let log = self
-            .dir()
-            .join("logs")
-            .join(format!("tool-{}.log", class.rsplit('.').next().unwrap_or(class)));
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = class.rsplit('.').next().unwrap_or(class);
+        // Tests of one cluster may run side by side.
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let log = self.dir().join(format!("logs/tool-{name}-{number}.log"));
         super::jars::run_logged(&mut command, &log, COMMAND)
             .with_context(|| format!("{class} {args:?} failed"))?;
         Ok(fs::read_to_string(&log)?)
@@ -303,21 +293,8 @@ impl Hadoop {
     /// Every container that has a log folder, by node.
     #[must_use]
     pub fn containers_on_disk(&self) -> Vec<ContainerOnDisk> {
-        let mut found = Vec::new();
-        for node in 0..self.layout.nodes.len() {
-            let logs = self.layout.home(Role::NodeManager(node)).join("logs");
-            for (application, dir) in folders(&logs, "application_") {
-                let containers = folders(&dir, "container_").into_iter();
-                found.extend(containers.map(|(container, logs)| ContainerOnDisk {
-                    node,
-                    application: application.clone(),
-                    container,
-                    logs,
-                }));
-            }
-        }
-        found.sort();
-        found
+        let nodes = 0..self.layout.nodes.len();
+        containers_below(nodes.map(|node| self.layout.home(Role::NodeManager(node)).join("logs")))
     }
 
     /// Every living process this cluster started: daemons, clients, containers and what containers started.
@@ -349,24 +326,99 @@ impl Hadoop {
     pub fn tails(&self, lines: usize) -> String {
         let mut text = format!("cluster in {}\n", self.dir().display());
         for daemon in &self.daemons {
-            // Writing to a String cannot fail, here and below.
+            // Writing to a String cannot fail.
             let _ = writeln!(text, "--- {}\n{}", daemon.role, tail(&daemon.log, lines));
         }
-        for container in self.containers_on_disk() {
-            for file in ["prelaunch.err", "stdout", "stderr"] {
-                let words = tail(&container.logs.join(file), lines);
-                if !words.is_empty() {
-                    let _ = writeln!(text, "--- {} {file}\n{words}", container.container);
-                }
-            }
-        }
-        text
+        text + &tails_of(&self.containers_on_disk(), lines)
     }
 
     fn daemon(&self, role: Role) -> anyhow::Result<&Daemon> {
         let found = self.daemons.iter().find(|daemon| daemon.role == role);
         found.with_context(|| format!("this cluster has no {role}"))
     }
+}
+
+impl Cluster for Hadoop {
+    fn dir(&self) -> &Path {
+        Self::dir(self)
+    }
+
+    fn conf_dir(&self) -> PathBuf {
+        Self::conf_dir(self)
+    }
+
+    fn rm_get(&self, path: &str) -> anyhow::Result<Value> {
+        Self::rm_get(self, path)
+    }
+
+    fn rm_send(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Response> {
+        Self::rm_send(self, method, path, body)
+    }
+
+    fn kill_application(&self, id: &str) -> anyhow::Result<()> {
+        let class = "org.apache.hadoop.yarn.client.cli.ApplicationCLI";
+        self.tool(class, &["application", "-kill", id]).map(drop)
+    }
+
+    fn containers_on_disk(&self) -> Vec<ContainerOnDisk> {
+        Self::containers_on_disk(self)
+    }
+
+    fn local_dirs(&self) -> Vec<PathBuf> {
+        let nodes = 0..self.layout.nodes.len();
+        nodes
+            .map(|node| self.layout.home(Role::NodeManager(node)).join("local"))
+            .collect()
+    }
+
+    fn home(&self, user: &str) -> String {
+        format!("/user/{user}")
+    }
+
+    fn list(&self, path: &str) -> anyhow::Result<Option<Vec<String>>> {
+        self.hdfs_list(path)
+    }
+
+    fn tails(&self, lines: usize) -> String {
+        Self::tails(self, lines)
+    }
+
+    fn as_hadoop(&self) -> Option<&Hadoop> {
+        Some(self)
+    }
+}
+
+/// The containers with a folder in the log folders of nodes, which are counted from 0.
+pub(crate) fn containers_below(nodes: impl Iterator<Item = PathBuf>) -> Vec<ContainerOnDisk> {
+    let mut found = Vec::new();
+    for (node, logs) in nodes.enumerate() {
+        for (application, dir) in folders(&logs, "application_") {
+            let containers = folders(&dir, "container_").into_iter();
+            found.extend(containers.map(|(container, logs)| ContainerOnDisk {
+                node,
+                application: application.clone(),
+                container,
+                logs,
+            }));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The last lines of every container's files.
+pub(crate) fn tails_of(containers: &[ContainerOnDisk], lines: usize) -> String {
+    let mut text = String::new();
+    for container in containers {
+        for file in ["prelaunch.err", "stdout", "stderr"] {
+            let words = tail(&container.logs.join(file), lines);
+            if !words.is_empty() {
+                // Writing to a String cannot fail.
+                let _ = writeln!(text, "--- {} {file}\n{words}", container.container);
+            }
+        }
+    }
+    text
 }
 
 fn folders(dir: &Path, prefix: &str) -> Vec<(String, PathBuf)> {

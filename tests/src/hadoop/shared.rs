@@ -32,6 +32,11 @@ impl Shared {
         }
     }
 
+    /// How many nodes it has.
+    pub(crate) fn nodes(&self) -> usize {
+        (self.options)().nodes
+    }
+
     /// The running cluster.
     ///
     /// # Panics

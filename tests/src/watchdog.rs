@@ -37,10 +37,10 @@ done
 
 /// A running watchdog. Dropping it ends the cluster and waits until that is done.
 #[derive(Debug)]
-pub(super) struct Watchdog(Child);
+pub(crate) struct Watchdog(Child);
 
 impl Watchdog {
-    pub(super) fn start(dir: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(dir: &Path) -> anyhow::Result<Self> {
         let carries = |name: &str| format!("{name}={}/", dir.display());
         let mut command = Command::new("/bin/sh");
         command

@@ -15,6 +15,7 @@
 //! | `task` | running attempts: directory, command, input, result, logs, process tree |
 //! | `oom` | whether the kernel ended processes for want of memory |
 //! | `children`, `process_table` | waiting for child processes; who descends from whom |
+//! | `reports` | room for what finished attempts have to report, in memory and on the disk |
 //! | `said` | progress, status and counters that tasks report about themselves |
 //! | `board` | what is going on, for heartbeats and dumps |
 //!
@@ -36,6 +37,7 @@ mod link;
 mod oom;
 mod process;
 mod process_table;
+mod reports;
 mod said;
 mod session;
 mod settings;

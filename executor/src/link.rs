@@ -17,6 +17,7 @@ use crate::discovery::{Discovery, Found};
 use crate::ending::Ending;
 use crate::gateway::{self, dial};
 use crate::process_table::Process;
+use crate::reports::Stored;
 use crate::session::{Effect, Event, Lookup, Session, TaskEnd};
 use crate::task::attempt::Order;
 use crate::task::pool::Pool;
@@ -167,6 +168,7 @@ impl<D: Discovery> Link<D> {
                 running,
                 waiting,
             } => self.send_heartbeat(epoch, sequence, running, waiting),
+            Effect::ReadReport { sequence, stored } => self.read_report(sequence, stored),
             Effect::Disconnect => self.line = Line::Down,
             Effect::Launch { epoch, stage, task } => self.launch(Order { epoch, stage, task }),
             Effect::Cancel { id, reason, grace } => self.pool.cancel(id, reason, grace),
@@ -196,6 +198,17 @@ impl<D: Discovery> Link<D> {
                 end: TaskEnd::unbegun(TaskFailure::new(cause)),
             };
             self.session.handle(Instant::now(), event, &mut self.effects);
+        }
+    }
+
+    fn read_report(&mut self, sequence: u64, stored: Arc<Stored>) {
+        if let Err(cause) = self.pool.read_report(sequence, stored) {
+            let report = Err(cause.to_string());
+            self.session.handle(
+                Instant::now(),
+                Event::ReportRead { sequence, report },
+                &mut self.effects,
+            );
         }
     }
 

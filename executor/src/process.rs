@@ -35,6 +35,7 @@ use crate::functions::Functions;
 use crate::guard::restore_for_tasks;
 use crate::link::Link;
 use crate::process_table::own_pid;
+use crate::reports::Reports;
 use crate::session::{Event, Session};
 use crate::settings::Settings;
 use crate::storage::Storage;
@@ -70,6 +71,7 @@ pub(crate) fn run(functions: Functions) -> anyhow::Result<Ending> {
     let discovery = Finder::new(Arc::clone(&settings), boot.0);
     let context = Context {
         storage: Arc::new(Storage::new(Arc::clone(&settings))),
+        reports: Reports::new(&settings.directory),
         settings,
         children: Arc::clone(&children),
         board: Arc::clone(&board),

@@ -7,7 +7,7 @@
 //! What always holds:
 //! - a frame of a lower epoch, or for another life of this executor, changes nothing (invariant F);
 //! - a report is kept until it is acknowledged, and sent again on every connection (a finished task is never lost
-//!   because an ApplicationMaster was);
+//!   because an ApplicationMaster was); of those on the disk only so many are on their way at a time;
 //! - an attempt is launched once, however often it is ordered while it is held;
 //! - attempts begin in the order in which they were ordered, and never more than there are slots for;
 //! - there is always a deadline, so a silent peer cannot keep the executor for ever (invariant E);
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wire::id::{BootNonce, Epoch, StageKey, TaskAttemptId};
-use wire::message::{Envelope, ExecutorMessage, GatewayMessage, Hello, Refusal, TaskReport, Welcome};
+use wire::message::{Envelope, ExecutorMessage, GatewayMessage, Hello, Refusal, Welcome};
 use wire::task::StageSpec;
 
 use crate::backoff::dial_delay;
@@ -27,9 +27,11 @@ use crate::ending::Ending;
 
 mod event;
 mod leaving;
+mod reporting;
 mod tasks;
 
 pub(crate) use event::{Effect, Event, Lookup, TaskEnd};
+use reporting::Unacknowledged;
 use tasks::{Running, Waiting};
 
 /// How long an executor that was never welcomed goes on trying.
@@ -84,6 +86,7 @@ pub(crate) struct Standing {
     waiting: usize,
     awaiting_commit: usize,
     unacknowledged: usize,
+    on_disk: usize,
     stale_frames: u64,
 }
 
@@ -96,12 +99,13 @@ impl fmt::Display for Standing {
         write!(
             f,
             "; epoch {}; {} attempts run and {} wait for a slot, {} waiting to commit, \
-             {} reports not acknowledged, {} stale frames",
+             {} reports not acknowledged ({} on disk), {} stale frames",
             self.epoch,
             self.running,
             self.waiting,
             self.awaiting_commit,
             self.unacknowledged,
+            self.on_disk,
             self.stale_frames
         )
     }
@@ -127,7 +131,7 @@ pub(crate) struct Session {
     /// Every attempt that nobody else may run: those that run or wait, and those whose report is not safe yet.
     held: BTreeSet<TaskAttemptId>,
     awaiting_commit: BTreeSet<TaskAttemptId>,
-    unacknowledged: BTreeMap<u64, TaskReport>,
+    unacknowledged: Unacknowledged,
     reports: u64,
     heartbeats: u64,
     stale_frames: u64,
@@ -152,7 +156,7 @@ impl Session {
             waiting: VecDeque::new(),
             held: BTreeSet::new(),
             awaiting_commit: BTreeSet::new(),
-            unacknowledged: BTreeMap::new(),
+            unacknowledged: Unacknowledged::default(),
             reports: 0,
             heartbeats: 0,
             stale_frames: 0,
@@ -177,6 +181,7 @@ impl Session {
             waiting: self.waiting.len(),
             awaiting_commit: self.awaiting_commit.len(),
             unacknowledged: self.unacknowledged.len(),
+            on_disk: self.unacknowledged.on_disk(),
             stale_frames: self.stale_frames,
         }
     }
@@ -210,6 +215,7 @@ impl Session {
             Event::TaskStarted { id, pid } => self.task_started(id, pid, effects),
             Event::CommitWanted { id } => self.commit_wanted(id, effects),
             Event::TaskEnded { id, end } => self.task_ended(id, end, effects),
+            Event::ReportRead { sequence, report } => self.report_read(sequence, report, effects),
             Event::TaskStuck { id, cause } => self.task_stuck(now, id, cause, effects),
             Event::Stopped { signal } => self.stopped(now, signal, effects),
             Event::Tick => self.tick(now, effects),
@@ -377,7 +383,8 @@ impl Session {
                 self.obey(now, message, effects);
             }
             (State::Leaving { .. }, GatewayMessage::Acknowledge { sequences }) => {
-                self.acknowledged(&sequences);
+                self.acknowledged(&sequences, effects);
+                self.leave_when_empty(effects);
             }
             (State::Dialing { .. } | State::Leaving { .. } | State::Gone, _) => self.stale_frames += 1,
         }
@@ -405,11 +412,8 @@ impl Session {
             .iter()
             .filter_map(|(id, running)| Some((*id, running.pid?)));
         let started = started.map(|(id, pid)| ExecutorMessage::TaskStarted { id, pid });
-        let reports = self
-            .unacknowledged
-            .values()
-            .cloned()
-            .map(|report| ExecutorMessage::TaskFinished(Box::new(report)));
+        let reports = self.unacknowledged.begin_again().into_iter();
+        let reports = reports.map(|report| ExecutorMessage::TaskFinished(Box::new(report)));
         let commits = self
             .awaiting_commit
             .iter()
@@ -417,6 +421,7 @@ impl Session {
         for message in started.chain(reports).chain(commits) {
             self.send(message, effects);
         }
+        self.read_reports(effects);
     }
 
     fn refused(&mut self, now: Instant, reason: Refusal, message: &str, effects: &mut Vec<Effect>) {
@@ -446,7 +451,7 @@ impl Session {
                 }
             }
             GatewayMessage::Recall { ids } => self.recall(&ids, effects),
-            GatewayMessage::Acknowledge { sequences } => self.acknowledged(&sequences),
+            GatewayMessage::Acknowledge { sequences } => self.acknowledged(&sequences, effects),
             GatewayMessage::Shutdown { reason, grace } => {
                 tracing::info!(reason, "told to leave");
                 self.leave(now, Ending::DONE, grace, true, effects);

@@ -5,19 +5,22 @@ use std::time::Duration;
 
 use wire::failure::{FailureCause, KillReason, TaskFailure};
 use wire::id::{Epoch, TaskAttemptId};
-use wire::message::{Envelope, ExecutorMessage, GatewayMessage};
+use wire::message::{Envelope, ExecutorMessage, GatewayMessage, TaskReport};
 use wire::task::{Counter, StageSpec, TaskMetrics, TaskResult, TaskSpec};
 
 use crate::ending::Ending;
+use crate::reports::{Kept, Stored};
 
 /// How an attempt ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub(crate) struct TaskEnd {
     pub(crate) metrics: TaskMetrics,
     pub(crate) outcome: Result<(), TaskFailure>,
     /// Of a function that succeeded.
     pub(crate) result: Option<TaskResult>,
     pub(crate) counters: Vec<Counter>,
+    /// Where result and counters are.
+    pub(crate) kept: Kept,
 }
 
 impl TaskEnd {
@@ -28,6 +31,7 @@ impl TaskEnd {
             outcome,
             result: None,
             counters: Vec::new(),
+            kept: Kept::Small,
         }
     }
 
@@ -54,6 +58,11 @@ pub(crate) enum Event {
     CommitWanted { id: TaskAttemptId },
     /// An attempt is over, its processes are gone.
     TaskEnded { id: TaskAttemptId, end: TaskEnd },
+    /// A report was read from the disk, or why it cannot be.
+    ReportRead {
+        sequence: u64,
+        report: Result<Box<TaskReport>, String>,
+    },
     /// A function goes on although it was to return; only the process can be ended.
     TaskStuck { id: TaskAttemptId, cause: FailureCause },
     /// The process was told to end by this signal.
@@ -80,6 +89,8 @@ pub(crate) enum Effect {
     Dial(Lookup),
     /// Send a frame.
     Send(Envelope<ExecutorMessage>),
+    /// Read a report from the disk: [`Event::ReportRead`].
+    ReadReport { sequence: u64, stored: Arc<Stored> },
     /// Send a heartbeat about these attempts; the shell knows what they use.
     SendHeartbeat {
         epoch: Epoch,

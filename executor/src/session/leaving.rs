@@ -104,8 +104,11 @@ impl Session {
     }
 
     pub(super) fn leave_when_empty(&mut self, effects: &mut Vec<Effect>) {
-        if let State::Leaving { ending, .. } = self.state
+        if let State::Leaving {
+            ending, connected, ..
+        } = self.state
             && self.running.is_empty()
+            && !(connected && self.unacknowledged.has_unsent())
         {
             effects.push(Effect::Leave(ending));
             self.state = State::Gone;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wire::failure::{FailureCause, KillReason, TaskFailure};
 use wire::id::TaskAttemptId;
-use wire::message::{ExecutorMessage, TaskReport};
+use wire::message::ExecutorMessage;
 use wire::task::{StageSpec, TaskSpec};
 
 use super::{Effect, Session, TaskEnd};
@@ -161,36 +161,5 @@ impl Session {
         self.begin_waiting(effects);
         self.report(id, end, effects);
         self.leave_when_empty(effects);
-    }
-
-    /// Reports the end of an attempt, and keeps the report until it is acknowledged.
-    fn report(&mut self, id: TaskAttemptId, end: TaskEnd, effects: &mut Vec<Effect>) {
-        self.reports += 1;
-        let TaskEnd {
-            metrics,
-            outcome,
-            result,
-            counters,
-        } = end;
-        let report = TaskReport {
-            sequence: self.reports,
-            id,
-            metrics,
-            outcome,
-            result,
-            counters,
-        };
-        self.unacknowledged.insert(report.sequence, report.clone());
-        if self.is_heard() {
-            self.send(ExecutorMessage::TaskFinished(Box::new(report)), effects);
-        }
-    }
-
-    pub(super) fn acknowledged(&mut self, sequences: &[u64]) {
-        for sequence in sequences {
-            if let Some(report) = self.unacknowledged.remove(sequence) {
-                self.held.remove(&report.id);
-            }
-        }
     }
 }

@@ -3,11 +3,12 @@
 use proptest::prelude::*;
 use wire::failure::{FailureCause, KillReason};
 use wire::id::ExecutorId;
-use wire::task::{Body, Capture, Feed, TaskMetrics, TaskSpec};
+use wire::task::{Body, Capture, Feed, TaskMetrics, TaskResult, TaskSpec};
 use wire::version::PROTOCOL;
 
 use super::leaving::{STOP_GRACE, STOP_LIMIT};
 use super::*;
+use crate::reports::Reports;
 
 const BOOT: BootNonce = BootNonce(7);
 const WELCOME: Welcome = Welcome {
@@ -588,6 +589,127 @@ fn what_waits_can_be_cancelled_and_is_given_back_by_an_executor_that_leaves() {
         grace: Duration::from_secs(9),
     });
     assert_eq!(sent(&effects), [&ExecutorMessage::Returned { ids: vec![id(3)] }]);
+}
+
+/// Attempts that end with results larger than the room in memory, in a directory of their own.
+struct Large {
+    _directory: tempfile::TempDir,
+    reports: Reports,
+}
+
+impl Large {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self {
+            reports: Reports::new(directory.path()),
+            _directory: directory,
+        }
+    }
+
+    fn end(&self, talk: &mut Talk, partition: u32) -> Vec<Effect> {
+        let mut end = TaskEnd::new(TaskMetrics::default(), Ok(()));
+        end.result = Some(TaskResult::Inline(vec![b'7'; 1 << 20].into()));
+        let (id, end) = (id(partition), self.reports.keep(id(partition), end));
+        talk.event(Event::TaskEnded { id, end })
+    }
+}
+
+fn to_read(effects: &[Effect]) -> Vec<u64> {
+    let reads = effects.iter().filter_map(|effect| match effect {
+        Effect::ReadReport { sequence, .. } => Some(*sequence),
+        _ => None,
+    });
+    reads.collect()
+}
+
+/// Reads a report as the shell does.
+fn read(talk: &mut Talk, effects: &[Effect], wanted: u64) -> Vec<Effect> {
+    let stored = effects.iter().find_map(|effect| match effect {
+        Effect::ReadReport { sequence, stored } if *sequence == wanted => Some(stored),
+        _ => None,
+    });
+    let report = stored.unwrap().read().map(Box::new);
+    talk.event(Event::ReportRead {
+        sequence: wanted,
+        report,
+    })
+}
+
+#[test]
+fn reports_on_the_disk_are_read_a_few_at_a_time_and_again_on_the_next_connection() {
+    let (mut talk, large) = (Talk::serving(), Large::new());
+    talk.hear(launch_many(0..9));
+    talk.event(Event::ConnectionLost("reset".to_owned()));
+    for partition in 0..9 {
+        assert_eq!(finished(&large.end(&mut talk, partition)), [0; 0]);
+    }
+    talk.tick();
+    talk.event(Event::Connected);
+    let effects = talk.hear(GatewayMessage::Welcome(WELCOME));
+    assert_eq!(finished(&effects), [1, 2, 3, 4], "as much as may be in memory");
+    assert_eq!(to_read(&effects), [5, 6]);
+    let sends = read(&mut talk, &effects, 5);
+    assert_eq!((finished(&sends), to_read(&sends)), (vec![5], vec![]));
+    assert!(matches!(
+        sent(&sends)[0],
+        ExecutorMessage::TaskFinished(report) if report.id == id(4) && report.result.is_some()
+    ));
+    let sequences = vec![5];
+    let next = talk.hear(GatewayMessage::Acknowledge { sequences });
+    assert_eq!(to_read(&next), [7], "one is safe, so the next has its turn");
+    let again = talk.reconnect();
+    assert_eq!(
+        (finished(&again), to_read(&again)),
+        (vec![1, 2, 3, 4], vec![6, 7])
+    );
+    assert_eq!(finished(&read(&mut talk, &next, 7)), [7]);
+    assert_eq!(
+        finished(&read(&mut talk, &next, 7)),
+        [0; 0],
+        "what is read late is not sent twice"
+    );
+    assert_eq!(held(&talk).len(), 8);
+}
+
+#[test]
+fn a_result_whose_file_is_gone_is_a_failure() {
+    let (mut talk, large) = (Talk::serving(), Large::new());
+    talk.hear(launch_many(0..5));
+    let effects = (0..5)
+        .map(|partition| large.end(&mut talk, partition))
+        .last()
+        .unwrap();
+    assert_eq!(to_read(&effects), [5]);
+    let report = Err("it cannot be read".to_owned());
+    let sends = talk.event(Event::ReportRead { sequence: 5, report });
+    let [ExecutorMessage::TaskFinished(report)] = sent(&sends)[..] else {
+        panic!("{sends:?}");
+    };
+    let failure = report.outcome.as_ref().unwrap_err();
+    assert!(failure.counts_for_task() && failure.to_string().contains("it cannot be read"));
+    assert_eq!(
+        finished(&talk.reconnect()),
+        [1, 2, 3, 4, 5],
+        "that it failed stays"
+    );
+}
+
+#[test]
+fn an_executor_that_leaves_tells_what_it_has_on_the_disk_as_long_as_there_is_time() {
+    let (mut talk, large) = (Talk::serving(), Large::new());
+    talk.hear(launch_many(0..5));
+    let effects = (0..5)
+        .map(|partition| large.end(&mut talk, partition))
+        .last()
+        .unwrap();
+    let leaving = talk.hear(GatewayMessage::Shutdown {
+        reason: String::new(),
+        grace: Duration::from_secs(9),
+    });
+    assert_eq!(leaving, []);
+    let last = read(&mut talk, &effects, 5);
+    assert_eq!(finished(&last), [5]);
+    assert_eq!(last.last(), Some(&Effect::Leave(Ending::DONE)));
 }
 
 /// One step of a random conversation.

@@ -23,6 +23,7 @@ use crate::board::Board;
 use crate::children::Children;
 use crate::functions::Functions;
 use crate::oom;
+use crate::reports::{Kept, Reports};
 use crate::said::{FileListener, Said};
 use crate::session::{Event, TaskEnd};
 use crate::settings::Settings;
@@ -47,6 +48,8 @@ pub(crate) struct Context {
     pub(crate) board: Arc<Board>,
     /// What tasks may call.
     pub(crate) functions: Functions,
+    /// Where the bulk of reports is kept.
+    pub(crate) reports: Reports,
 }
 
 /// An order to end.
@@ -180,6 +183,7 @@ impl Attempt {
             outcome,
             result,
             counters: self.said.counters(),
+            kept: Kept::Small,
         }
     }
 

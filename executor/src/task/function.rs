@@ -18,6 +18,7 @@ use wire::id::TaskAttemptId;
 use wire::task::{Body, MOST_INLINE, StageSpec, TaskMetrics, TaskResult, TaskSpec};
 
 use crate::functions::TaskContext;
+use crate::reports::Kept;
 use crate::session::{Event, TaskEnd};
 use crate::task::attempt::Context;
 use crate::task::directory::file_safe;
@@ -115,7 +116,7 @@ impl Shared {
         loop {
             let call = self.next();
             let id = call.context.id();
-            let end = self.run(&call);
+            let end = self.context.reports.keep(id, self.run(&call));
             self.context.board.remove(id);
             // Nobody listens when the executor is ending.
             if self.events.blocking_send(Event::TaskEnded { id, end }).is_err() {
@@ -170,6 +171,7 @@ impl Shared {
             outcome,
             result,
             counters: call.context.counters(),
+            kept: Kept::Small,
         }
     }
 }

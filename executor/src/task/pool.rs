@@ -19,6 +19,7 @@ use wire::id::TaskAttemptId;
 use wire::task::Body;
 
 use crate::functions::{TaskContext, panic_text};
+use crate::reports::{Reports, Stored};
 use crate::session::{Event, TaskEnd};
 use crate::task::attempt::{Attempt, Cancellation, Context, Lines, Order, TIMEOUT_GRACE};
 use crate::task::function::{Call, FunctionThreads};
@@ -95,6 +96,7 @@ impl Pool {
         self.runtime()?.spawn(async move {
             let run = AssertUnwindSafe(attempt.run()).catch_unwind();
             let end = Box::pin(run).await.unwrap_or_else(|panic| broken(panic.as_ref()));
+            let end = keep(&context, id, end).await;
             context.board.remove(id);
             // Nobody listens when the executor is ending.
             drop(events.send(Event::TaskEnded { id, end }).await);
@@ -181,6 +183,20 @@ impl Pool {
         }
     }
 
+    /// Reads a report from the disk, apart from the thread that keeps the connection: [`Event::ReportRead`].
+    ///
+    /// # Errors
+    /// When the system gives no threads; there is then no event.
+    pub(crate) fn read_report(&mut self, sequence: u64, stored: Arc<Stored>) -> Result<(), FailureCause> {
+        let events = self.events.clone();
+        self.runtime()?.spawn_blocking(move || {
+            let report = stored.read().map(Box::new);
+            // Nobody listens when the executor is ending.
+            drop(events.blocking_send(Event::ReportRead { sequence, report }));
+        });
+        Ok(())
+    }
+
     /// The attempt has reported its end.
     pub(crate) fn forget(&mut self, id: TaskAttemptId) {
         self.attempts.remove(&id);
@@ -192,6 +208,21 @@ impl Pool {
         if let Some(runtime) = self.runtime {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// Finds room for a report, on a thread that may wait for the disk.
+async fn keep(context: &Arc<Context>, id: TaskAttemptId, end: TaskEnd) -> TaskEnd {
+    if Reports::is_small(&end) {
+        return end;
+    }
+    let context = Arc::clone(context);
+    let keep = tokio::task::spawn_blocking(move || context.reports.keep(id, end));
+    match keep.await {
+        Ok(end) => end,
+        Err(error) => TaskEnd::unbegun(TaskFailure::new(FailureCause::Unclassified(format!(
+            "a defect of drawloom: its report could not be kept: {error}"
+        )))),
     }
 }
 

@@ -29,7 +29,7 @@ use crate::blocks;
 use crate::gateway::orders::orders;
 use crate::history::History;
 use crate::inputs;
-use crate::journal::{JournalCost, JournalEvent, KeptResult, Scribe};
+use crate::journal::{JournalCost, JournalEvent, Scribe};
 use crate::outputs::Outputs;
 use crate::results::{Gathered, Results, Snapshot};
 use crate::staged;
@@ -520,14 +520,13 @@ impl Driving {
         let Some(result) = self.in_hand.take() else {
             return;
         };
-        if let Some(journal) = &mut self.journal {
-            journal.append_result(&KeptResult {
-                stage: stage.stage,
-                partition,
-                result: result.clone(),
-            });
+        let put = self.results.put(stage.stage, partition, result);
+        if let Some(journal) = &mut self.journal
+            && let Some(kept) = self.results.snapshot_of(stage.stage, partition)
+        {
+            journal.append_result(kept);
         }
-        if let Err(cause) = self.results.put(stage.stage, partition, result) {
+        if let Err(cause) = put {
             let failed = Event::StageFailed { stage, cause };
             self.errands
                 .spawn("failing a stage", async move { Errand::Happened(failed) });

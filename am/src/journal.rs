@@ -16,6 +16,8 @@
 //!   records that are waited for;
 //! - when nothing could be flushed for [`STALL`], nothing more is launched or ordered; when the file system has not
 //!   taken a batch for the writer's patience, the attempt ends without unregistering and YARN starts another;
+//! - what waits meanwhile is bounded by the tasks that are at work (J): nothing more is launched, and of what functions
+//!   give back only the place on this node's disk waits (see [`crate::results`]);
 //! - when another attempt has taken the journal over, this one ends at once and touches nothing more (F).
 //!
 //! A record's payload is a kind and its contents: a *base* (the moment that the clock counts from, the digest of the

@@ -165,6 +165,16 @@ impl Results {
         })
     }
 
+    /// That of one task, if there is one.
+    pub(crate) fn snapshot_of(&self, stage: u32, partition: u32) -> Option<Snapshot> {
+        let of_stage = self.stages.get(&stage)?;
+        let kept = of_stage.by_partition.get(partition as usize)?.clone();
+        (!matches!(kept, Kept::Nothing)).then(|| Snapshot {
+            file: self.file.clone(),
+            results: vec![(stage, partition, kept)],
+        })
+    }
+
     /// The results of a stage of so many tasks, to be written. They stay until [`Results::forget`], because another
     /// attempt may have to write them again.
     ///

@@ -114,10 +114,22 @@ async fn nothing_is_called_twice(session: &Session) -> Result<(), Box<dyn Error>
     Ok(())
 }
 
+/// The same with results that together are more than an executor keeps in memory and a flush of the journal holds.
+async fn large_results_outlive_the_application_master(session: &Session) -> Result<(), Box<dyn Error>> {
+    let job = job(session, "hefty").stage(Stage::new("hefty", "fill", vec![1_000_000; 24]));
+    let done = job.submit().await?.wait().await?;
+    let results = done.results::<String>("hefty")?;
+    assert_eq!(results.len(), 24);
+    assert!(results.iter().all(|result| result.len() == 1_000_000));
+    Ok(())
+}
+
 /// Says that this process is the client, and not the test that starts it.
 const CLIENT: &str = "--client";
 /// The same, of a job whose ApplicationMaster is lost.
 const SURVIVOR: &str = "--survivor";
+/// The same, with large results.
+const HEFTY: &str = "--hefty";
 /// After how many records of its journal the ApplicationMaster is killed; the last ones are those of the results.
 const CRASHES: std::ops::RangeInclusive<u32> = 5..=16;
 
@@ -129,7 +141,9 @@ fn run_client() -> ExitCode {
     if filter.is_some_and(|filter| !"functions".contains(&filter)) {
         return ExitCode::SUCCESS;
     }
-    let passed = succeeds(CLIENT, None) && CRASHES.step_by(2).all(|record| succeeds(SURVIVOR, Some(record)));
+    let passed = succeeds(CLIENT, None)
+        && CRASHES.step_by(2).all(|record| succeeds(SURVIVOR, Some(record)))
+        && succeeds(HEFTY, Some(20));
     ExitCode::from(u8::from(!passed))
 }
 
@@ -145,13 +159,15 @@ fn succeeds(role: &str, crash_after: Option<u32>) -> bool {
 
 fn main() -> ExitCode {
     let role = std::env::args().nth(1);
-    let ours = [CLIENT, SURVIVOR, "am", "executor", "function"];
+    let ours = [CLIENT, SURVIVOR, HEFTY, "am", "executor", "function"];
     let Some(role) = role.filter(|role| ours.contains(&role.as_str())) else {
         return run_client();
     };
     functions::main(Ok(registered()), async |session| {
-        if role == SURVIVOR {
-            return nothing_is_called_twice(&session).await;
+        match role.as_str() {
+            SURVIVOR => return nothing_is_called_twice(&session).await,
+            HEFTY => return large_results_outlive_the_application_master(&session).await,
+            _ => {}
         }
         // With the driver in the ApplicationMaster, and in this process.
         for mode in ["cluster", "client"] {

@@ -131,6 +131,8 @@ pub(crate) struct Session {
     /// Every attempt that nobody else may run: those that run or wait, and those whose report is not safe yet.
     held: BTreeSet<TaskAttemptId>,
     awaiting_commit: BTreeSet<TaskAttemptId>,
+    /// A connection that served was lost, and nobody has given leave to commit since.
+    bereft: bool,
     unacknowledged: Unacknowledged,
     reports: u64,
     heartbeats: u64,
@@ -156,6 +158,7 @@ impl Session {
             waiting: VecDeque::new(),
             held: BTreeSet::new(),
             awaiting_commit: BTreeSet::new(),
+            bereft: false,
             unacknowledged: Unacknowledged::default(),
             reports: 0,
             heartbeats: 0,
@@ -220,7 +223,7 @@ impl Session {
             Event::Stopped { signal } => self.stopped(now, signal, effects),
             Event::Tick => self.tick(now, effects),
         }
-        if matches!(self.state, State::Dialing { .. } | State::Greeting { .. }) {
+        if self.is_without_leave() {
             self.lend_slots(effects);
         }
     }
@@ -231,6 +234,16 @@ impl Session {
             boot: self.boot,
             message,
         }));
+    }
+
+    /// Whether nobody is there who gives leave to commit. One that has come just now may be busy with what the last one
+    /// has left until it has given leave once.
+    fn is_without_leave(&self) -> bool {
+        match self.state {
+            State::Dialing { .. } | State::Greeting { .. } => true,
+            State::Serving { .. } => self.bereft,
+            State::Leaving { .. } | State::Gone => false,
+        }
     }
 
     /// Whether what has to be said can be said now.
@@ -287,7 +300,10 @@ impl Session {
             | State::Greeting {
                 attempt, give_up_at, ..
             } => (attempt.saturating_add(1), *give_up_at),
-            State::Serving { welcome, .. } => (0, now + welcome.am_lost_ttl),
+            State::Serving { welcome, .. } => {
+                self.bereft = true;
+                (0, now + welcome.am_lost_ttl)
+            }
             State::Leaving { .. } | State::Gone => return,
         };
         if attempt < 2 || attempt % QUIET == 0 {
@@ -446,6 +462,7 @@ impl Session {
             GatewayMessage::Launch { stages, tasks } => self.launch(stages, tasks, effects),
             GatewayMessage::Cancel { id, reason, grace } => self.cancel(id, reason, grace, effects),
             GatewayMessage::CommitDecision { id, granted } => {
+                self.bereft = false;
                 if self.awaiting_commit.remove(&id) {
                     effects.push(Effect::DecideCommit { id, granted });
                 }

@@ -323,6 +323,34 @@ async fn what_functions_gave_back_outlives_the_records_and_several_processes() {
 }
 
 #[tokio::test]
+async fn large_results_that_waited_for_the_journal_are_all_in_it() {
+    let mut rig = Rig::of_functions();
+    rig.plan.stages[0].source = TaskSource::Tasks(12);
+    let mut first = rig.begun().await;
+    let mut commands = Vec::new();
+    // None of them is written before the first await.
+    let large = bytes::Bytes::from(vec![b'7'; 1 << 20]);
+    for partition in 0..12 {
+        let result = TaskResult::Inline(large.clone());
+        first.report(NOW, gave_back(partition, Some(result)), &mut commands);
+    }
+    settled(&mut first).await;
+    assert_eq!(first.core().progress().0, 12);
+    drop(first);
+    let past = rig.look_back(2, DIGEST).await.unwrap().unwrap();
+    let read: Vec<_> = past
+        .results
+        .snapshot()
+        .unwrap()
+        .iter()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(read.len(), 12);
+    let all = |kept: &crate::journal::KeptResult| kept.result == TaskResult::Inline(large.clone());
+    assert!(read.iter().all(all));
+}
+
+#[tokio::test]
 async fn results_are_not_written_where_somebody_else_is_at_work() {
     let rig = Rig::of_functions();
     let mut driving = rig.begun().await;

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::past::helped;
-use super::{Base, CRASH_POINT, DIRECTORY, GROUP, KeptResult, STALL, encode_entry, encode_result, side};
+use super::{Base, CRASH_POINT, DIRECTORY, GROUP, STALL, encode_entry, encode_result, side};
 use crate::results::Snapshot;
 use crate::supervise::{Panicked, TaskGroup};
 
@@ -22,6 +22,9 @@ const LEAST_TAIL: u64 = 4 << 20;
 const TAIL_SHARE: u64 = 4;
 /// but not beyond this, because the next attempt reads them into memory.
 const MOST_TAIL: u64 = 32 << 20;
+
+/// What functions gave back is read from the disk and flushed in pieces of about this many bytes.
+const MOST_READ: u64 = 4 << 20;
 
 /// A journal's directory has few entries.
 const MOST_ENTRIES: usize = 100_000;
@@ -64,6 +67,8 @@ enum Order {
         payload: Bytes,
         urgency: Urgency,
     },
+    /// Read from this node's disk when it is written: however long the file system is away, what waits is small.
+    Result(Snapshot),
     Base {
         base: Base,
         /// What is written into a file before the base, which then names it.
@@ -147,17 +152,15 @@ impl Scribe {
 
     /// Hands over a record; its number is what [`Kept::upto`] counts.
     pub fn append(&mut self, entry: &Entry) -> u64 {
-        self.record(encode_entry(&entry.bytes), entry.urgency)
+        let (payload, urgency) = (encode_entry(&entry.bytes), entry.urgency);
+        self.tail += payload.len() as u64;
+        self.order(Order::Record { payload, urgency })
     }
 
     /// Hands over what a function gave back, before the entry that says that its task is done.
-    pub fn append_result(&mut self, result: &KeptResult) {
-        self.record(encode_result(result), Urgency::Batched);
-    }
-
-    fn record(&mut self, payload: Bytes, urgency: Urgency) -> u64 {
-        self.tail += payload.len() as u64;
-        self.order(Order::Record { payload, urgency })
+    pub fn append_result(&mut self, result: Snapshot) {
+        self.tail += result.bytes();
+        self.order(Order::Result(result));
     }
 
     /// Whether a checkpoint is due.
@@ -316,6 +319,13 @@ impl Pen {
         })
     }
 
+    /// Records of results, read from this node's disk.
+    fn read(&self, results: &Snapshot) -> Result<Vec<Bytes>, JournalError> {
+        let encoded = results.iter().map(|result| Ok(encode_result(&result?)));
+        let encoded: Result<_, std::io::Error> = encoded.collect();
+        encoded.map_err(|error| JournalError::FileSystem(DfsError::from_io(&self.directory, &error)))
+    }
+
     /// Removes what earlier attempts have left; a failure is only logged, because it costs room.
     async fn remove_earlier(&mut self) {
         self.records.remove_earlier().await;
@@ -399,6 +409,7 @@ impl Batch {
     fn add(&mut self, order: Order) {
         self.urgent |= match &order {
             Order::Record { urgency, .. } => *urgency == Urgency::AtOnce,
+            Order::Result(_) => false,
             Order::Base { .. } => true,
         };
         self.orders.push(order);
@@ -430,11 +441,23 @@ impl Batch {
     async fn keep(self, pen: &mut Pen) -> Result<(u64, u64), JournalError> {
         let count = self.orders.len() as u64;
         let (mut bytes, mut records) = (0, Vec::new());
+        // Of the bytes so far, those that are flushed.
+        let mut flushed = 0;
         for order in self.orders {
             match order {
                 Order::Record { payload, .. } => {
                     bytes += payload.len() as u64;
                     records.push(payload);
+                }
+                Order::Result(result) => {
+                    for payload in pen.read(&result)? {
+                        bytes += payload.len() as u64;
+                        records.push(payload);
+                    }
+                    if bytes - flushed >= MOST_READ {
+                        keep_records(&mut pen.records, &mut records).await?;
+                        flushed = bytes;
+                    }
                 }
                 Order::Base { base, results } => {
                     keep_records(&mut pen.records, &mut records).await?;

@@ -539,11 +539,29 @@ fn a_commit_that_nobody_can_allow_keeps_no_slot() {
     assert_eq!(launched(&talk.event(lost)), [2]);
     assert_eq!(launched(&talk.event(Event::CommitWanted { id: id(1) })), [3]);
     talk.reconnect();
+    let granted = true;
+    talk.hear(GatewayMessage::CommitDecision { id: id(0), granted });
     assert_eq!(launched(&talk.end(0)), [0; 0], "its slot is in use");
     assert_eq!(launched(&talk.end(2)), [4]);
     talk.end(1);
     assert_eq!(launched(&talk.hear(launch_many(5..6))), [0; 0]);
     assert_eq!(launched(&talk.end(3)), [5]);
+}
+
+#[test]
+fn a_commit_keeps_no_slot_until_the_next_application_master_gives_leave() {
+    let mut talk = Talk::serving();
+    talk.hear(launch_many(0..6));
+    talk.reconnect();
+    assert_eq!(
+        launched(&talk.event(Event::CommitWanted { id: id(0) })),
+        [2],
+        "it is busy yet"
+    );
+    let granted = true;
+    talk.hear(GatewayMessage::CommitDecision { id: id(0), granted });
+    let keeps = talk.event(Event::CommitWanted { id: id(1) });
+    assert_eq!(launched(&keeps), [0; 0], "leave comes at once, as a rule");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use wire::failure::{FailureCause, KillReason};
 use wire::message::{ExecutorMessage, GatewayMessage, TaskReport};
 use wire::task::{Body, Counter, StageSpec, TaskResult, TaskSpec};
 
-use crate::harness::{Container, Peer, id, shell, task};
+use crate::harness::{Container, Peer, eventually, id, shell, task};
 
 /// What the executors of these tests can do.
 pub(crate) fn functions() -> Functions {
@@ -190,4 +190,28 @@ async fn a_function_that_never_returns_takes_its_executor_along_and_nobody_else_
     assert_eq!(returned, [id(2)]);
     assert_eq!(container.wait().code(), Some(75));
     assert!(began.elapsed() >= grace);
+}
+
+#[tokio::test]
+async fn results_that_nobody_takes_are_on_the_disk_until_somebody_does() {
+    let (container, mut peer) = Container::serving().await;
+    let tasks = (0..12).map(|partition| with("1000000", partition)).collect();
+    peer.launch(calling("fill"), tasks).await;
+    drop(peer);
+    let files = || std::fs::read_dir(container.path(".drawloom-reports")).map_or(0, Iterator::count);
+    // Four of a million bytes are within 4 MiB.
+    eventually("reports on the disk", || (files() == 8).then_some(()));
+    let mut peer = container.welcome().await;
+    let mut partitions = Vec::new();
+    while partitions.len() < 12 {
+        let report = peer.finished().await;
+        assert_eq!(report.result.map(|result| result.length()), Some(1_000_002));
+        assert_eq!(report.counters.len(), 1);
+        partitions.push(report.id.partition);
+        let sequences = vec![report.sequence];
+        peer.send(GatewayMessage::Acknowledge { sequences }).await;
+    }
+    partitions.sort_unstable();
+    assert_eq!(partitions, (0..12).collect::<Vec<_>>());
+    eventually("that they are gone", || (files() == 0).then_some(()));
 }

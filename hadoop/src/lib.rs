@@ -3,6 +3,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
+//! | [`aggregated_log`] | log files of ended applications, as YARN collects them (TFile) |
 //! | [`conf`] | `*-site.xml` files read as Hadoop reads them, each value with its origin; addresses of the ResourceManagers |
 //! | [`credentials`] | `container_tokens` files, tokens, and the token a process should use |
 //! | [`ids`] | application, attempt, container and node ids: parse, print, order |
@@ -24,6 +25,7 @@
 //! # Ok::<(), hadoop::conf::ConfError>(())
 //! ```
 
+pub mod aggregated_log;
 pub mod conf;
 pub mod credentials;
 pub mod ids;

@@ -2,11 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use harness::application::Application;
-use harness::hadoop::{Builder, Calculator, Hadoop, Protection, Scheduler, Version};
+use harness::application::{Application, STEP};
+use harness::hadoop::{Builder, Calculator, Hadoop, Protection, Scheduler, Site, Version};
 use harness::text::{cut, word_counts, written_by_people};
 use harness::user::User;
-use harness::workspace;
+use harness::{wait, workspace};
 use std::fs;
 
 const PARTS: usize = 4;
@@ -31,7 +31,11 @@ stages:
 /// Runs the job for a new person and requires the right counts.
 fn counts_words(options: Builder, with_hdfs: bool) {
     let hadoop = options.start().unwrap();
-    let user = User::new(&hadoop, "ada").unwrap();
+    counts_words_on(&hadoop, &User::new(&hadoop, "ada").unwrap(), with_hdfs);
+}
+
+/// The same on a cluster that is there; gives the application's id.
+fn counts_words_on(hadoop: &Hadoop, user: &User<'_>, with_hdfs: bool) -> String {
     let text = written_by_people(100_000).unwrap();
     for (number, part) in cut(&text, PARTS).into_iter().enumerate() {
         user.write(&format!("books/{number}.txt"), part).unwrap();
@@ -50,15 +54,67 @@ fn counts_words(options: Builder, with_hdfs: bool) {
     output.must_end(0, &["verdict    succeeded"]);
     let total = String::from_utf8(user.get(&format!("{base}/total/part-00000")).unwrap()).unwrap();
     assert!(total == word_counts(&text), "the counts differ");
-    let application = Application::of_output(&hadoop, &output).unwrap();
+    let application = Application::of_output(hadoop, &output).unwrap();
     assert_eq!(application.report().unwrap()["finalStatus"], "SUCCEEDED");
     application.wait_gone().unwrap();
     let staged = if with_hdfs {
         user.staged().unwrap()
     } else {
-        names_in(&user, "staging/apps")
+        names_in(user, "staging/apps")
     };
     assert_eq!(staged, [""; 0]);
+    application.id().to_owned()
+}
+
+/// The log files of an application that has ended, from the file system where YARN has collected them: the same bytes as
+/// `yarn logs` prints.
+fn reads_collected_logs(options: Builder) {
+    let hadoop = options.log_aggregation(true).start().unwrap();
+    let user = User::new(&hadoop, "ada").unwrap();
+    let id = counts_words_on(&hadoop, &user, true);
+    wait_collected(&hadoop, &id);
+    let ours = user.must(["logs", &id]).unwrap();
+    let master = format!("{}_01_000001", id.replace("application", "container"));
+    assert!(ours.contains(&format!("==> {master} on localhost:")), "{ours}");
+    let tool = "org.apache.hadoop.yarn.client.cli.LogsCLI";
+    let theirs = hadoop
+        .tool(tool, &["-applicationId", &id, "-appOwner", user.name()])
+        .unwrap();
+    let files: Vec<&str> = ours.split("==> ").skip(1).collect();
+    assert!(files.len() >= 6, "three containers: {ours}");
+    for file in files {
+        let (heading, contents) = file.split_once(" <==\n").unwrap();
+        let (place, name) = heading.split_once(": ").unwrap();
+        let (container, node) = place.split_once(" on ").unwrap();
+        let from = format!("Container: {container} on {}\n", node.replace(':', "_"));
+        let is_it =
+            |section: &&str| section.contains(&from) && section.contains(&format!("LogType:{name}\n"));
+        let section = theirs.split("\nEnd of LogType:").find(is_it);
+        let section = section.unwrap_or_else(|| panic!("no {heading} in {theirs}"));
+        let theirs = section.split_once("LogContents:\n").unwrap().1;
+        assert_eq!(contents.strip_suffix('\n').unwrap(), theirs, "{heading}");
+    }
+    let end = user
+        .must(["logs", &id, "--executor", &master, "--tail", "10b"])
+        .unwrap();
+    let last = end
+        .split(" <==\n")
+        .nth(1)
+        .and_then(|text| text.lines().next())
+        .unwrap();
+    assert!(last.len() < 10 && ours.contains(&format!("{last}\n")), "{end}");
+    let other = User::new(&hadoop, "eve").unwrap().run(["logs", &id]).unwrap();
+    other.must_end(3, &["permission denied", "/tmp/logs/ada"]);
+}
+
+fn wait_collected(hadoop: &Hadoop, id: &str) {
+    let number: u32 = id.rsplit('_').next().unwrap().parse().unwrap();
+    let directory = format!("/tmp/logs/ada/bucket-logs-tfile/{number:04}/{id}");
+    wait::until("both nodes' logs to be collected", STEP, || {
+        let names = hadoop.hdfs_list(&directory).unwrap().unwrap_or_default();
+        names.len() == 2 && names.iter().all(|name| !name.ends_with(".tmp"))
+    })
+    .unwrap();
 }
 
 fn names_in(user: &User<'_>, dir: &str) -> Vec<String> {
@@ -81,9 +137,9 @@ fn works_with_privacy_and_the_fair_scheduler() {
 }
 
 #[test]
-fn works_on_the_oldest_release_with_authentication() {
+fn works_on_the_oldest_release_with_authentication_and_collected_logs() {
     let options = Hadoop::builder().nodes(2).version(Version::V3_3_6);
-    counts_words(options.protection(Protection::Authentication), true);
+    reads_collected_logs(options.protection(Protection::Authentication));
 }
 
 #[test]
@@ -95,12 +151,17 @@ fn works_on_the_oldest_release_with_privacy_and_the_fair_scheduler() {
 }
 
 #[test]
-fn works_on_the_newest_release_with_privacy_and_the_dominant_calculator() {
+fn works_on_the_newest_release_with_privacy_the_dominant_calculator_and_collected_logs() {
     let options = Hadoop::builder().nodes(2).version(Version::V3_5_0);
     let options = options
         .protection(Protection::Privacy)
-        .calculator(Calculator::Dominant);
-    counts_words(options, true);
+        .calculator(Calculator::Dominant)
+        .property(
+            Site::Yarn,
+            "yarn.nodemanager.log-aggregation.compression-type",
+            "gz",
+        );
+    reads_collected_logs(options);
 }
 
 #[test]

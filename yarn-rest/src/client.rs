@@ -136,7 +136,8 @@ impl Client {
         NodeClient::new(Arc::clone(&self.transport), self.auth.clone(), address)
     }
 
-    /// A client of the log server at `address` (`mapreduce.jobhistory.webapp.address`).
+    /// A client of the log server at `address` (`mapreduce.jobhistory.webapp.address`, or the URL of
+    /// `yarn.log.server.url`, whose path tells an ApplicationHistoryServer from a JobHistoryServer).
     pub fn log_server(&self, address: &str) -> Result<LogServerClient, BuildError> {
         LogServerClient::new(Arc::clone(&self.transport), self.auth.clone(), address)
     }

@@ -1,20 +1,24 @@
 //! `drawloom logs`: the log files of an application's containers, from wherever they still can be had.
 //!
-//! NodeManagers serve the logs of running containers, and of finished ones until they are deleted or aggregated. Which
+//! NodeManagers serve the logs of running containers, and of finished ones until they are deleted or collected. Which
 //! containers there were is known to the ResourceManager only while they run; afterwards from the list that each
-//! ApplicationMaster keeps beside its own logs (`am::roster`).
+//! ApplicationMaster keeps beside its own logs (`am::roster`). What YARN has collected is read from the cluster's file
+//! system ([`collected`]), and where that cannot be, asked of the log server. The first place that has anything is
+//! the one that is shown, but for containers that only a later one has.
 
+mod collected;
 mod failed;
 mod follow;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 
 use am::roster;
 use hadoop::ids::{ApplicationId, ContainerId};
+use yarn_rest::model::{AppReport, LogFiles};
 use yarn_rest::request::LogRange;
-use yarn_rest::{Client, LogReader};
+use yarn_rest::{Client, LogReader, LogServerClient, NodeClient};
 
 use super::{application_id, print, print_or_stop};
 use crate::cli::Logs;
@@ -23,6 +27,7 @@ use crate::error::CommandError;
 use crate::settings::value;
 use crate::submit::preflight::rest_failed;
 use crate::terminal::{Paint, Terminal};
+use collected::Collected;
 
 /// Files that YARN writes for itself; shown only where nothing else is.
 const LAUNCH_FILES: [&str; 5] = [
@@ -47,7 +52,13 @@ pub(crate) async fn run(
     let range = range(command)?;
     let cluster = Cluster::find(conf_dir)?;
     let client = cluster.rest()?;
-    if command.follow {
+    let report = match client.application(id).await {
+        Ok(report) => Ok(report),
+        // Forgotten, but what was collected may be there.
+        Err(error @ yarn_rest::Error::NotFound { .. }) => Err(rest_failed(error)),
+        Err(error) => return Err(rest_failed(error)),
+    };
+    if command.follow && report.as_ref().is_ok_and(|report| !report.is_final()) {
         let begin = match range {
             LogRange::Last(bytes) => Some(bytes),
             LogRange::All | LogRange::First(_) => None,
@@ -64,23 +75,239 @@ pub(crate) async fn run(
     } else {
         None
     };
-    let containers = containers(&client, id).await?;
-    let mut printed = 0;
-    for (container, node) in containers
-        .iter()
-        .filter(|(container, _)| wants(command, container))
-    {
-        let shows = |name: &str| {
-            of_task(name, command) && failed.as_ref().is_none_or(|failed| failed.has(container, name))
+    let wanted = Wanted {
+        command,
+        failed,
+        range,
+        paint: terminal.out,
+    };
+    Search::new(&cluster, &client, id, report).show(&wanted).await
+}
+
+/// Which files are wanted, and what of them.
+struct Wanted<'a> {
+    command: &'a Logs,
+    failed: Option<failed::Failed>,
+    range: LogRange,
+    paint: Paint,
+}
+
+impl Wanted<'_> {
+    fn has(&self, container: &ContainerId, file: &str) -> bool {
+        !LAUNCH_FILES.contains(&file)
+            && wants(self.command, container)
+            && of_task(file, self.command)
+            && self
+                .failed
+                .as_ref()
+                .is_none_or(|failed| failed.has(container, file))
+    }
+
+    fn print_heading(&self, container: ContainerId, node: &str, file: &str) -> Result<(), CommandError> {
+        let heading = format!("==> {container} on {node}: {file} <==");
+        print(&format!("{}\n", self.paint.heading(&heading)))
+    }
+}
+
+/// What has been printed.
+#[derive(Debug, Default)]
+struct Shown {
+    files: usize,
+    /// Whose files were printed; they are not looked for elsewhere.
+    containers: BTreeSet<ContainerId>,
+}
+
+/// The search for the logs of an application.
+struct Search<'a> {
+    cluster: &'a Cluster,
+    client: &'a Client,
+    id: ApplicationId,
+    /// The error is that the ResourceManager does not know it.
+    report: Result<AppReport, CommandError>,
+    shown: Shown,
+    /// What could not be read, in words for people.
+    problems: Vec<String>,
+}
+
+impl<'a> Search<'a> {
+    fn new(
+        cluster: &'a Cluster,
+        client: &'a Client,
+        id: ApplicationId,
+        report: Result<AppReport, CommandError>,
+    ) -> Self {
+        Self {
+            cluster,
+            client,
+            id,
+            report,
+            shown: Shown::default(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Looks where they are most probably first, and goes on until there are some.
+    async fn show(mut self, wanted: &Wanted<'_>) -> Result<(), CommandError> {
+        let (ended, status) = match &self.report {
+            Ok(report) => (report.is_final(), report.log_aggregation_status.clone()),
+            Err(_) => (true, String::new()),
         };
-        printed += print_container(&client, (*container, node), &shows, range, terminal.out).await?;
+        if status != "SUCCEEDED" && self.report.is_ok() {
+            self.ask_nodes(wanted).await?;
+        }
+        if ended && !(status == "DISABLED" && self.shown.files > 0) {
+            self.read_collected(wanted).await?;
+        }
+        if ended && self.shown.files == 0 {
+            self.ask_log_server(wanted).await?;
+        }
+        if status == "SUCCEEDED" && self.shown.files == 0 {
+            self.ask_nodes(wanted).await?;
+        }
+        self.conclude(&status)
     }
-    if printed > 0 {
-        return Ok(());
+
+    async fn ask_nodes(&mut self, wanted: &Wanted<'_>) -> Result<(), CommandError> {
+        for (container, node) in containers(self.client, self.id).await? {
+            if !wants(wanted.command, &container) {
+                continue;
+            }
+            if let Ok(keeper) = self.client.node(&node).map(Keeper::Node) {
+                let files = keeper.files(container).await;
+                self.print_container(&keeper, (container, &node), files, wanted)
+                    .await?;
+            }
+        }
+        Ok(())
     }
-    Err(CommandError::refused(format!("no logs of {id} can be found"))
-        .because("neither the nodes it ran on nor their NodeManagers' lists have files that match")
-        .help(format!("with log aggregation, YARN has moved them: yarn logs -applicationId {id}, or look into yarn.nodemanager.remote-app-log-dir")))
+
+    async fn read_collected(&mut self, wanted: &Wanted<'_>) -> Result<(), CommandError> {
+        let systems = self.cluster.file_systems()?;
+        let owner = self
+            .report
+            .as_ref()
+            .map_or(&self.cluster.user, |report| &report.user);
+        let mut collected = Collected::find(&systems, &self.cluster.conf, owner, self.id).await;
+        collected.print(&systems, wanted, &mut self.shown).await?;
+        self.problems.append(&mut collected.problems);
+        Ok(())
+    }
+
+    async fn ask_log_server(&mut self, wanted: &Wanted<'_>) -> Result<(), CommandError> {
+        const KEY: &str = "yarn.log.server.url";
+        let Some(url) = self.cluster.conf.get(KEY).filter(|url| !url.trim().is_empty()) else {
+            return Ok(());
+        };
+        let server = match self.client.log_server(url) {
+            Ok(server) => server,
+            Err(error) => {
+                self.problems.push(format!("{KEY} cannot be used: {error}"));
+                return Ok(());
+            }
+        };
+        let places = match server.application_log_files(self.id).await {
+            Ok(places) => places,
+            Err(error) => {
+                self.problems.push(format!("the log server {url}: {error}"));
+                return Ok(());
+            }
+        };
+        let keeper = Keeper::Server(server);
+        for place in places {
+            if let Some(container) = place.container_id {
+                let node = place.node_id.clone().unwrap_or_default().replacen('_', ":", 1);
+                let files = file_names([place]);
+                self.print_container(&keeper, (container, &node), files, wanted)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn print_container(
+        &mut self,
+        keeper: &Keeper,
+        (container, node): (ContainerId, &str),
+        files: Vec<String>,
+        wanted: &Wanted<'_>,
+    ) -> Result<(), CommandError> {
+        for name in files.iter().filter(|name| wanted.has(&container, name)) {
+            let log = match keeper.log(container, name, wanted.range).await {
+                Ok(log) => log,
+                Err(error) => {
+                    tracing::warn!(%error, "{container}/{name} cannot be read");
+                    continue;
+                }
+            };
+            wanted.print_heading(container, node, name)?;
+            print_file(log, &format!("{container}/{name}")).await?;
+            self.shown.files += 1;
+            self.shown.containers.insert(container);
+        }
+        Ok(())
+    }
+
+    fn conclude(self, status: &str) -> Result<(), CommandError> {
+        let Self { id, problems, .. } = self;
+        if self.shown.files > 0 {
+            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            return Ok(());
+        }
+        if problems.is_empty() && self.report.is_err() {
+            return self.report.map(|_| ());
+        }
+        let nowhere =
+            "neither the nodes it ran on nor yarn.nodemanager.remote-app-log-dir have files that match";
+        let cause = match problems.is_empty() {
+            true => nowhere.to_owned(),
+            false => problems.join("\n"),
+        };
+        let help = match status {
+            "RUNNING" | "RUNNING_WITH_FAILURE" | "NOT_START" => {
+                "YARN collects them just now: ask again in some seconds".to_owned()
+            }
+            _ => format!(
+                "`yarn logs -applicationId {id}` looks too; the nodes keep logs for yarn.nodemanager.log.retain-seconds"
+            ),
+        };
+        Err(CommandError::refused(format!("no logs of {id} can be found"))
+            .because(cause)
+            .help(help))
+    }
+}
+
+/// Who serves single log files.
+enum Keeper {
+    Node(NodeClient),
+    Server(LogServerClient),
+}
+
+impl Keeper {
+    /// Names of a container's files; none when that cannot be had.
+    async fn files(&self, container: ContainerId) -> Vec<String> {
+        let places = match self {
+            Self::Node(node) => node.log_files(container).await,
+            Self::Server(server) => server.log_files(container).await,
+        };
+        file_names(places.unwrap_or_default())
+    }
+
+    async fn log(
+        &self,
+        container: ContainerId,
+        file: &str,
+        range: LogRange,
+    ) -> Result<LogReader, yarn_rest::Error> {
+        match self {
+            Self::Node(node) => node.log(container, file, range).await,
+            Self::Server(server) => server.log(container, file, range).await,
+        }
+    }
+}
+
+fn file_names(places: impl IntoIterator<Item = LogFiles>) -> Vec<String> {
+    let files = places.into_iter().flat_map(|place| place.files);
+    files.map(|file| file.file_name).collect()
 }
 
 /// What cannot name a container or a task is wrong usage, not a log that is gone.
@@ -148,40 +375,6 @@ async fn written_down(client: &Client, am: ContainerId, node: &str) -> Vec<(Cont
         Some((container, node.to_owned()))
     });
     lines.collect()
-}
-
-async fn print_container(
-    client: &Client,
-    (container, node): (ContainerId, &str),
-    shows: &dyn Fn(&str) -> bool,
-    range: LogRange,
-    paint: Paint,
-) -> Result<usize, CommandError> {
-    let Ok(node_client) = client.node(node) else {
-        return Ok(0);
-    };
-    let places = node_client.log_files(container).await.unwrap_or_default();
-    let names: Vec<String> = places
-        .into_iter()
-        .flat_map(|place| place.files)
-        .map(|file| file.file_name)
-        .collect();
-    let telling = |name: &&String| !LAUNCH_FILES.contains(&name.as_str()) && shows(name);
-    let mut printed = 0;
-    for name in names.iter().filter(telling) {
-        let log = match node_client.log(container, name, range).await {
-            Ok(log) => log,
-            Err(error) => {
-                tracing::warn!(%error, "{container}/{name} cannot be read");
-                continue;
-            }
-        };
-        let heading = format!("==> {container} on {node}: {name} <==");
-        print(&format!("{}\n", paint.heading(&heading)))?;
-        print_file(log, &format!("{container}/{name}")).await?;
-        printed += 1;
-    }
-    Ok(printed)
 }
 
 /// Whether a file is of the wanted task. The executor names them `task-JOB.STAGE.ATTEMPT-TASK.ATTEMPT-NAME.STREAM`.

@@ -1,9 +1,10 @@
 //! What the person at the command line sees and can rely on, on the embedded cluster: client mode from a network that
-//! the cluster cannot dial into.
+//! the cluster cannot dial into, and what each command shows.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod away;
+mod collected;
 mod explain;
 #[expect(dead_code, reason = "the scenarios use all of it")]
 #[path = "../scenarios/lab.rs"]

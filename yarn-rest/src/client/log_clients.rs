@@ -106,7 +106,10 @@ impl LogServerClient {
     pub(super) fn new(transport: Arc<Transport>, auth: Auth, address: &str) -> Result<Self, BuildError> {
         Ok(Self {
             daemon: Daemon::new(transport, address)?,
-            requests: request::LogServer::new(auth),
+            requests: match address.contains("/applicationhistory") {
+                true => request::LogServer::new(auth).of_application_history(),
+                false => request::LogServer::new(auth),
+            },
         })
     }
 

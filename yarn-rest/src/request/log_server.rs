@@ -10,21 +10,30 @@ use crate::auth::Auth;
 #[derive(Debug, Clone)]
 pub struct LogServer {
     auth: Auth,
+    root: &'static str,
 }
-
-const ROOT: &str = "/ws/v1/history";
 
 impl LogServer {
     /// Requests made for `auth`.
     pub fn new(auth: Auth) -> Self {
-        Self { auth }
+        let root = "/ws/v1/history";
+        Self { auth, root }
+    }
+
+    /// The same of an ApplicationHistoryServer (default port 8188).
+    #[must_use]
+    pub fn of_application_history(self) -> Self {
+        let root = "/ws/v1/applicationhistory";
+        Self { root, ..self }
     }
 
     /// The log files of every container of an application.
     pub fn application_logs(&self, app: ApplicationId) -> Built {
         get(
             &self.auth,
-            Target::new(ROOT).literal("/aggregatedlogs").query("appid", app),
+            Target::new(self.root)
+                .literal("/aggregatedlogs")
+                .query("appid", app),
         )
     }
 
@@ -32,7 +41,7 @@ impl LogServer {
     pub fn container_logs(&self, container: ContainerId) -> Built {
         get(
             &self.auth,
-            Target::new(ROOT)
+            Target::new(self.root)
                 .literal("/containers")
                 .segment(container)
                 .literal("/logs"),
@@ -42,7 +51,7 @@ impl LogServer {
     /// One log file. Only this path serves it: `/containers/{id}/logs/{file}`, which works at a
     /// NodeManager, is 404 here.
     pub fn container_log(&self, container: ContainerId, file: &str, range: LogRange) -> Built {
-        let target = Target::new(ROOT)
+        let target = Target::new(self.root)
             .literal("/containerlogs")
             .segment(container)
             .segment(file);

@@ -61,7 +61,7 @@ fn shortened(text: &str) -> String {
         let number = line
             .strip_prefix("line ")
             .map(|number| number.parse().unwrap_or(0));
-        number.is_none_or(|number: u32| number < 2 || number > 97)
+        number.is_none_or(|number: u32| !(2..=97).contains(&number))
     });
     lines.collect::<Vec<_>>().join("\n")
 }

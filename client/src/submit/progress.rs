@@ -50,24 +50,22 @@ impl Progress {
             return lines;
         }
         let before = self.phase.replace(phase);
-        // Between two reports it can go from one phase over the next.
-        let was_accepted = (Phase::Accepted..=Phase::Running).contains(&phase);
-        if before < Some(Phase::Accepted) && was_accepted {
+        // Between two reports it can go from one phase over the next; one that is over tells nothing of its phases.
+        let came = |to: Phase| before < Some(to) && (to..=Phase::Running).contains(&phase);
+        if came(Phase::Accepted) {
             lines.push(line(elapsed, "accepted", &format!("in queue {}", report.queue)));
         }
-        match phase {
-            Phase::AmStarting => lines.push(line(elapsed, "starting", &starting(report))),
-            Phase::Running => lines.push(line(
-                elapsed,
-                "AM up",
-                report.tracking_url.as_deref().unwrap_or(""),
-            )),
-            _ => {}
+        if came(Phase::AmStarting) {
+            lines.push(line(elapsed, "starting", &starting(report)));
         }
         if let Some(url) = &report.am_container_logs
             && !std::mem::replace(&mut self.url_said, true)
         {
             lines.push(line(elapsed, "AM logs", url));
+        }
+        if came(Phase::Running) {
+            let url = report.tracking_url.as_deref().unwrap_or("");
+            lines.push(line(elapsed, "AM up", url));
         }
         lines
     }
@@ -253,13 +251,14 @@ mod tests {
         );
         assert!(progress.report(AT, &accepted).is_empty());
         let running = report(
-            r#""state":"RUNNING","trackingUrl":"http://rm/proxy/a/","amContainerLogs":"http://n/logs""#,
+            r#""state":"RUNNING","amHostHttpAddress":"n1:8042","trackingUrl":"http://rm/proxy/a/","amContainerLogs":"http://n/logs""#,
         );
         assert_eq!(
             progress.report(AT, &running),
             [
-                "    1.23s  AM up      http://rm/proxy/a/",
-                "    1.23s  AM logs    http://n/logs"
+                "    1.23s  starting   the ApplicationMaster, on n1:8042",
+                "    1.23s  AM logs    http://n/logs",
+                "    1.23s  AM up      http://rm/proxy/a/"
             ]
         );
         assert!(progress.report(AT, &accepted).is_empty(), "phases do not go back");

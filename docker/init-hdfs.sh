@@ -6,5 +6,5 @@ until hdfs dfsadmin -report -live 2>/dev/null | grep -q '^Live datanodes ([1-9]'
   sleep 1
 done
 hdfs dfsadmin -safemode wait
-hdfs dfs -mkdir -p /tmp /user/hadoop
-hdfs dfs -chmod 1777 /tmp /user
+hdfs dfs -mkdir -p /tmp /user/hadoop /spark-history
+hdfs dfs -chmod 1777 /tmp /user /spark-history

@@ -59,6 +59,7 @@ use crate::gateway::links::Links;
 use crate::history::History;
 use crate::journal::JournalEvent;
 use crate::last_words::LastWords;
+use crate::log_levels::LogLevels;
 use crate::metrics::Metrics;
 use crate::notes::Notes;
 use crate::outputs::Outputs;
@@ -218,6 +219,7 @@ pub(crate) struct App {
     gateway_events: mpsc::Receiver<GatewayEvent>,
     queries: mpsc::Receiver<web::Query>,
     terminate: Signal,
+    log_levels: LogLevels,
     work: TaskGroup<Done>,
     /// How many attempts the application and the cluster allow.
     max_attempts: u32,
@@ -380,8 +382,18 @@ impl App {
             let job = query.request.parameter("job").and_then(|job| job.parse().ok());
             return self.look_for_job_kill(job, query.reply);
         }
+        let answer = match query.request.path.as_str() {
+            web::LOG_LEVEL => web::log_level(&mut self.log_levels, &query.request),
+            _ => web::answer(&self.scene(), &query.request),
+        };
+        if query.reply.send(answer).is_err() {
+            tracing::debug!("a web client left before its answer");
+        }
+    }
+
+    fn scene(&self) -> Scene<'_> {
         let (verdict, counts) = (self.verdict(), self.links.len());
-        let scene = Scene {
+        Scene {
             clock: &self.clock,
             now: self.clock.now(),
             environment: &self.environment,
@@ -398,10 +410,6 @@ impl App {
             history: self.driver.history().map(History::status),
             links: counts,
             rm_silent: self.clock.now().saturating_sub(self.rm.last),
-        };
-        let answer = web::answer(&scene, &query.request);
-        if query.reply.send(answer).is_err() {
-            tracing::debug!("a web client left before its answer");
         }
     }
 

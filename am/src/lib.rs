@@ -35,6 +35,7 @@ pub mod job_kill;
 pub mod journal;
 mod last_words;
 pub mod launch;
+pub mod log_levels;
 pub mod metrics;
 pub mod notes;
 pub mod outputs;
@@ -59,12 +60,13 @@ use anyhow::Context as _;
 
 use crate::app::Exit;
 use crate::environment::Environment;
+use crate::log_levels::LogLevels;
 
 /// The exit code of an attempt that ends without a verdict; YARN may start another.
 pub const FAILED_ATTEMPT: u8 = 20;
 
 /// Runs the ApplicationMaster that YARN has started in this process, to its end. The process must not have started
-/// an async runtime; the caller has installed a `tracing` subscriber.
+/// an async runtime; the caller has installed a `tracing` subscriber, whose `levels` can be changed.
 ///
 /// Exit codes: 0, 1 and 4 go with an application that succeeded, failed or was killed; 20 with an attempt that ended
 /// without a verdict. On SIGTERM the process ends of that signal, so that YARN keeps its own reason.
@@ -72,7 +74,7 @@ pub const FAILED_ATTEMPT: u8 = 20;
 /// # Errors
 /// Only what prevents the registration with the ResourceManager; everything later ends in the application's final
 /// status.
-pub fn run_from_env() -> anyhow::Result<ExitCode> {
+pub fn run_from_env(levels: LogLevels) -> anyhow::Result<ExitCode> {
     process::allow_many_files();
     // Of the process: whoever was first has decided.
     let _ = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -85,7 +87,7 @@ pub fn run_from_env() -> anyhow::Result<ExitCode> {
         let error = build.take_over();
         anyhow::bail!("the build that was ordered cannot be run: {error}");
     }
-    let exit = runtime.block_on(Box::pin(app::startup::run(environment, &directory)))?;
+    let exit = runtime.block_on(Box::pin(app::startup::run(environment, &directory, levels)))?;
     runtime.shutdown_background();
     conclude(&exit)
 }

@@ -37,6 +37,7 @@ use crate::metrics::{self, Metrics};
 use crate::notes::Notes;
 use crate::verdict;
 use crate::vitals::Vitals;
+pub use hadoop_pages::{LOG_LEVEL, log_level};
 use launcher::core::Launcher;
 use launcher::record::Record;
 pub use orders::Order;

@@ -17,6 +17,7 @@
 //! without a list of process ids: by `Drop`, by `cargo xtask hadoop down`, and by the watchdog when a test is killed.
 
 pub mod application;
+pub mod browser;
 pub mod cluster;
 pub mod embedded;
 pub mod hadoop;

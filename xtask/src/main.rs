@@ -6,6 +6,7 @@ mod cluster;
 mod codegen;
 mod deny;
 mod dist;
+mod operators;
 mod simulate;
 mod soak;
 mod steps;
@@ -24,6 +25,9 @@ enum Task {
     Test(suites::Args),
     /// Jobs with checked outputs under faults of a seeded order
     Soak(soak::Args),
+    /// What operators look at, in a browser and in a Prometheus
+    #[command(subcommand)]
+    Operators(operators::Operators),
     /// A real Hadoop on this machine, to try things on
     Hadoop(cluster::Cluster),
     /// Measures start-up, memory, size and the scheduler core
@@ -58,6 +62,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Ci => ci::run(),
         Task::Test(args) => suites::run(&args),
         Task::Soak(args) => soak::run(&args),
+        Task::Operators(what) => what.run(),
         Task::Hadoop(cluster) => cluster.run(),
         Task::Bench(bench) => bench.run(),
         Task::Simulate(args) => simulate::run(&args),

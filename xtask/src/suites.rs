@@ -114,7 +114,7 @@ fn groups<'a>(args: &'a Args, wanted: &[String]) -> Vec<Group<'a>> {
 }
 
 /// Suites that need the binary, but no Hadoop.
-const EMBEDDED: [&str; 5] = ["client", "examples", "history", "scenarios", "soak"];
+const EMBEDDED: [&str; 6] = ["client", "examples", "history", "operators", "scenarios", "soak"];
 /// Suites that run on a real Hadoop and on the embedded cluster (`harness::cluster`).
 const BOTH: [&str; 3] = ["bad_input", "faults", "verdicts"];
 /// Suites on a real Hadoop each of whose tests is a person of its own on the suite's cluster.

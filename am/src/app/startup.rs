@@ -43,6 +43,7 @@ use crate::history::{History, Who};
 use crate::journal::{self, Base, PlanOf, Scribe};
 use crate::last_words::LastWords;
 use crate::launch::{self, LaunchFile, NodeAtSubmission};
+use crate::log_levels::LogLevels;
 use crate::metrics::Metrics;
 use crate::notes::Notes;
 use crate::outputs::Outputs;
@@ -82,14 +83,19 @@ struct Ground {
     web: WebServer,
     nm_tokens: NmTokenStore,
     terminate: Signal,
+    log_levels: LogLevels,
 }
 
 /// Runs the ApplicationMaster to its end.
 ///
 /// # Errors
 /// What prevents the registration.
-pub(crate) async fn run(environment: Environment, directory: &Path) -> anyhow::Result<Exit> {
-    let ground = Ground::prepare(environment, directory).await?;
+pub(crate) async fn run(
+    environment: Environment,
+    directory: &Path,
+    log_levels: LogLevels,
+) -> anyhow::Result<Exit> {
+    let ground = Ground::prepare(environment, directory, log_levels).await?;
     let (session, mut events) = ground.open_session()?;
     // The session registers while the files come.
     let files = ground.fetch_job().await?;
@@ -111,7 +117,11 @@ pub(crate) async fn run(environment: Environment, directory: &Path) -> anyhow::R
 }
 
 impl Ground {
-    async fn prepare(environment: Environment, directory: &Path) -> anyhow::Result<Self> {
+    async fn prepare(
+        environment: Environment,
+        directory: &Path,
+        log_levels: LogLevels,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
             clock: Clock::start(),
             terminate: signal(SignalKind::terminate())?,
@@ -121,6 +131,7 @@ impl Ground {
             web: WebServer::bind().await.context("no port for the pages")?,
             nm_tokens: NmTokenStore::new(),
             environment,
+            log_levels,
         })
     }
 
@@ -216,6 +227,7 @@ impl Ground {
             clock: self.clock,
             environment: self.environment,
             terminate: self.terminate,
+            log_levels: self.log_levels,
             plan,
             launch,
             systems,
@@ -332,6 +344,7 @@ struct Job {
     max_attempts: u32,
     include_port: bool,
     terminate: Signal,
+    log_levels: LogLevels,
     servers: Servers,
     /// In client mode, what the driver proves itself with.
     driver_certificate: Option<Vec<u8>>,
@@ -499,6 +512,7 @@ impl Job {
             gateway_events: self.servers.gateway_events,
             queries: self.servers.queries,
             terminate: self.terminate,
+            log_levels: self.log_levels,
             work: self.servers.work,
             max_attempts: self.max_attempts,
             looking: false,

@@ -7,13 +7,13 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use dfs::{CreateOptions, DfsError, DfsPath, FileSystem, FileWriter, Overwrite};
+use dfs::{CreateOptions, DfsError, DfsPath, FileSystem, FileSystems, FileWriter, Overwrite};
 use futures::TryStreamExt;
 use serde_json::json;
 
-use super::IN_PROGRESS;
 use super::spark::line;
 use super::writer::PERMISSION;
+use super::{IN_PROGRESS, file_name};
 
 /// How long HDFS may take to hand the file over.
 const HANDED_OVER: Duration = Duration::from_secs(60);
@@ -22,11 +22,27 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The longest line.
 const LONGEST: usize = 1 << 20;
 
+/// Ends the logs of the attempts before this one; one that cannot be ended stays as it is.
+pub(super) async fn end_all(systems: &FileSystems, directory: &str, application: &str, attempt: u32) {
+    for attempt in 1..attempt {
+        let name = file_name(application, Some(attempt));
+        if let Err(error) = end_in(systems, directory, &name).await {
+            tracing::warn!(name, %error, "the event log of a lost attempt stays as it is, incomplete");
+        }
+    }
+}
+
+async fn end_in(systems: &FileSystems, directory: &str, name: &str) -> Result<(), DfsError> {
+    let directory = systems.resolve(directory)?;
+    let fs = systems.get(&directory)?;
+    end(fs.as_ref(), &directory, name).await
+}
+
 /// Ends the log `name` in `directory`, if it is there and has no end.
 ///
 /// # Errors
 /// What the file system says; the log is then as it was.
-pub(super) async fn end(fs: &dyn FileSystem, directory: &DfsPath, name: &str) -> Result<(), DfsError> {
+async fn end(fs: &dyn FileSystem, directory: &DfsPath, name: &str) -> Result<(), DfsError> {
     let open = directory.join(&format!("{name}{IN_PROGRESS}"));
     let modified = match fs.status(&open).await {
         Err(DfsError::NotFound { .. }) => return Ok(()),

@@ -289,6 +289,35 @@ async fn an_attempt_that_follows_tells_what_is_done_and_ends_the_log_of_the_lost
     assert_eq!(numbers.len(), 3);
 }
 
+/// A pipe holds up whoever opens it to read, as HDFS does that does not hand a file over.
+#[tokio::test]
+async fn a_log_of_a_lost_attempt_that_cannot_be_had_for_long_holds_up_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = format!("file://{}", dir.path().display());
+    let left = dir.path().join("application_1795218448194_0007_1.inprogress");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &left, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let plan = crate::web::tests::plan();
+    let mut history = History::start(systems(), &plan, &launch(&path), &who(2), ZERO).unwrap();
+    history.follow(&who(2), None);
+    for (at, happened) in story().1 {
+        history.tell(at, happened);
+    }
+    let written = tokio::time::timeout(Duration::from_secs(20), settled(&history)).await;
+    // Opened before anything is asserted: a thread that waits for it would keep the test from ending.
+    let opened = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&left)
+        .unwrap();
+    assert!(written.is_ok(), "{:?}", history.status());
+    drop(opened);
+    history.end(Duration::from_secs(9), &Verdict::Succeeded).await;
+    let first = lines(&dir.path().join("application_1795218448194_0007_1"));
+    assert_eq!(count(&first, "ApplicationEnd"), 1);
+    assert_eq!(history.status(), Status::Complete);
+}
+
 use std::collections::BTreeSet;
 
 #[test]

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::teller::Lines;
-use super::{IN_PROGRESS, earlier, file_name};
+use super::{IN_PROGRESS, earlier};
 use crate::supervise::TaskGroup;
 
 /// Bytes that may wait to be written; with more the log is given up.
@@ -38,10 +38,6 @@ enum Order {
     Lines(Vec<u8>),
     /// Made when their turn has come, because they are many.
     Many(Lines),
-    EndEarlier {
-        application: String,
-        attempt: u32,
-    },
     End {
         done: oneshot::Sender<()>,
     },
@@ -53,8 +49,12 @@ pub(super) struct Writing {
     orders: Option<mpsc::UnboundedSender<Order>>,
     waiting: Arc<AtomicUsize>,
     status: watch::Receiver<Status>,
-    /// The writing task ends with its handle.
-    _task: TaskGroup<()>,
+    systems: Arc<FileSystems>,
+    directory: String,
+    /// Told when the logs of earlier attempts have been looked after.
+    earlier: Option<oneshot::Receiver<()>>,
+    /// The tasks end with this handle.
+    tasks: TaskGroup<()>,
 }
 
 impl Writing {
@@ -63,20 +63,23 @@ impl Writing {
         let (orders, incoming) = mpsc::unbounded_channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let (says, status) = watch::channel(Status::Open(0));
-        let mut task = TaskGroup::new();
+        let mut tasks = TaskGroup::new();
         let writer = Writer {
-            systems,
-            directory,
+            systems: Arc::clone(&systems),
+            directory: directory.clone(),
             name,
             waiting: Arc::clone(&waiting),
             says,
         };
-        task.spawn("history", writer.run(incoming));
+        tasks.spawn("history", writer.run(incoming));
         Self {
             orders: Some(orders),
             waiting,
             status,
-            _task: task,
+            systems,
+            directory,
+            earlier: None,
+            tasks,
         }
     }
 
@@ -94,21 +97,34 @@ impl Writing {
         self.order(Order::Many(lines));
     }
 
-    /// Has the logs ended that the attempts before this one have left.
+    /// Has the logs ended that the attempts before this one have left. That may take minutes, so it is no business of
+    /// the task that writes.
     pub(super) fn end_earlier(&mut self, application: &str, attempt: u32) {
+        let (systems, directory) = (Arc::clone(&self.systems), self.directory.clone());
         let application = application.to_owned();
-        self.order(Order::EndEarlier { application, attempt });
+        let (done, ended) = oneshot::channel();
+        self.earlier = Some(ended);
+        self.tasks.spawn("event logs of lost attempts", async move {
+            earlier::end_all(&systems, &directory, &application, attempt).await;
+            // Whoever waited may have lost patience.
+            let _ = done.send(());
+        });
     }
 
-    /// Ends the log with these lines; what is given is over when it has its final name, or will never have it.
+    /// Ends the log with these lines; what is given is over when it and the logs of earlier attempts have their final
+    /// names, or will never have them.
     pub(super) fn end(&mut self, lines: Vec<u8>) -> impl Future<Output = ()> + Send + use<> {
         self.append(lines);
         let (done, ended) = oneshot::channel();
         self.order(Order::End { done });
         self.orders = None;
+        let earlier = self.earlier.take();
         async move {
             // A task that has given up has said why.
             let _ = ended.await;
+            if let Some(earlier) = earlier {
+                let _ = earlier.await;
+            }
         }
     }
 
@@ -209,10 +225,6 @@ impl Writer {
                 match order {
                     Order::Lines(lines) => self.put(&mut file, lines).await?,
                     Order::Many(lines) => put_many(&mut file, lines).await?,
-                    Order::EndEarlier { application, attempt } => {
-                        self.end_earlier(fs.as_ref(), &directory, &application, attempt)
-                            .await;
-                    }
                     Order::End { done } => end = Some(done),
                 }
             }
@@ -251,15 +263,6 @@ impl Writer {
         write_all(file, lines.into()).await?;
         self.waiting.fetch_sub(size, Ordering::Relaxed);
         Ok(())
-    }
-
-    async fn end_earlier(&self, fs: &dyn FileSystem, directory: &DfsPath, application: &str, attempt: u32) {
-        for attempt in 1..attempt {
-            let name = file_name(application, Some(attempt));
-            if let Err(error) = earlier::end(fs, directory, &name).await {
-                tracing::warn!(name, %error, "the event log of a lost attempt stays as it is, incomplete");
-            }
-        }
     }
 }
 

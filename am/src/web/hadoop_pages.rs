@@ -1,14 +1,74 @@
-//! What Hadoop's own daemons answer (`HttpServer2`), for the tools that read those: `/jmx`, `/conf`, `/stacks`.
+//! What Hadoop's own daemons answer (`HttpServer2`), for the tools that read those: `/jmx`, `/conf`, `/stacks`,
+//! `/logLevel`.
 
 use serde_json::{Value, json};
 
 use super::html::Escaped;
 use super::{Answer, Request, Scene};
 use crate::configuration::Entry;
+use crate::log_levels::{LogLevels, ROOT};
 use crate::summary::TaskCounts;
 
 /// The domain of our beans.
 const DOMAIN: &str = "drawloom:service=ApplicationMaster,name=";
+
+/// The path of [`log_level`].
+pub const LOG_LEVEL: &str = "/logLevel";
+/// Levels to choose from.
+const LEVELS: [&str; 6] = ["INFO", "DEBUG", "TRACE", "WARN", "ERROR", "OFF"];
+/// What `hadoop daemonlog` looks for at the beginning of a line.
+const MARKER: &str = "<!-- OUTPUT -->";
+
+/// `LogLevel.Servlet`: `log` names a module, whose level is shown, and set to `level` if that is given. Whoever asks is
+/// allowed to.
+pub fn log_level(levels: &mut LogLevels, request: &Request) -> Answer {
+    let mut lines = Vec::new();
+    if let Some(name) = request.parameter("log").filter(|name| !name.is_empty()) {
+        lines.push(("Submitted Log Name", name.to_owned()));
+        if let Some(level) = new_level(request) {
+            lines.push(("Submitted Level", level.to_owned()));
+            let set = levels.set(name, level);
+            lines.push(match set {
+                Ok(set) => ("Set Level", set.to_string().to_uppercase()),
+                Err(why) => ("Bad Level", why.to_string()),
+            });
+        }
+        lines.push(("Effective Level", levels.of(name).to_string().to_uppercase()));
+    }
+    let line = |(what, value): (&str, String)| {
+        let value = Escaped(value);
+        format!("{MARKER}{what}: <b>{value}</b><br>\n")
+    };
+    let option = |level: &str| format!("<option>{level}</option>");
+    let options: String = LEVELS.into_iter().map(option).collect();
+    let results: String = lines.into_iter().map(line).collect();
+    Answer::html(format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Log Level</title>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"color-scheme\" content=\"light dark\">\
+         <link rel=\"icon\" href=\"data:,\"><link rel=\"stylesheet\" href=\"style.css\"></head>\n<body><main id=\"main\">\n\
+         <h1>Log Level</h1>\n<p role=\"status\">\n{results}</p>\n{}{}\
+         <p>A module of the ApplicationMaster such as am::gateway, or {ROOT} for all others. What is set lasts as long \
+         as this process.</p>\n</main></body></html>\n",
+        form("Get Log Level", ""),
+        form(
+            "Set Log Level",
+            &format!("<label>Level <select name=\"level\">{options}</select></label> ")
+        ),
+    ))
+}
+
+/// The level that a request wants set, if it wants one.
+pub(super) fn new_level(request: &Request) -> Option<&str> {
+    request.parameter("level").filter(|level| !level.is_empty())
+}
+
+fn form(text: &str, more: &str) -> String {
+    format!(
+        "<h2>{text}</h2>\n<form><label>Log <input name=\"log\" required></label> {more}\
+         <button type=\"submit\">{text}</button></form>\n"
+    )
+}
 
 /// `JMXJsonServlet`: `qry` chooses beans by name, `*` at its end for any rest; `get` is `BEAN::ATTRIBUTE`.
 pub(super) fn jmx(scene: &Scene<'_>, request: &Request) -> Answer {

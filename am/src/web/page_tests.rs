@@ -7,6 +7,8 @@ use driver::plan::TaskSource;
 use wire::id::StageKey;
 
 use super::tests::{APP, Stand, plan, registered};
+use super::{Request, log_level};
+use crate::log_levels::LogLevels;
 
 const PAGES: [&str; 6] = [
     "/",
@@ -26,7 +28,7 @@ fn attributes<'a>(html: &'a str, name: &str) -> Vec<&'a str> {
 
 /// Elements that open and do not close, or the reverse.
 fn unbalanced(html: &str) -> Vec<String> {
-    const VOID: [&str; 5] = ["meta", "link", "path", "rect", "!DOCTYPE"];
+    const VOID: [&str; 8] = ["meta", "link", "path", "rect", "br", "input", "!--", "!DOCTYPE"];
     let mut open: Vec<String> = Vec::new();
     let mut wrong = Vec::new();
     for tag in html.split('<').skip(1) {
@@ -173,6 +175,46 @@ fn what_hadoop_s_daemons_answer() {
     assert!(xml.contains("<name>queue</name><value>etl</value>"), "{xml}");
     assert_eq!(stand.get("/conf?name=nothing").status, 404);
     assert!(stand.get("/stacks").body.contains("tasks done"));
+}
+
+#[test]
+fn levels_of_logs_are_shown_and_set_as_hadoop_daemonlog_reads_them() {
+    let mut levels = LogLevels::new("info".parse().unwrap(), drop);
+    let mut ask = |query: &[(&str, &str)]| {
+        let query = query
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let request = Request {
+            query: query.collect(),
+            ..Request::default()
+        };
+        let answer = log_level(&mut levels, &request);
+        assert_eq!(
+            (answer.status, unbalanced(&answer.body)),
+            (200, vec![]),
+            "{}",
+            answer.body
+        );
+        let told = answer
+            .body
+            .lines()
+            .filter_map(|line| line.strip_prefix("<!-- OUTPUT -->"));
+        told.map(|line| line.replace("<b>", "").replace("</b><br>", ""))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ask(&[]), [""; 0]);
+    assert_eq!(
+        ask(&[("log", "am")]),
+        ["Submitted Log Name: am", "Effective Level: INFO"]
+    );
+    let set = ask(&[("log", "am"), ("level", "debug")]);
+    assert_eq!(set.last().unwrap(), "Effective Level: DEBUG");
+    assert_eq!(
+        ask(&[("log", "am::web")]).last().unwrap(),
+        "Effective Level: DEBUG"
+    );
+    let bad = ask(&[("log", "<b>"), ("level", "<i>")]).concat();
+    assert!(bad.contains("Bad Level") && !bad.contains("<i>"), "{bad}");
 }
 
 /// A stage of so many tasks, of which one executor runs some.

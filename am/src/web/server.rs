@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, timeout};
 
+use super::hadoop_pages::{LOG_LEVEL, new_level};
 use super::permissions::Access as Kind;
 use super::proxy::{Access, Visitors};
 use super::{Answer, Query, Request};
@@ -153,12 +154,13 @@ async fn respond(
 
 /// A request that came the right way: what its user may do is done.
 async fn admitted(request: http::Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
+    let mut reduced = reduced(&request);
     let kind = match *request.method() {
+        Method::GET | Method::HEAD if changes(&reduced) => Kind::Modify,
         Method::GET | Method::HEAD => Kind::View,
         Method::PUT if shared.visitors.take_orders() => Kind::Modify,
         _ => return not_allowed(&shared.visitors),
     };
-    let mut reduced = reduced(&request);
     if !shared
         .visitors
         .allow(reduced.user.as_deref(), kind, &reduced.path)
@@ -166,7 +168,7 @@ async fn admitted(request: http::Request<Incoming>, shared: &Shared) -> Response
     {
         return response(forbidden(reduced.user.as_deref(), kind));
     }
-    if kind == Kind::Modify {
+    if *request.method() == Method::PUT {
         // A form of another site cannot send this type.
         if !is_json(&request) {
             return response(Answer::text(
@@ -186,6 +188,11 @@ async fn admitted(request: http::Request<Incoming>, shared: &Shared) -> Response
         }
     }
     response(ask(&shared.queries, reduced).await)
+}
+
+/// Hadoop's tools change levels of logs by asking for a page.
+fn changes(request: &Request) -> bool {
+    request.path == LOG_LEVEL && new_level(request).is_some()
 }
 
 fn not_allowed(visitors: &Visitors) -> Response<Full<Bytes>> {
@@ -437,6 +444,14 @@ mod tests {
             taken.starts_with("HTTP/1.1 200") && taken.contains("Some(\"carol\")"),
             "{taken}"
         );
+        let level = "GET /logLevel?log=am&level=debug";
+        assert!(ask(level, "bob", "").await.starts_with("HTTP/1.1 403"));
+        assert!(
+            ask("GET /logLevel?log=am", "bob", "")
+                .await
+                .starts_with("HTTP/1.1 200")
+        );
+        assert!(ask(level, "carol", "").await.starts_with("HTTP/1.1 200"));
         let form = "Content-Type: text/plain\r\nContent-Length: 0\r\n";
         assert!(ask("PUT /x", "carol", form).await.starts_with("HTTP/1.1 415"));
         let long = "Content-Type: application/json\r\nContent-Length: 20000\r\n";

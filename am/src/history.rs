@@ -32,6 +32,7 @@ use crate::launch::LaunchFile;
 use writer::Writing;
 
 pub(crate) use spark::{locality, log_url};
+pub(crate) use teller::pool;
 pub use teller::{Teller, Who};
 pub use writer::{MOST_WAITING, Status};
 

@@ -120,6 +120,21 @@ impl Metrics {
         }
     }
 
+    /// With the counters that may stay at zero: what first appears with its first event is no increase to Prometheus.
+    #[must_use]
+    pub fn from_zero<'a>(self, stages: impl Iterator<Item = &'a str>) -> Self {
+        for loss in LOSSES {
+            drop(self.exits.get_or_create(&Cause { cause: cause(loss) }));
+        }
+        for stage in stages {
+            for outcome in ["succeeded", "failed", "killed"] {
+                let stage = stage.to_owned();
+                drop(self.attempts.get_or_create(&StageOutcome { stage, outcome }));
+            }
+        }
+        self
+    }
+
     /// We are registered, so long after the start of the process.
     pub fn registered(&self, after: Duration) {
         self.register.set(after.as_secs_f64());
@@ -460,6 +475,28 @@ fn by_state(stage: &StageView) -> [(&'static str, u32); 3] {
     ]
 }
 
+/// One of each cause.
+const LOSSES: [ExecutorLoss; 18] = [
+    ExecutorLoss::Preempted,
+    ExecutorLoss::Released,
+    ExecutorLoss::NodeLost,
+    ExecutorLoss::DisksFailed,
+    ExecutorLoss::KilledByRm,
+    ExecutorLoss::KilledByUs,
+    ExecutorLoss::Decommissioned,
+    ExecutorLoss::ApplicationEnded,
+    ExecutorLoss::Exited(1),
+    ExecutorLoss::Signalled(9),
+    ExecutorLoss::PhysicalMemory,
+    ExecutorLoss::VirtualMemory,
+    ExecutorLoss::LocalizationFailed,
+    ExecutorLoss::StartFailed,
+    ExecutorLoss::NeverRegistered,
+    ExecutorLoss::Silent,
+    ExecutorLoss::ExcessLogs,
+    ExecutorLoss::Unknown,
+];
+
 /// A cause without its numbers, so that the label is bounded.
 fn cause(loss: ExecutorLoss) -> &'static str {
     match loss {
@@ -487,6 +524,18 @@ fn cause(loss: ExecutorLoss) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_not_happened_yet_is_counted_as_zero() {
+        let metrics = Metrics::default().from_zero(["read"].into_iter());
+        let causes: std::collections::BTreeSet<_> = LOSSES.into_iter().map(cause).collect();
+        assert_eq!(causes.len(), LOSSES.len());
+        let failed = StageOutcome {
+            stage: "read".into(),
+            outcome: "failed",
+        };
+        assert_eq!(metrics.attempts.get_or_create(&failed).get(), 0);
+    }
 
     #[test]
     fn the_older_format_describes_what_its_samples_are_called() {

@@ -389,14 +389,22 @@ impl Driver {
         let mut found: Vec<(u32, u32)> = wanted
             .map(|(partition, task)| (self.millis_of(task, order), partition))
             .collect();
-        found.sort_unstable();
-        if order == TaskOrder::SlowestFirst {
-            found.sort_by_key(|&(ms, _)| std::cmp::Reverse(ms));
+        let total = found.len();
+        let compare = |one: &(u32, u32), other: &(u32, u32)| match order {
+            TaskOrder::SlowestFirst => other.0.cmp(&one.0).then(one.1.cmp(&other.1)),
+            _ => one.cmp(other),
+        };
+        // Only what comes before the end of this part is put in order.
+        let end = from.saturating_add(limit).min(total);
+        if (1..total).contains(&end) {
+            found.select_nth_unstable_by(end - 1, compare);
+            found.truncate(end);
         }
+        found.sort_unstable_by(compare);
         let shown = found.iter().skip(from).take(limit);
         let view = |partition| Some(self.placed_view(tasks, partition, tasks.get(partition)?));
         let views = shown.filter_map(|&(_, partition)| view(partition));
-        (views.collect(), found.len())
+        (views.collect(), total)
     }
 
     /// How long each task of a stage took that is done, in milliseconds, the quickest first.

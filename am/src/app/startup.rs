@@ -520,7 +520,8 @@ impl Job {
             shelf: Shelf::default(),
             last_words: LastWords::new(&self.environment.user),
             vitals: Vitals::default(),
-            metrics: Metrics::of_gateway(self.servers.turned_away),
+            metrics: Metrics::of_gateway(self.servers.turned_away)
+                .from_zero(self.plan.stages.iter().map(|stage| stage.name.as_str())),
             clock: self.clock,
             environment: self.environment,
             plan: self.plan,

@@ -421,7 +421,7 @@ fn planned(source: &TaskSource) -> u64 {
 }
 
 /// The pool of a stage, which is that of its job unless it names one.
-fn pool<'a>(plan: &'a AppPlan, stage: &'a StageScheduling) -> &'a str {
+pub(crate) fn pool<'a>(plan: &'a AppPlan, stage: &'a StageScheduling) -> &'a str {
     let job = plan.scheduling.jobs.get(stage.job as usize);
     let of_job = || job.and_then(|job| job.pool.as_deref());
     stage.pool.as_deref().or_else(of_job).unwrap_or("default")

@@ -1,4 +1,4 @@
-//! Times as Spark's API writes them: `2026-11-20T23:59:18.018GMT`.
+//! Times as Spark's API writes them, `2026-11-20T23:59:18.018GMT`, and as people read them.
 
 /// A time in milliseconds since 1970.
 pub(super) fn spark(unix_ms: u64) -> String {
@@ -6,6 +6,13 @@ pub(super) fn spark(unix_ms: u64) -> String {
     let (year, month, day) = civil(days);
     let (hour, minute, second, ms) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}GMT")
+}
+
+/// To the second, for people: `2026-11-20 23:59:18`.
+pub(super) fn plain(unix_ms: u64) -> String {
+    let mut text = spark(unix_ms).replacen('T', " ", 1);
+    text.truncate("2026-11-20 23:59:18".len());
+    text
 }
 
 /// Year, month and day of a number of days since 1970. Counts in eras of 400 years that begin in March, so that a
@@ -42,5 +49,6 @@ mod tests {
         for (unix_ms, text) in known {
             assert_eq!(spark(unix_ms), text);
         }
+        assert_eq!(plain(1_795_219_158_018), "2026-11-20 23:59:18");
     }
 }

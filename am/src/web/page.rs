@@ -141,13 +141,13 @@ fn awaited(scene: &Scene<'_>) -> String {
 fn failures(scene: &Scene<'_>) -> String {
     let rows = scene.notes.iter().rev().take(20).map(|note| {
         let texts = [&note.subject, &note.host, &note.cause].map(|text| Cell::Text(text.clone()));
-        let when = Cell::Text(date::spark(note.unix_ms));
+        let when = Cell::Text(date::plain(note.unix_ms));
         [when].into_iter().chain(texts).collect()
     });
     let rows: Vec<Vec<Cell>> = rows.collect();
     table(
         "Latest failures",
-        &["When", "What", "Where", "Why"],
+        &["When, GMT", "What", "Where", "Why"],
         &rows,
         "Nothing has failed.",
     )

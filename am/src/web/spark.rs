@@ -12,7 +12,7 @@ use wire::task::TaskMetrics;
 
 use super::{Request, Scene, date, quantiles};
 use crate::configuration::Entry;
-use crate::history::locality;
+use crate::history::{locality, pool};
 
 /// Rows of a task list unless the request says otherwise, as in Spark.
 const ROWS: u32 = 20;
@@ -209,12 +209,17 @@ fn stage(scene: &Scene<'_>, view: &StageView) -> Value {
         "diskBytesSpilled": 0,
         "name": view.name,
         "details": "",
-        "schedulingPool": "default",
+        "schedulingPool": pool_of(scene, view),
         "rddIds": [],
         "accumulatorUpdates": accumulators(view),
         "killedTasksSummary": {},
         "resourceProfileId": 0,
     })
+}
+
+fn pool_of<'a>(scene: &Scene<'a>, view: &StageView) -> &'a str {
+    let stage = scene.plan.stages.get(view.key.stage as usize);
+    stage.map_or("default", |stage| pool(scene.plan, &stage.scheduling))
 }
 
 /// Counters, which Spark calls accumulators.

@@ -37,6 +37,12 @@ fn tasks_are_found_by_state_and_ordered_by_time() {
         find(Some(TaskStatus::Pending), TaskOrder::QuickestFirst, 1, 9),
         (vec![5], 2)
     );
+    for order in [TaskOrder::SlowestFirst, TaskOrder::QuickestFirst] {
+        let (whole, _) = find(None, order, 0, 9);
+        let parts = (0..6).map(|from| find(None, order, from, 1));
+        assert!(parts.eq(whole.iter().map(|task| (vec![*task], 6))), "{order:?}");
+        assert_eq!(find(None, order, 6, 1), (vec![], 6));
+    }
     assert_eq!(rig.driver.task_durations(0), [1000, 3000]);
     assert_eq!(
         rig.driver.find_tasks(7, None, TaskOrder::Partition, 0, 9),

@@ -110,7 +110,7 @@ stages:
         let drawloom = match &self.yarn {
             Yarn::Embedded(cluster, _) => Drawloom::without_cluster(&self.home.path().join("said"))
                 .env("HADOOP_CONF_DIR", cluster.conf_dir()),
-            Yarn::Real(hadoop) => Drawloom::new(hadoop),
+            Yarn::Real(hadoop) => Drawloom::new(hadoop.as_ref()),
         };
         drawloom
             .env("HOME", self.home.path())

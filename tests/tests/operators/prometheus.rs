@@ -15,13 +15,8 @@ use super::lab::Lab;
 const STEP: Duration = Duration::from_secs(60);
 /// Should the test die, it does not live on for long; in seconds.
 const LIFE: &str = "300";
-/// Panels that have nothing to show for a job without input, nodes avoided and applications that have ended.
-const EMPTY: [&str; 4] = [
-    "drawloom_task_input",
-    "drawloom_task_output",
-    "drawloom_apps_finished",
-    "unanswered",
-];
+/// What has nothing to show while no application has begun or ended since the exporter started.
+const EMPTY: [&str; 2] = ["drawloom_apps_finished", "drawloom_app_launch_wait"];
 
 /// A Prometheus with our configuration, in which only addresses and times are others.
 struct Prometheus {
@@ -127,7 +122,7 @@ fn a_prometheus_finds_the_application_and_answers_dashboards_and_alerts() {
     })
     .unwrap();
     lab.lose_an_executor();
-    let lost = "sum(drawloom_executor_exits_total) > 0";
+    let lost = "sum(increase(drawloom_executor_exits_total{cause=\"signalled\"}[1m])) > 0";
     wait::until("the loss", STEP, || !prometheus.ask(lost).is_empty()).unwrap();
     for expression in ["application", "cluster"].iter().flat_map(|name| asked(name)) {
         let question = expression

@@ -14,6 +14,12 @@ const MOST_STAGES: usize = 60;
 const MOST_EXECUTORS: usize = 40;
 /// Width of the timeline, in units of the picture.
 const WIDTH: u64 = 1000;
+/// What of it names the rows.
+const NAMES: u64 = 250;
+/// The height of a row.
+const ROW: u64 = 20;
+/// The most letters of a name.
+const LETTERS: usize = 34;
 
 /// Stages as boxes from left to right, each behind those that it waits for.
 pub(super) fn stages(scene: &Scene<'_>, snapshot: &Snapshot) -> String {
@@ -50,9 +56,10 @@ pub(super) fn stages(scene: &Scene<'_>, snapshot: &Snapshot) -> String {
         .map(|(stage, &at)| stage_box(stage, at))
         .collect();
     format!(
-        "<h2>Stages and what they wait for</h2>\n<svg class=\"dag\" role=\"group\" aria-label=\"{count} stages, \
+        "<h2>Stages and what they wait for</h2>\n<div class=\"wide\" role=\"region\" aria-label=\"Graph of stages\" \
+         tabindex=\"0\"><svg class=\"dag\" role=\"group\" aria-label=\"{count} stages, \
          each to the right of those that it waits for; the table of stages has the same\" \
-         viewBox=\"0 0 {width} {height}\" width=\"{width}\">{arrows}{boxes}</svg>\n"
+         viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\">{arrows}{boxes}</svg></div>\n"
     )
 }
 
@@ -99,8 +106,8 @@ fn stage_box(stage: &StageView, (x, y): (usize, usize)) -> String {
 pub(super) fn timeline(scene: &Scene<'_>, snapshot: &Snapshot) -> String {
     let end = scene.now.max(Duration::from_secs(1));
     let scale = |at: Duration| {
-        let x = at.min(end).as_millis() * u128::from(WIDTH) / end.as_millis().max(1);
-        u64::try_from(x).unwrap_or(WIDTH)
+        let x = at.min(end).as_millis() * u128::from(WIDTH - NAMES) / end.as_millis().max(1);
+        NAMES + u64::try_from(x).unwrap_or_default()
     };
     let begun = snapshot.stages.iter().filter(|stage| stage.submitted.is_some());
     let stages = begun.take(MOST_STAGES).map(|stage| stage_bar(stage, end));
@@ -115,11 +122,14 @@ pub(super) fn timeline(scene: &Scene<'_>, snapshot: &Snapshot) -> String {
         .zip(0u64..)
         .map(|(bar, row)| bar.draw(row, &scale))
         .collect();
-    let height = bars.len() as u64 * 16 + 4;
+    let height = bars.len() as u64 * ROW + 24;
+    let (axis, seconds) = (height - 8, end.as_secs());
     format!(
-        "<h2>Timeline</h2>\n<svg class=\"time\" role=\"img\" aria-label=\"Stages and executors over {} seconds; the \
-         tables below have the same\" viewBox=\"0 0 {WIDTH} {height}\">{rows}</svg>\n",
-        end.as_secs()
+        "<h2>Timeline</h2>\n<div class=\"wide\" role=\"region\" aria-label=\"Timeline\" tabindex=\"0\">\
+         <svg class=\"time\" role=\"img\" aria-label=\"Stages and executors over {seconds} seconds; the \
+         tables have the same\" viewBox=\"0 0 {WIDTH} {height}\">{rows}\
+         <text class=\"small\" x=\"{NAMES}\" y=\"{axis}\">0</text>\
+         <text class=\"small end\" x=\"{WIDTH}\" y=\"{axis}\">{seconds} s</text></svg></div>\n"
     )
 }
 
@@ -127,16 +137,20 @@ struct Bar {
     class: &'static str,
     from: Duration,
     to: Duration,
+    name: String,
     text: String,
 }
 
 impl Bar {
     fn draw(&self, row: u64, scale: &impl Fn(Duration) -> u64) -> String {
-        let (x, to, y) = (scale(self.from), scale(self.to), row * 16 + 2);
+        let (x, to, y) = (scale(self.from), scale(self.to), row * ROW + 3);
         let width = to.saturating_sub(x).max(2);
-        let (class, text) = (self.class, Escaped(&self.text));
+        let (class, text, base) = (self.class, Escaped(&self.text), y + 11);
+        let name: String = self.name.chars().take(LETTERS).collect();
+        let name = Escaped(name);
         format!(
-            "<g><title>{text}</title><rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"12\"/></g>"
+            "<g><title>{text}</title><text class=\"small\" x=\"4\" y=\"{base}\">{name}</text>\
+             <rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"14\"/></g>"
         )
     }
 }
@@ -156,6 +170,7 @@ fn stage_bar(stage: &StageView, end: Duration) -> Bar {
         class: "stage",
         from,
         to,
+        name: stage.name.clone(),
         text,
     }
 }
@@ -173,6 +188,12 @@ fn executor_bar(executor: &ExecutorView, end: Duration) -> Bar {
         class,
         from: executor.registered,
         to,
+        name: format!("{} on {}", short(executor.id.as_str()), executor.host),
         text,
     }
+}
+
+/// A container's number, which tells those of an application apart.
+fn short(executor: &str) -> &str {
+    executor.rsplit('_').next().unwrap_or(executor)
 }

@@ -13,7 +13,10 @@ const CONTAINERS: usize = 100;
 pub(in super::super) fn allocation(scene: &Scene<'_>, request: &Request) -> String {
     let counts = scene.launcher.counts();
     let why = scene.launcher.why_pending(scene.now);
-    let why = why.unwrap_or_else(|| "no executor is missing".to_owned());
+    let why = why.map_or_else(
+        || "No executor is missing.".to_owned(),
+        |why| format!("Waiting: {why}."),
+    );
     let numbers = [
         ("Wanted", counts.target),
         ("Asked for and not granted", counts.asked),
@@ -32,7 +35,7 @@ pub(in super::super) fn allocation(scene: &Scene<'_>, request: &Request) -> Stri
     });
     let body = [
         "<h1>Allocation</h1>\n".to_owned(),
-        format!("<p>{}.</p>\n", Escaped(why)),
+        format!("<p>{}</p>\n", Escaped(why)),
         table("Containers for executors", &["", "Now"], &numbers, ""),
         table(
             "Asks",

@@ -41,14 +41,14 @@ pub(super) fn executor_table(caption: &str, scene: &Scene<'_>, executors: &[&Exe
         "Executor",
         "Node",
         "State",
+        "Logs",
+        "",
         "Slots in use",
         "Done",
         "Failed",
         "Memory, MiB of",
         "Heard, s ago",
-        "Launch",
-        "Logs",
-        "",
+        "Granted, started, registered after s",
     ];
     table(caption, &heads, &rows, "No executor is registered.")
 }
@@ -67,14 +67,14 @@ fn row(scene: &Scene<'_>, executor: &ExecutorView) -> Vec<Cell> {
         Cell::Text(executor.id.to_string()),
         Cell::Text(executor.host.clone()),
         Cell::Text(executor_words(executor.status)),
+        logs(scene, record),
+        orders(executor),
         Cell::Text(format!("{} of {}", executor.used_slots, executor.slots)),
         Cell::Number(executor.succeeded.into()),
         Cell::Number(executor.failed.into()),
         Cell::Text(memory),
         Cell::Text(heard.unwrap_or_default()),
         Cell::Text(record.map(launch).unwrap_or_default()),
-        logs(scene, record),
-        orders(executor),
     ]
 }
 
@@ -82,21 +82,15 @@ fn row(scene: &Scene<'_>, executor: &ExecutorView) -> Vec<Cell> {
 fn launch(record: &Record) -> String {
     let times = &record.times;
     let span = |from: Duration, to: Option<Duration>| to.map(|to| to.saturating_sub(from).as_secs_f64());
-    let granted = times.granted.saturating_sub(times.asked).as_secs_f64();
-    let mut text = format!("granted {granted:.1} s");
     let phases = [
-        ("started", span(times.granted, times.started)),
-        (
-            "registered",
-            span(times.started.unwrap_or(times.granted), times.registered),
-        ),
+        span(times.asked, Some(times.granted)),
+        span(times.granted, times.started),
+        span(times.started.unwrap_or(times.granted), times.registered),
     ];
-    for (word, seconds) in phases {
-        if let Some(seconds) = seconds {
-            text.push_str(&format!(", {word} {seconds:.1} s"));
-        }
-    }
-    text
+    let known = phases
+        .into_iter()
+        .map_while(|seconds| Some(format!("{:.1}", seconds?)));
+    known.collect::<Vec<_>>().join(", ")
 }
 
 fn logs(scene: &Scene<'_>, record: Option<&Record>) -> Cell {

@@ -44,7 +44,7 @@ pub(in super::super) fn tasks(scene: &Scene<'_>, request: &Request) -> Option<St
         "Task",
         "State",
         "Attempts",
-        "Failures",
+        "Failures that count",
         "Node",
         "Locality",
         "Started, s",
@@ -114,7 +114,7 @@ fn row(stage: u32, task: &TaskView) -> Vec<Cell> {
         Cell::Number(task.partition.into()),
         Cell::Text(word(task.status).to_owned()),
         Cell::Number(task.attempts.into()),
-        Cell::Number(task.failures.into()),
+        counted(task),
         Cell::Text(task.host.clone().unwrap_or_default()),
         Cell::Text(task.level.map(locality).unwrap_or_default().to_owned()),
         Cell::Text(launched.unwrap_or_default()),
@@ -123,6 +123,14 @@ fn row(stage: u32, task: &TaskView) -> Vec<Cell> {
         Cell::Text(task.status_text.clone()),
         kill(stage, task),
     ]
+}
+
+/// Failures that count towards the limit; a task that is done has none any more.
+fn counted(task: &TaskView) -> Cell {
+    match task.status {
+        TaskStatus::Succeeded => Cell::Text(String::new()),
+        _ => Cell::Number(task.failures.into()),
+    }
 }
 
 fn kill(stage: u32, task: &TaskView) -> Cell {

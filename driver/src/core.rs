@@ -134,6 +134,7 @@ impl Driver {
         self.dispatch(event, effects);
         if self.life == Life::Running && !self.recovered {
             self.settle(effects);
+            self.forget_long_gone();
         }
         if let Some(entry) = self.ledger.take(self.now) {
             effects.insert(first, Effect::Record(entry));

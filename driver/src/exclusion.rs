@@ -38,6 +38,12 @@ impl StageExclusion {
         self.tasks.is_empty() && self.failed_on.is_empty()
     }
 
+    /// Executors on which tasks failed.
+    pub(crate) fn named_executors(&self) -> impl Iterator<Item = ExecutorIx> {
+        let strikes = self.tasks.values().flatten().map(|strike| strike.executor);
+        strikes.chain(self.failed_on.keys().copied())
+    }
+
     /// Takes in that a task failed.
     pub(crate) fn strike(
         &mut self,
@@ -180,6 +186,11 @@ impl Exclusions {
     /// Whether an executor is avoided for itself and not for its node.
     pub(crate) fn keeps_executor(&self, executor: ExecutorIx) -> bool {
         self.executors.contains_key(&executor)
+    }
+
+    /// Executors with failures that count still, and those that are avoided.
+    pub(crate) fn named_executors(&self) -> impl Iterator<Item = ExecutorIx> {
+        self.failures.keys().chain(self.executors.keys()).copied()
     }
 
     /// Ends the exclusion of nodes.

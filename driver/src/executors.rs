@@ -1,7 +1,7 @@
 //! The executors that ever registered, and which of them have free slots.
 //!
 //! An executor's number is never used again, so that finished tasks can name it; one that is gone keeps only its
-//! name and the way it went.
+//! name and the way it went, until it is forgotten (`forget`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -121,17 +121,24 @@ impl Executor {
     }
 }
 
+/// How many are remembered that were lost before they registered: more than can be on their way at once.
+const STILLBORN_KEPT: usize = 1024;
+
 /// All executors.
 #[derive(Debug)]
 pub(crate) struct Executors {
-    all: Table<ExecutorIx, Executor>,
+    /// Nothing is left of those that are forgotten but their place, eight bytes.
+    all: Table<ExecutorIx, Option<Box<Executor>>>,
     by_id: BTreeMap<ExecutorId, ExecutorIx>,
     pub(crate) hosts: Hosts,
     pub(crate) free: FreeSlots,
-    /// Lost before they registered: the message that they had may still come.
-    stillborn: BTreeSet<ExecutorId>,
+    /// Lost before they registered, the latest last: the message that they had may still come.
+    stillborn: VecDeque<ExecutorId>,
     draining: BTreeSet<ExecutorIx>,
     live: u32,
+    gone: usize,
+    /// How many of those that are gone could not be forgotten when that was tried last.
+    pub(crate) gone_after_sweep: usize,
 }
 
 impl Executors {
@@ -141,9 +148,11 @@ impl Executors {
             by_id: BTreeMap::new(),
             hosts: Hosts::new(),
             free: FreeSlots::default(),
-            stillborn: BTreeSet::new(),
+            stillborn: VecDeque::new(),
             draining: BTreeSet::new(),
             live: 0,
+            gone: 0,
+            gone_after_sweep: 0,
         }
     }
 
@@ -158,8 +167,10 @@ impl Executors {
 
     /// Notes that an executor was lost that never registered.
     pub(crate) fn note_stillborn(&mut self, id: &ExecutorId) {
-        if self.find(id).is_none() {
-            self.stillborn.insert(id.clone());
+        if self.find(id).is_none() && !self.stillborn.contains(id) {
+            self.stillborn.push_back(id.clone());
+            let surplus = self.stillborn.len().saturating_sub(STILLBORN_KEPT);
+            self.stillborn.drain(..surplus);
         }
     }
 
@@ -173,33 +184,68 @@ impl Executors {
         self.live
     }
 
+    /// Whether there is or was an executor of this number that is not forgotten.
+    pub(crate) fn knows(&self, index: ExecutorIx) -> bool {
+        self.all.get(index).is_some_and(Option::is_some)
+    }
+
+    /// Whether some are forgotten.
+    pub(crate) fn has_forgotten(&self) -> bool {
+        self.all.len() > self.gone + self.live as usize
+    }
+
     /// How many ever registered.
     pub(crate) fn count(&self) -> usize {
         self.all.len()
     }
 
-    /// Those that were lost before they registered.
+    /// Those that were lost before they registered, the latest last.
     pub(crate) fn stillborn(&self) -> impl Iterator<Item = &ExecutorId> {
         self.stillborn.iter()
     }
 
-    /// How many have registered and are gone.
+    /// How many are gone and not forgotten.
     pub(crate) fn gone(&self) -> usize {
-        self.all.len() - self.live as usize
+        self.gone
     }
 
+    /// All that are not forgotten, in the order of their registration.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ExecutorIx, &Executor)> {
-        self.all.iter()
+        self.slots()
+            .filter_map(|(index, executor)| Some((index, executor?)))
+    }
+
+    /// All that ever registered, nothing where one is forgotten.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = (ExecutorIx, Option<&Executor>)> {
+        self.all.iter().map(|(index, slot)| (index, slot.as_deref()))
     }
 
     pub(crate) fn iter_present(&self) -> impl Iterator<Item = (ExecutorIx, &Executor)> {
-        self.all.iter().filter(|(_, executor)| !executor.is_gone())
+        self.iter().filter(|(_, executor)| !executor.is_gone())
+    }
+
+    /// Drops one that is gone.
+    pub(crate) fn forget(&mut self, index: ExecutorIx) {
+        if let Some(executor) = self.all[index].take() {
+            self.gone -= 1;
+            // Another life may have registered from its container.
+            if self.find(&executor.id) == Some(index) {
+                self.by_id.remove(&executor.id);
+            }
+        }
+    }
+
+    /// Takes up the number of one that is forgotten.
+    pub(crate) fn admit_forgotten(&mut self) {
+        self.all.push(None);
     }
 
     pub(crate) fn admit(&mut self, registration: &Registration, now: Duration) -> ExecutorIx {
         let host = self.hosts.intern(&registration.host);
         let id = registration.executor.clone();
-        let index = self.all.push(Executor::new(registration, host, now));
+        let index = self
+            .all
+            .push(Some(Box::new(Executor::new(registration, host, now))));
         self.by_id.insert(id, index);
         self.live += 1;
         self.hosts.add_executor(host);
@@ -209,24 +255,25 @@ impl Executors {
 
     /// Marks an executor as gone; its attempts are the caller's to end.
     pub(crate) fn bury(&mut self, index: ExecutorIx, at: Duration, loss: ExecutorLoss) {
-        let executor = &mut self.all[index];
+        let executor = &mut self[index];
         executor.liveness = Liveness::Gone { at, loss };
         executor.told = BTreeSet::new();
-        self.draining.remove(&index);
         let host = executor.host;
+        self.draining.remove(&index);
         self.hosts.remove_executor(host);
         self.live -= 1;
+        self.gone += 1;
         self.refresh(index);
     }
 
     pub(crate) fn set_liveness(&mut self, index: ExecutorIx, liveness: Liveness) {
-        self.all[index].liveness = liveness;
+        self[index].liveness = liveness;
         self.refresh(index);
     }
 
     /// Gives an executor nothing more; the first reason stays.
     pub(crate) fn set_draining(&mut self, index: ExecutorIx, loss: ExecutorLoss) {
-        self.all[index].draining.get_or_insert(loss);
+        self[index].draining.get_or_insert(loss);
         self.draining.insert(index);
         self.refresh(index);
     }
@@ -237,7 +284,7 @@ impl Executors {
     }
 
     pub(crate) fn offer(&self, executor: ExecutorIx) -> Offer {
-        let host = self.all[executor].host;
+        let host = self[executor].host;
         Offer {
             executor,
             host,
@@ -246,27 +293,29 @@ impl Executors {
     }
 
     pub(crate) fn take_slots(&mut self, index: ExecutorIx, slots: u32) {
-        self.all[index].free -= slots;
+        self[index].free -= slots;
         self.refresh(index);
     }
 
     /// Brings the free slots up to date after a change of an executor.
     pub(crate) fn refresh(&mut self, index: ExecutorIx) {
-        let offered = self.all[index].offered();
+        let offered = self[index].offered();
         self.free.set(index, offered);
     }
 }
+
+const NAMED: &str = "who is named by anything is not forgotten";
 
 impl std::ops::Index<ExecutorIx> for Executors {
     type Output = Executor;
 
     fn index(&self, index: ExecutorIx) -> &Executor {
-        &self.all[index]
+        self.all[index].as_ref().expect(NAMED)
     }
 }
 
 impl std::ops::IndexMut<ExecutorIx> for Executors {
     fn index_mut(&mut self, index: ExecutorIx) -> &mut Executor {
-        &mut self.all[index]
+        self.all[index].as_mut().expect(NAMED)
     }
 }

@@ -36,6 +36,7 @@ mod drain;
 mod exclusion;
 mod executors;
 mod failures;
+mod forget;
 mod free;
 mod gang;
 mod gate;

@@ -186,6 +186,12 @@ impl Locality {
         self.executors.insert(partition, executor);
     }
 
+    /// Executors that tasks prefer or have preferred.
+    pub(crate) fn named_executors(&self) -> impl Iterator<Item = ExecutorIx> {
+        let lists = self.lists.by_executor.keys().copied();
+        self.executors.values().copied().chain(lists)
+    }
+
     pub(crate) fn preferred(&self, partition: u32) -> &[HostIx] {
         let partition = partition as usize;
         let start = partition.checked_sub(1).map_or(0, |before| self.ends[before]);

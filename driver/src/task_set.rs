@@ -187,6 +187,16 @@ impl TaskSet {
         self.revalidate(executors);
     }
 
+    /// Executors that a finished task, a preference or an exclusion names.
+    pub(crate) fn named_executors(&self) -> impl Iterator<Item = ExecutorIx> {
+        let places = self.tasks.iter().filter_map(|task| task.place);
+        let preferred = self
+            .locality
+            .iter()
+            .flat_map(|locality| locality.named_executors());
+        places.chain(preferred).chain(self.exclusion.named_executors())
+    }
+
     /// Takes in that executors have come or gone.
     pub(crate) fn revalidate(&mut self, executors: &Executors) {
         if let Some(locality) = &mut self.locality {

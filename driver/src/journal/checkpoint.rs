@@ -6,9 +6,8 @@
 
 use std::time::Duration;
 
-use wire::id::BootNonce;
+use wire::id::{BootNonce, ExecutorId};
 
-use super::VERSION;
 use super::codec::{Damaged, Reader, Writer};
 use super::fact::AttemptName;
 use super::failure;
@@ -18,7 +17,7 @@ use crate::attempts::{Attempt, CommitState};
 use crate::core::{Driver, Life};
 use crate::event::Registration;
 use crate::exclusion::{AppRecord, StageRecord};
-use crate::executors::{Executor, Liveness};
+use crate::executors::{Executor, Executors, Liveness};
 use crate::failures::FailureRecord;
 use crate::index::{ExecutorIx, Ix, StageIx};
 use crate::job::JobState;
@@ -26,18 +25,22 @@ use crate::locality::{Level, Locality};
 use crate::stage::{Phase, Stage, StageTimes};
 use crate::task_set::{Task, TaskSet, TaskState};
 
+/// The latest format; the second knows of executors that are forgotten, and is used only if there are some.
+const LATEST: u8 = 2;
+
+/// Forgotten executors take no bytes here and some in memory: damage must not ask for all there is.
+const MOST_EXECUTORS: usize = 1 << 24;
+
 impl Driver {
     /// The durable state, for [`Driver::recover`]; entries made before it are of no more use.
     #[must_use]
     pub fn checkpoint(&self) -> Vec<u8> {
         let mut into = Writer::default();
-        into.number(VERSION).time(self.now).number(life_number(self.life));
+        let version = if self.executors.has_forgotten() { LATEST } else { 1 };
+        into.number(version).time(self.now).number(life_number(self.life));
         into.count(self.jobs.len());
         self.jobs.iter().for_each(|job| write_job(&job.state, &mut into));
-        into.count(self.executors.count());
-        for (_, executor) in self.executors.iter() {
-            self.write_executor(executor, &mut into);
-        }
+        self.write_executors(&mut into);
         let stillborn: Vec<_> = self.executors.stillborn().collect();
         into.count(stillborn.len());
         stillborn.iter().for_each(|id| _ = into.text(id.as_str()));
@@ -50,6 +53,18 @@ impl Driver {
         write_exclusions(&self.exclusions.record(self.now), &mut into);
         self.write_failures(&mut into);
         into.bytes
+    }
+
+    /// In the order of their numbers; for some in a row that are forgotten an empty name and how many they are.
+    fn write_executors(&self, into: &mut Writer) {
+        into.count(self.executors.count());
+        let slots: Vec<_> = self.executors.slots().map(|(_, executor)| executor).collect();
+        for row in slots.chunk_by(|one, next| one.is_none() && next.is_none()) {
+            match row[0] {
+                Some(executor) => self.write_executor(executor, into),
+                None => _ = into.text("").count(row.len()),
+            }
+        }
     }
 
     fn write_executor(&self, executor: &Executor, into: &mut Writer) {
@@ -116,7 +131,7 @@ impl Driver {
     pub(super) fn restore(&mut self, bytes: &[u8]) -> Result<(), RecoverError> {
         let mut from = Reader::new(bytes);
         let name = || "the checkpoint".to_owned();
-        check_version(&mut from, &name)?;
+        check_version(&mut from, LATEST, &name)?;
         self.restore_parts(&mut from)
             .map_err(|damage| RecoverError::Damaged {
                 what: name(),
@@ -132,8 +147,12 @@ impl Driver {
             job.state = read_job(from)?;
         }
         let mut running = Vec::new();
-        for _ in 0..from.count()? {
-            self.restore_executor(&mut running, from)?;
+        let executors: usize = from.narrow()?;
+        if executors > MOST_EXECUTORS {
+            return Err(Damaged::new("more executors than any application has"));
+        }
+        while self.executors.count() < executors {
+            self.restore_executors(&mut running, executors, from)?;
         }
         for _ in 0..from.count()? {
             self.executors.note_stillborn(&parsed(from.text()?)?);
@@ -157,13 +176,34 @@ impl Driver {
         self.restore_failures(from)
     }
 
+    /// One, or some in a row that are forgotten, of so many in all.
+    fn restore_executors(
+        &mut self,
+        running: &mut Vec<(ExecutorIx, SavedAttempt)>,
+        all: usize,
+        from: &mut Reader<'_>,
+    ) -> Result<(), Damaged> {
+        let name = from.text()?;
+        if name.is_empty() {
+            let forgotten: usize = from.narrow()?;
+            if forgotten == 0 || forgotten > all - self.executors.count() {
+                return Err(Damaged::new("more executors than there were"));
+            }
+            (0..forgotten).for_each(|_| self.executors.admit_forgotten());
+            return Ok(());
+        }
+        let executor = parsed(name)?;
+        self.restore_executor(executor, running, from)
+    }
+
     fn restore_executor(
         &mut self,
+        executor: ExecutorId,
         running: &mut Vec<(ExecutorIx, SavedAttempt)>,
         from: &mut Reader<'_>,
     ) -> Result<(), Damaged> {
         let registration = Registration {
-            executor: parsed(from.text()?)?,
+            executor,
             boot: BootNonce(from.number()?),
             host: from.owned()?,
             slots: from.narrow()?,
@@ -213,9 +253,9 @@ impl Driver {
     ) -> Result<TaskSet, Damaged> {
         let follows = !self.stages[index].with.is_empty();
         let mut set = TaskSet::new(inputs, follows);
-        read_states(&mut set, self.executors.count(), from)?;
+        read_states(&mut set, &self.executors, from)?;
         let plan = &self.plan.scheduling.exclusion;
-        let record = read_stage_record(self.executors.count(), from)?;
+        let record = read_stage_record(&self.executors, from)?;
         let host_of = |executor: ExecutorIx| self.executors[executor].host;
         set.exclusion.restore(plan, record, host_of);
         if self.plan.scheduling.speculation.enabled && self.stages[index].is_running() {
@@ -383,7 +423,7 @@ fn write_tasks(set: &TaskSet, into: &mut Writer) {
     write_stage_record(&set.exclusion.record(), into);
 }
 
-fn read_states(set: &mut TaskSet, executors: usize, from: &mut Reader<'_>) -> Result<(), Damaged> {
+fn read_states(set: &mut TaskSet, executors: &Executors, from: &mut Reader<'_>) -> Result<(), Damaged> {
     let count = set.total() as usize;
     set.failed = from.narrow()?;
     let done = from.bits(count)?;
@@ -416,13 +456,13 @@ fn narrow<T: TryFrom<u64>>(number: u64) -> Result<T, Damaged> {
     T::try_from(number).map_err(|_| Damaged::new("a number that is too large"))
 }
 
-fn read_place(number: u64, executors: usize) -> Result<Option<ExecutorIx>, Damaged> {
+fn read_place(number: u64, executors: &Executors) -> Result<Option<ExecutorIx>, Damaged> {
     let Some(index) = number.checked_sub(1) else {
         return Ok(None);
     };
-    let index: usize = narrow(index)?;
-    if index < executors {
-        return Ok(Some(ExecutorIx::new(index)));
+    let index = ExecutorIx::new(narrow::<u32>(index)? as usize);
+    if executors.knows(index) {
+        return Ok(Some(index));
     }
     Err(Damaged::new("a place that is no executor"))
 }
@@ -444,7 +484,7 @@ fn write_stage_record(record: &StageRecord, into: &mut Writer) {
     }
 }
 
-fn read_stage_record(executors: usize, from: &mut Reader<'_>) -> Result<StageRecord, Damaged> {
+fn read_stage_record(executors: &Executors, from: &mut Reader<'_>) -> Result<StageRecord, Damaged> {
     let mut record = StageRecord::default();
     let executor = |from: &mut Reader<'_>| {
         let place = read_place(from.number()? + 1, executors)?;

@@ -52,7 +52,7 @@ impl Fact {
         let from = &mut body;
         Ok(match kind {
             1 | 2 | 15..=17 => ApplicationFact::read(kind, from)?.into(),
-            3..=5 => ExecutorFact::read(kind, from)?.into(),
+            3..=5 | 20 => ExecutorFact::read(kind, from)?.into(),
             6 | 7 | 13 | 14 => StageFact::read(kind, from)?.into(),
             other => AttemptFact::read(other, from)?.into(),
         })

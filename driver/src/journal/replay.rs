@@ -76,7 +76,7 @@ impl Driver {
             problem: damage.0,
         };
         let mut reader = Reader::new(entry);
-        check_version(&mut reader, name)?;
+        check_version(&mut reader, VERSION, name)?;
         self.now = reader.time().map_err(damaged)?;
         while !reader.is_empty() {
             let fact = Fact::read(&mut reader).map_err(damaged)?;
@@ -142,6 +142,7 @@ impl Driver {
                 self.executors.note_stillborn(&parsed(&executor)?);
                 Ok(())
             }
+            ExecutorFact::Forgotten { executors } => self.replay_forgotten(executors),
         }
     }
 
@@ -274,6 +275,22 @@ impl Driver {
         Ok(())
     }
 
+    fn replay_forgotten(&mut self, executors: Vec<u32>) -> Result<(), Damaged> {
+        let known = executors
+            .into_iter()
+            .map(|executor| self.known_executor(executor));
+        let known: Vec<_> = known.collect::<Result<_, _>>()?;
+        let named = self.named_executors();
+        if known
+            .iter()
+            .any(|&index| !self.executors[index].is_gone() || named[index.get()])
+        {
+            return Err(Damaged::new("an executor is forgotten that is needed"));
+        }
+        self.forget_executors(&known);
+        Ok(())
+    }
+
     fn replay_launched(
         &mut self,
         stage: u32,
@@ -310,8 +327,9 @@ impl Driver {
     }
 
     pub(super) fn known_executor(&self, executor: u32) -> Result<ExecutorIx, Damaged> {
-        if (executor as usize) < self.executors.count() {
-            return Ok(ExecutorIx::new(executor as usize));
+        let index = ExecutorIx::new(executor as usize);
+        if self.executors.knows(index) {
+            return Ok(index);
         }
         Err(Damaged::new(format!("there is no executor number {executor}")))
     }
@@ -342,9 +360,14 @@ pub(super) fn parsed(executor: &str) -> Result<wire::id::ExecutorId, Damaged> {
         .map_err(|error: wire::id::InvalidId| Damaged::new(error.to_string()))
 }
 
-pub(super) fn check_version(reader: &mut Reader<'_>, name: &dyn Fn() -> String) -> Result<(), RecoverError> {
+/// The formats of checkpoints and entries are counted apart.
+pub(super) fn check_version(
+    reader: &mut Reader<'_>,
+    latest: u8,
+    name: &dyn Fn() -> String,
+) -> Result<(), RecoverError> {
     match reader.number() {
-        Ok(version) if version == u64::from(VERSION) => Ok(()),
+        Ok(version) if (1..=u64::from(latest)).contains(&version) => Ok(()),
         Ok(found) => Err(RecoverError::Version { what: name(), found }),
         Err(damage) => Err(RecoverError::Damaged {
             what: name(),

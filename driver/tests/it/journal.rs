@@ -8,6 +8,7 @@ use driver::event::{Effect, Event, Verdict};
 use driver::journal::{RecoverError, Urgency};
 use driver::plan::{AppPlan, BodyPlan};
 use proptest::prelude::*;
+use wire::failure::ExecutorLoss;
 
 use crate::random::any_plan;
 use crate::rig::{Rig, cancels, executor, exit, id, launches, plan, seconds, stage, with_output};
@@ -278,6 +279,47 @@ fn records_of_another_plan_or_a_later_build_are_refused() {
     recorded.entries[0][0] = 9;
     let refused = Driver::recover(recorded.plan, None, &recorded.entries).unwrap_err();
     assert!(refused.to_string().contains("format 9"), "{refused}");
+}
+
+/// Executors come, run a task and die, ten thousand times: what is remembered of them is bounded, and the journal gives
+/// the same state from any point.
+#[test]
+fn executors_that_went_long_ago_are_forgotten_in_a_replay_too() {
+    let mut recorded = Recorded::new(plan(1, 1, vec![stage("a", 40)]));
+    let (mut sizes, mut states) = (Vec::new(), Vec::new());
+    for number in 0..10_000 {
+        let name = format!("x{number}");
+        recorded.rig.now += seconds(1);
+        let launched = launches(&recorded.act(|rig| rig.register(&name, 1)));
+        if number % 500 == 1 {
+            recorded.act(|rig| rig.succeed(&name, launched[0].1));
+        }
+        recorded.act(|rig| rig.lose(&name, ExecutorLoss::Preempted));
+        recorded.act(|rig| rig.lose(&format!("never-{number}"), ExecutorLoss::Preempted));
+        if number % 1_000 == 999 {
+            let state = recorded.rig.driver.checkpoint();
+            sizes.push(state.len());
+            states.push((recorded.entries.len(), state));
+        }
+    }
+    let snapshot = recorded.rig.driver.snapshot();
+    assert_eq!(snapshot.executors.len(), 200);
+    assert_eq!(
+        snapshot.executors.last().unwrap().id.as_str(),
+        executor("x9999").as_str()
+    );
+    assert!(sizes[9] < sizes[2] + 2_000, "{sizes:?}");
+    for (end, state) in &states {
+        let whole = Driver::recover(recorded.plan.clone(), None, &recorded.entries[..*end]).unwrap();
+        assert!(whole.checkpoint() == *state, "after {end} entries");
+    }
+    let (base, last) = (&states[4], &states[9]);
+    let tail = &recorded.entries[base.0..last.0];
+    let back = Driver::recover(recorded.plan.clone(), Some(&base.1), tail).unwrap();
+    assert!(back.checkpoint() == last.1);
+    let mut damaged = last.1.clone();
+    damaged.truncate(last.1.len() / 2);
+    assert!(Driver::recover(recorded.plan, Some(&damaged), &recorded.entries[..0]).is_err());
 }
 
 /// The sizes that matter; how long it takes is measured by `cargo xtask bench recovery`.

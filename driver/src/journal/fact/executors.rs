@@ -26,6 +26,11 @@ pub(crate) enum ExecutorFact {
     },
     /// An executor was lost before it registered.
     Stillborn { executor: String },
+    /// Executors that went long ago are not remembered any more.
+    Forgotten {
+        /// Their numbers, the smallest first.
+        executors: Vec<u32>,
+    },
 }
 
 impl ExecutorFact {
@@ -55,6 +60,11 @@ impl ExecutorFact {
                 into.text(executor);
                 5
             }
+            Self::Forgotten { executors } => {
+                into.count(executors.len());
+                executors.iter().for_each(|executor| _ = into.number(*executor));
+                20
+            }
         }
     }
 
@@ -76,6 +86,11 @@ impl ExecutorFact {
             },
             5 => Self::Stillborn {
                 executor: from.owned()?,
+            },
+            20 => Self::Forgotten {
+                executors: (0..from.count()?)
+                    .map(|_| from.narrow())
+                    .collect::<Result<_, _>>()?,
             },
             other => return Err(unknown(other)),
         })

@@ -131,6 +131,10 @@ fn every_kind() -> Vec<Fact> {
         ApplicationFact::Concluded.into(),
         AttemptFact::Seated { executor: 3, id: ID }.into(),
         AttemptFact::Returned { executor: 3, id: ID }.into(),
+        ExecutorFact::Forgotten {
+            executors: vec![0, 300],
+        }
+        .into(),
     ]
 }
 

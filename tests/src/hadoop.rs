@@ -117,11 +117,8 @@ impl Hadoop {
             daemon.spawn(self.command(daemon.role))?;
         }
         if self.high_availability {
-            self.wait_daemons("the ResourceManagers' pages", limit, || {
-                self.layout
-                    .rms
-                    .iter()
-                    .all(|ports| readiness::listens(ports.web.addr()))
+            self.wait_daemons("the ResourceManagers to take orders", limit, || {
+                self.layout.rms.iter().all(readiness::takes_orders)
             })?;
             self.transition_to_active(0)?;
         }

@@ -189,9 +189,7 @@ impl Hadoop {
     fn is_back(&self, role: Role) -> bool {
         let layout = &self.layout;
         match role {
-            Role::ResourceManager(i) if self.high_availability => {
-                readiness::listens(layout.rms[i].web.addr())
-            }
+            Role::ResourceManager(i) if self.high_availability => readiness::takes_orders(&layout.rms[i]),
             Role::ResourceManager(_) => readiness::rm_is_active(layout),
             Role::NodeManager(i) => readiness::listens(layout.nodes[i].web.addr()),
             Role::NameNode | Role::DataNode(_) => readiness::hdfs_is_ready(layout),

@@ -1,6 +1,6 @@
 //! What "up" means, asked of the daemons' own pages.
 
-use super::layout::Layout;
+use super::layout::{Layout, RmPorts};
 use crate::http;
 use serde_json::Value;
 use std::net::{SocketAddr, TcpStream};
@@ -38,6 +38,11 @@ pub(super) fn hdfs_is_ready(layout: &Layout) -> bool {
     let info = bean(ports.web.addr(), "NameNodeInfo");
     let live = state.as_ref().and_then(|bean| bean["NumLiveDataNodes"].as_u64());
     live == Some(layout.datanodes.len() as u64) && info.is_some_and(|bean| bean["Safemode"] == "")
+}
+
+/// Whether a ResourceManager that may be the standby can be told to be active: it has its pages first, then this.
+pub(super) fn takes_orders(rm: &RmPorts) -> bool {
+    listens(rm.web.addr()) && listens(rm.admin.addr())
 }
 
 /// Whether anything listens there.

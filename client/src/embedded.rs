@@ -10,7 +10,7 @@ use hadoop::conf::Location;
 
 use crate::cli::Master;
 use crate::cluster::unreadable;
-use crate::error::CommandError;
+use crate::error::{CommandError, Exit};
 
 /// A cluster in this process.
 pub(crate) struct Embedded(mini::Cluster);
@@ -60,15 +60,22 @@ impl Embedded {
         self.0.directory().join("staging").display().to_string()
     }
 
-    /// Ends it; the logs of a job that failed are kept.
-    pub(crate) async fn end(mut self, keep_logs: bool) {
+    /// Ends it, with what it ran; the logs of a job that failed are kept. What helps then are those: there is no cluster any
+    /// more that another command could ask.
+    pub(crate) async fn end<T>(mut self, ended: Result<T, CommandError>) -> Result<T, CommandError> {
+        let failed = |error: &CommandError| matches!(error.exit, Exit::JobFailed | Exit::Lost);
+        let keep_logs = ended.as_ref().is_err_and(failed);
         if keep_logs {
             self.0.keep_directory();
-            eprintln!(
-                "logs of the embedded cluster are kept in {}",
-                self.0.directory().display()
-            );
         }
+        let logs = self.0.directory().join("nodes/*/logs");
         self.0.shutdown().await;
+        ended.map_err(|error| match keep_logs {
+            true => error.help(format!(
+                "logs of all containers: {}; a cluster that stays, and answers `drawloom logs`: drawloom mini",
+                logs.display()
+            )),
+            false => error,
+        })
     }
 }

@@ -359,14 +359,11 @@ impl JobHandle {
     pub async fn wait(self) -> Result<FinishedJob, CommandError> {
         let file_systems = self.submitted.file_systems();
         let (waited, over) = self.submitted.wait().await;
-        let keep_logs = waited
-            .as_ref()
-            .is_err_and(|error| matches!(error.exit, Exit::JobFailed | Exit::Lost));
         let finished = conclude(waited, over, &file_systems, &self.results, &self.collected).await;
-        if let Some(embedded) = self.embedded {
-            embedded.end(keep_logs).await;
+        match self.embedded {
+            Some(embedded) => embedded.end(finished).await,
+            None => finished,
         }
-        finished
     }
 }
 

@@ -462,7 +462,7 @@ fn read_stage(node: Node, job: u32, problems: &mut Vec<Problem>) -> StageFile {
         tasks: fields.parsed("tasks", problems, value::count),
         items: fields.texts("items", problems),
         split: fields.parsed("split", problems, split),
-        command: fields.texts("command", problems),
+        command: fields.words("command", problems),
         shell: fields.text("shell", problems),
         function: None,
         output: fields.text("output", problems),
@@ -586,6 +586,20 @@ stages:
   - tasks: 1
 ";
         insta::assert_snapshot!(problems(text));
+    }
+
+    #[test]
+    fn a_line_in_place_of_a_commands_words_says_what_to_write() {
+        let text = "version: 1\nstages: [{ name: a, tasks: 1, command: sort -k2 in }]\n";
+        let said = problems(text);
+        assert!(
+            said.contains("like [sort, -k2, in]") && said.contains("`shell: …`"),
+            "{said}"
+        );
+        assert_eq!(
+            problems("version: 1\nstages: [{ name: a, tasks: 1, command: sort }]\n"),
+            ""
+        );
     }
 
     #[test]

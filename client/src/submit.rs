@@ -91,11 +91,7 @@ async fn on_wanted_cluster(
         )
         .await
     };
-    let keep_logs = ended
-        .as_ref()
-        .is_err_and(|error| error.exit == Exit::JobFailed || error.exit == Exit::Lost);
-    embedded.end(keep_logs).await;
-    ended
+    embedded.end(ended).await
 }
 
 /// How long tidying up after earlier applications may hold back the verdict of this one.

@@ -3,6 +3,7 @@
 //! Each benchmark prints a Markdown table to standard output and what it does to standard error. Times depend on the
 //! machine, so every figure that matters stands beside a floor or an aim measured or stated in the same run.
 
+mod client;
 mod memory;
 mod recovery;
 mod relaunch;
@@ -29,6 +30,8 @@ pub(crate) enum Bench {
     Startup(startup::Args),
     /// From the SIGKILL of an executor to its task running elsewhere and to its replacement
     Relaunch(relaunch::Args),
+    /// The client: processor time and peak memory while it waits for a job, in both modes, and how long `status` takes
+    Client(client::Args),
     /// The journal: tasks a second with and without it, its size, its replay
     Recovery(recovery::Args),
     /// Resident memory of an ApplicationMaster with many executors, and of executors
@@ -56,6 +59,7 @@ impl Bench {
         match self {
             Self::Startup(args) => startup::run(args),
             Self::Relaunch(args) => relaunch::run(args),
+            Self::Client(args) => client::run(args),
             Self::Recovery(args) => recovery::run(args),
             Self::Memory(args) => memory::run(args),
             Self::Scale(args) => scale::run(args),

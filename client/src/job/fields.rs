@@ -103,12 +103,25 @@ impl Fields {
         problems: &mut Vec<Problem>,
     ) -> Option<Vec<Placed<String>>> {
         let node = self.node(key)?;
-        let nodes = match node.value {
-            Value::List(nodes) => nodes,
-            Value::Scalar { .. } | Value::Map(_) => vec![node],
-        };
-        let read = |node| text_of(node, key, problems);
-        Some(nodes.into_iter().filter_map(read).collect())
+        Some(texts_of(node, key, problems))
+    }
+
+    /// The words of a command, which no shell takes apart: a line in place of the list is a mistake.
+    pub(crate) fn words(
+        &mut self,
+        key: &'static str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Vec<Placed<String>>> {
+        let node = self.node(key)?;
+        if let Value::Scalar { text, .. } = &node.value
+            && text.trim().contains(char::is_whitespace)
+        {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            let list = words.join(", ");
+            let what = format!("{key} is a list of words, like [{list}]; a line for the shell is `shell: …`");
+            problems.push(Problem::new(node.place, what));
+        }
+        Some(texts_of(node, key, problems))
     }
 
     /// A mapping of names to texts, in the order of the names.
@@ -149,6 +162,15 @@ impl Fields {
             ));
         }
     }
+}
+
+fn texts_of(node: Node, what: &str, problems: &mut Vec<Problem>) -> Vec<Placed<String>> {
+    let nodes = match node.value {
+        Value::List(nodes) => nodes,
+        Value::Scalar { .. } | Value::Map(_) => vec![node],
+    };
+    let read = |node| text_of(node, what, problems);
+    nodes.into_iter().filter_map(read).collect()
 }
 
 fn text_of(node: Node, what: &str, problems: &mut Vec<Problem>) -> Option<Placed<String>> {

@@ -235,9 +235,10 @@ async fn inputs(file_systems: &FileSystems, stage: &StagePlan, outputs: &[&str])
                 stage.name
             ))
             .because(why)
-            .help(
-                "put it there with `drawloom fs put`; inputs without a scheme are on the default file system",
-            )
+            .help(match dfs::FILE_SCHEME == file_systems.default_root().scheme() {
+                true => "make it, or mend its path: it is looked for on this machine, from this directory on",
+                false => "put it there with `drawloom fs put`; inputs without a scheme are on the default file system",
+            })
         };
         match file_systems.expand(path, ENOUGH_MATCHES).await {
             Ok(found) if found.is_empty() => return Err(missing("the pattern matches nothing".to_owned())),

@@ -7,6 +7,7 @@ use anyhow::Context;
 use harness::hadoop::Hadoop;
 use harness::process::{Drawloom, Running};
 use harness::processes::Process;
+use std::fmt::Display;
 use std::fs;
 use std::thread;
 use std::time::Duration;
@@ -69,15 +70,20 @@ fn submit(hadoop: &Hadoop, args: &Args) -> anyhow::Result<Running> {
 }
 
 /// What the kernel says of one process, in MB.
-struct Memory {
+pub(super) struct Memory {
     resident: f64,
-    peak: f64,
+    pub(super) peak: f64,
     anonymous: f64,
 }
 
 impl Memory {
     fn of(process: &Process) -> Option<Self> {
-        let status = fs::read_to_string(format!("/proc/{}/status", process.pid)).ok()?;
+        Self::of_pid(process.pid)
+    }
+
+    /// None when it is gone.
+    pub(super) fn of_pid(pid: impl Display) -> Option<Self> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let megabytes = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
             let kibibytes: f64 = line.split_whitespace().next()?.parse().ok()?;

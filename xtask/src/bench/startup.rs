@@ -185,13 +185,13 @@ impl Bench {
 
     fn ours(&self, number: usize) -> anyhow::Result<Ours> {
         let job = self.job(number)?;
-        let cpu = children_cpu()?;
+        let cpu = times::children_cpu()?;
         let client_started = times::now();
         let said = Drawloom::new(&self.hadoop)
             .args(&self.submit)
             .args([&job])
             .run(RUN)?;
-        let client_cpu = children_cpu()? - cpu;
+        let client_cpu = times::children_cpu()? - cpu;
         ensure!(said.code == Some(0), "{said}");
         let application = word_with(&said.stderr, "application_").context("no id was said")?;
         let accepted = self.ended(&application)?;
@@ -292,14 +292,6 @@ fn seconds(nanoseconds: &str) -> anyhow::Result<f64> {
 fn word_with(text: &str, prefix: &str) -> Option<String> {
     let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.find(|word| word.starts_with(prefix)).map(str::to_owned)
-}
-
-/// Processor seconds of children that have ended and were waited for: fields 16 and 17 of `stat`, in ticks of 10 ms.
-fn children_cpu() -> anyhow::Result<f64> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let (_, rest) = stat.rsplit_once(')').context("stat without a name")?;
-    let ticks = rest.split_whitespace().skip(13).take(2).map(str::parse::<f64>);
-    Ok(ticks.sum::<Result<f64, _>>()? / rustix::param::clock_ticks_per_second() as f64)
 }
 
 /// One row of the table: a name, and what it is of a run of ours.

@@ -207,9 +207,12 @@ fn nothing_is_run_again_after_the_link_was_cut_for_half_a_minute() {
     for words in ["link lost", "link back", "succeeded: 4 of 4 tasks"] {
         assert!(output.stderr.contains(words), "no {words:?} in {output}");
     }
-    let mut arrivals = lab.arrivals();
-    arrivals.sort();
-    assert_eq!(arrivals, ["0.0", "1.0", "2.0", "3.0"], "nothing is run again");
+    // An attempt that waited on one executor and began on another has a later number there.
+    let arrivals = lab.arrivals();
+    let task = |attempt: &String| attempt.split('.').next().map(str::to_owned);
+    let mut tasks: Vec<_> = arrivals.iter().filter_map(task).collect();
+    tasks.sort();
+    assert_eq!(tasks, ["0", "1", "2", "3"], "nothing is run again");
     assert_eq!(master_log.matches("container granted").count(), 2, "{master_log}");
 }
 

@@ -11,7 +11,8 @@ use std::process::{Child, Command, Stdio};
 
 /// `$1` to `$3` are texts of which an environment must hold one, `$4` is the cluster's directory: who dropped its
 /// environment is known by a working directory in a NodeManager's cache, unless it has a terminal (field 7 of `stat`),
-/// for then it is a person's shell. Ten rounds: a NodeManager may be starting containers while it is being killed.
+/// for then it is a person's shell. Ten rounds: a NodeManager may be starting containers while it is being killed. Logs
+/// stay for a while; binaries and data of a dozen suites would fill the disk until nodes become unhealthy.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 without_terminal() {
@@ -31,10 +32,11 @@ for round in 1 2 3 4 5 6 7 8 9 10; do
     file=${file#/proc/}
     without_terminal "${file%/cwd}" && pids="$pids ${file%/cwd}"
   done
-  [ -n "$pids" ] || exit 0
+  [ -n "$pids" ] || break
   kill -9 $pids 2>/dev/null
   sleep 0.2
 done
+find "$4" -type f -size +1024k -delete 2>/dev/null
 "#;
 
 /// A running watchdog. Dropping it ends the cluster and waits until that is done.

@@ -165,13 +165,17 @@ fn cluster_ends_when_its_owner_is_killed() {
         running.len() >= 4,
         "RM, NM, the AM's shell and its child: {running:?}"
     );
+    let large = dir.join("binary");
+    std::fs::write(&large, vec![0; 2 << 20]).unwrap();
     owner.kill().unwrap();
     owner.wait().unwrap();
-    let ended = wait::until("everything to end", SOON, || {
-        running.iter().all(processes::Process::has_ended)
+    let ended = wait::until("everything to end but the logs", SOON, || {
+        running.iter().all(processes::Process::has_ended) && !large.exists()
     });
+    let logs_are_left = dir.join("ready").exists();
     std::fs::remove_dir_all(&dir).unwrap();
     ended.unwrap();
+    assert!(logs_are_left, "small files stay");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The shell that ends a cluster when its owner cannot: it reads a pipe only the owner holds open, and at the end of
 //! the pipe kills everything that is the cluster's. Neither a panic, nor SIGKILL of the test process, nor a static that
-//! is never dropped leaves anything behind but the folder; and of that only what people read, such as logs, for what
-//! was stored and what nodes fetched may be gigabytes.
+//! is never dropped leaves anything behind but the folder; and of that only what people read, such as logs: what was
+//! stored and what nodes fetched would fill the disk, over a dozen suites, until nodes are unhealthy.
 
 use crate::processes::{CONTAINER_VARIABLES, MARKER, WATCHDOG};
 use anyhow::Context;
@@ -11,8 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 /// `$1` to `$3` are texts of which an environment must hold one, `$4` is the cluster's directory: who dropped its
 /// environment is known by a working directory in a NodeManager's cache, unless it has a terminal (field 7 of `stat`),
-/// for then it is a person's shell. Ten rounds: a NodeManager may be starting containers while it is being killed. Logs
-/// stay for a while; binaries and data of a dozen suites would fill the disk until nodes become unhealthy.
+/// for then it is a person's shell. Ten rounds: a NodeManager may be starting containers while it is being killed.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 without_terminal() {
@@ -21,7 +20,6 @@ without_terminal() {
   [ "$5" = 0 ]
 }
 cat >/dev/null
-trap 'cd "$4" && rm -rf -- dn*/data nm*/local drawloom-mini-*/nodes/*/local people/*/.drawloom' EXIT
 for round in 1 2 3 4 5 6 7 8 9 10; do
   pids=
   for file in $(grep -lzF -e "$1" -e "$2" -e "$3" /proc/[0-9]*/environ 2>/dev/null); do

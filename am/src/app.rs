@@ -56,7 +56,8 @@ use crate::environment::Environment;
 use crate::gateway::GatewayEvent;
 use crate::gateway::admission::Gate;
 use crate::gateway::links::Links;
-use crate::history::History;
+use crate::history::elsewhere::Log;
+use crate::history::{History, Status};
 use crate::journal::JournalEvent;
 use crate::last_words::LastWords;
 use crate::log_levels::LogLevels;
@@ -91,7 +92,10 @@ pub(crate) enum Done {
     /// For the launcher core.
     Launcher(LauncherEvent),
     /// The outputs are tidy.
-    Cleaned,
+    Cleaned {
+        /// Whether the event log is complete that the client writes.
+        client_log: bool,
+    },
     /// The end of a lost executor's standard error, as far as it could be read.
     LastWords {
         /// Whose.
@@ -211,6 +215,8 @@ pub(crate) struct App {
     configuration: Vec<Entry>,
     /// The History Server that shows the event log.
     history_server: Option<String>,
+    /// The event log, if the client is to write one.
+    client_log: Option<Log>,
     starter: Starter,
     /// The executor of our own container, until it is started; of small jobs only.
     beside: Option<Beside>,
@@ -297,7 +303,7 @@ impl App {
     fn on_done(&mut self, done: Done) {
         match done {
             Done::Launcher(event) => self.on_start_answered(event),
-            Done::Cleaned => self.on_cleaned(),
+            Done::Cleaned { client_log } => self.on_cleaned(client_log),
             Done::LastWords { executor, stderr } => self.on_last_words(&executor, &stderr),
             Done::LookedForOrders { found, reply } => self.on_orders(found, reply),
             Done::LookedForJobKill { job, found, reply } => self.on_job_kill(job, found, reply),
@@ -407,10 +413,15 @@ impl App {
             vitals: &self.vitals,
             metrics: &self.metrics,
             configuration: &self.configuration,
-            history: self.driver.history().map(History::status),
+            history: self.history_status(),
             links: counts,
             rm_silent: self.clock.now().saturating_sub(self.rm.last),
         }
+    }
+
+    fn history_status(&self) -> Option<Status> {
+        let elsewhere = || self.client_log.as_ref().map(|_| Status::Elsewhere);
+        self.driver.history().map(History::status).or_else(elsewhere)
     }
 
     fn verdict(&self) -> Option<&Verdict> {

@@ -10,10 +10,13 @@
 //! log, says so once with what to do, and nothing else happens. What waits to be written is bounded ([`MOST_WAITING`]),
 //! every call has a deadline (J).
 //!
+//! Whoever has the driver writes the log: the ApplicationMaster, or in client mode the client ([`elsewhere`]).
+//!
 //! Each attempt of the ApplicationMaster has a log of its own (`App Attempt ID`), as with Spark. One that follows
 //! another begins with what is done already, and ends the log that the lost attempt has left.
 
 mod earlier;
+pub(crate) mod elsewhere;
 mod spark;
 mod teller;
 mod writer;
@@ -79,7 +82,10 @@ impl History {
         zero_unix: Duration,
     ) -> Option<Self> {
         let directory = launch.history.dir.clone()?;
-        let started = u64::try_from(zero_unix.as_millis()).unwrap_or(u64::MAX);
+        // The clock goes on from the first attempt's, and a History Server puts attempts in the order of their starts.
+        let attempts_before = who.attempt.unwrap_or(1).saturating_sub(1);
+        let started = zero_unix + Duration::from_millis(attempts_before.into());
+        let started = u64::try_from(started.as_millis()).unwrap_or(u64::MAX);
         let mut writing = Writing::start(systems, directory, file_name(&who.application, who.attempt));
         writing.append(spark::header(plan, launch, who, started));
         Some(Self {
@@ -98,6 +104,11 @@ impl History {
                 .into_iter()
                 .for_each(|lines| self.writing.append_many(lines));
         }
+    }
+
+    /// From now on the driver's clock counts from another moment: it has stood still.
+    pub fn count_from(&mut self, zero_unix: Duration) {
+        self.teller.count_from(zero_unix);
     }
 
     /// `HOST:PORT` of the NodeManager's pages where an executor runs; best told before it registers.

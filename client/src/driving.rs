@@ -12,6 +12,7 @@ mod session;
 mod showing;
 
 use std::future::pending;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ use executor::gateway::{self, dial};
 use rustls::ClientConfig;
 use tokio::sync::watch;
 use wire::id::BootNonce;
-use wire::launcher::{DriverHello, DriverMessage, LauncherCommand, LauncherMessage, LauncherReport};
+use wire::launcher::{DriverHello, DriverMessage, LauncherCommand, LauncherMessage, LauncherReport, Verdict};
 use wire::message::Envelope;
 use wire::security::{self, Identity};
 use wire::version::PROTOCOL;
@@ -155,6 +156,8 @@ pub(crate) struct Remote {
     effects: Vec<Effect>,
     look_at: Instant,
     showing: Showing,
+    /// The end of the event log, once that is ordered.
+    log_ends: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Remote {
@@ -194,6 +197,7 @@ impl Remote {
             effects: Vec::new(),
             look_at: Instant::now(),
             showing: Showing::default(),
+            log_ends: None,
         };
         Ok((Box::new(remote), Handle { told, shown }))
     }
@@ -201,12 +205,28 @@ impl Remote {
     /// Drives until the future is dropped, which the application's end is the time for.
     ///
     /// Returns why the driver cannot go on, for people.
-    pub(crate) async fn run(mut self) -> String {
+    pub(crate) async fn run(&mut self) -> String {
         loop {
             let input = self.next_input().await;
             if let Err(why) = self.take(input) {
                 return why;
             }
+        }
+    }
+
+    /// Waits for the end of the event log; `verdict` is how the application ended if the driver has not said so.
+    pub(crate) async fn end(&mut self, verdict: &Verdict) {
+        self.end_log(verdict);
+        if let Some(ends) = self.log_ends.take() {
+            ends.await;
+        }
+    }
+
+    /// Nothing of the application is told after its verdict.
+    fn end_log(&mut self, verdict: &Verdict) {
+        let now = self.clock.now();
+        if let (None, Some(history)) = (&self.log_ends, self.driving.history_mut()) {
+            self.log_ends = Some(Box::pin(history.end(now, verdict)));
         }
     }
 
@@ -292,7 +312,8 @@ impl Remote {
             if matches!(command, LauncherCommand::SetTarget(_)) {
                 self.target = Some(command.clone());
             }
-            if matches!(command, LauncherCommand::Finish(_)) {
+            if let LauncherCommand::Finish(verdict) = &command {
+                self.end_log(verdict);
                 let snapshot = self.driving.core().snapshot();
                 self.tell_progress(&snapshot);
                 self.show(snapshot);
@@ -324,6 +345,10 @@ impl Remote {
             Effect::LinkUp => {
                 self.clock.go();
                 self.showing.begin_again();
+                let zero = Duration::from_millis(self.started_unix_ms());
+                if let Some(history) = self.driving.history_mut() {
+                    history.count_from(zero);
+                }
                 self.shown.send_modify(|shown| {
                     shown.linked = true;
                     shown.link_down = None;

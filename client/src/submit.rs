@@ -23,12 +23,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use am::driving::Driving;
-use am::launch::NodeAtSubmission;
+use am::history::{History, Who};
+use am::launch::LaunchFile;
 use dfs::FileSystems;
 use dfs::staging::Staging;
+use driver::event::Verdict as DriverVerdict;
 use hadoop::ids::ApplicationId;
 use wire::security::ApplicationKeys;
-use yarn_rest::{Client, SubmissionContext};
+use yarn_rest::{AppReport, Client, SubmissionContext, Verdict};
 
 use crate::cli::{Run, Submit, SubmitOptions};
 use crate::cluster::Cluster;
@@ -43,6 +45,15 @@ use crate::terminal::{Screen, Terminal};
 use preflight::{Checked, unusable};
 use progress::{line, painted};
 use watch::{Interrupts, OnInterrupt, Watch};
+
+/// An application that is staged and not submitted.
+struct Prepared {
+    context: SubmissionContext,
+    /// SHA-256 of the executable.
+    build: String,
+    launch: LaunchFile,
+    keys: ApplicationKeys,
+}
 
 /// `drawloom submit`.
 ///
@@ -274,29 +285,43 @@ impl<'a> Submission<'a> {
     }
 
     /// The driver, when it is to be in this process.
-    fn driver(
-        &self,
-        id: ApplicationId,
-        build: &str,
-        keys: &ApplicationKeys,
-        nodes: &[NodeAtSubmission],
-    ) -> Result<Option<Driver>, CommandError> {
+    fn driver(&self, id: ApplicationId, prepared: Prepared) -> Result<Option<Driver>, CommandError> {
         if !self.is_client_mode() {
             return Ok(None);
         }
         let application = id.to_string();
-        let driving = Driving::new(
+        let nodes = prepared.launch.nodes.iter();
+        let mut driving = Driving::new(
             self.planned.plan.clone(),
             Arc::clone(&self.file_systems),
             &application,
         )
-        .with_racks(nodes.iter().map(|node| (node.host.as_str(), node.rack.as_str())));
+        .with_racks(nodes.map(|node| (node.host.as_str(), node.rack.as_str())));
+        if let Some(history) = self.history(&application, &prepared.launch)? {
+            driving = driving.with_history(history);
+        }
         let who = Identification {
             application,
-            build: build.to_owned(),
-            identity: keys.driver.clone(),
+            build: prepared.build,
+            identity: prepared.keys.driver,
         };
         Remote::start(driving, who).map(Some)
+    }
+
+    /// The event log, which is the business of whoever has the driver.
+    fn history(&self, application: &str, launch: &LaunchFile) -> Result<Option<History>, CommandError> {
+        if launch.history.dir.is_none() {
+            return Ok(None);
+        }
+        let systems = am::journal::file_systems(&self.cluster.conf, &self.cluster.user).map_err(unusable)?;
+        let who = Who {
+            application: application.to_owned(),
+            attempt: None,
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        };
+        let zero = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let (plan, zero) = (&self.planned.plan, zero.unwrap_or_default());
+        Ok(History::start(Arc::new(systems), plan, launch, &who, zero))
     }
 
     /// Removes what earlier applications have left, and cached files that have grown old.
@@ -320,23 +345,19 @@ impl<'a> Submission<'a> {
         staging: &Staging,
         interrupts: &mut Interrupts,
     ) -> Result<Option<Driver>, CommandError> {
-        let (context, build, keys) = tokio::select! {
+        let prepared = tokio::select! {
             biased;
             _ = interrupts.next() => return Err(not_submitted()),
-            context = self.stage(checked, staging) => context?,
+            prepared = self.stage(checked, staging) => prepared?,
         };
-        arrival::submit(&self.client, &context).await?;
+        arrival::submit(&self.client, &prepared.context).await?;
         let id = checked.application.application_id;
         self.say("submitted", &format!("{id} ({})", self.planned.plan.name));
         self.set_lifetime(id).await?;
-        self.driver(id, &build, &keys, &checked.nodes)
+        self.driver(id, prepared)
     }
 
-    async fn stage(
-        &self,
-        checked: &Checked,
-        staging: &Staging,
-    ) -> Result<(SubmissionContext, String, ApplicationKeys), CommandError> {
+    async fn stage(&self, checked: &Checked, staging: &Staging) -> Result<Prepared, CommandError> {
         let id = checked.application.application_id;
         let keys = ApplicationKeys::issue()
             .map_err(|error| CommandError::refused("no keys can be made").caused_by(error))?;
@@ -383,7 +404,12 @@ impl<'a> Submission<'a> {
             Some(problem) => Err(CommandError::usage("YARN would not take the application")
                 .because(problem)
                 .help("change it in the job file or by --conf; `drawloom config JOB.yaml` shows where it was set")),
-            None => Ok((context, staged.build, keys)),
+            None => Ok(Prepared {
+                context,
+                build: staged.build,
+                launch: staged.launch,
+                keys,
+            }),
         }
     }
 
@@ -449,10 +475,14 @@ impl<'a> Submission<'a> {
         let work = async {
             match remote {
                 None => watch.run(interrupts).await,
-                Some(remote) => tokio::select! {
-                    ended = watch.run(interrupts) => ended,
-                    why = remote.run() => Err(self.driver_failed(watch.id, &why).await),
-                },
+                Some(mut remote) => {
+                    let ended = tokio::select! {
+                        ended = watch.run(interrupts) => ended,
+                        why = remote.run() => Err(self.driver_failed(watch.id, &why).await),
+                    };
+                    remote.end(&verdict_of(&ended)).await;
+                    ended
+                }
             }
         };
         let ended = Box::pin(beside(work, self.tidy(staging, watch.id))).await;
@@ -492,6 +522,18 @@ impl<'a> Submission<'a> {
     fn say(&self, what: &str, details: &str) {
         let line = line(self.since.elapsed(), what, details);
         self.screen.line(&painted(self.screen.terminal().err, &line));
+    }
+}
+
+/// How an application ended whose driver had no word in it.
+fn verdict_of(ended: &Result<AppReport, CommandError>) -> DriverVerdict {
+    let Ok(report) = ended else {
+        return DriverVerdict::Failed("the client, in which the driver was, left it".to_owned());
+    };
+    match report.final_verdict() {
+        Some(Verdict::Succeeded) => DriverVerdict::Succeeded,
+        Some(Verdict::Killed { by }) => DriverVerdict::Killed(by.unwrap_or_else(|| "YARN".to_owned())),
+        _ => DriverVerdict::Failed(report.diagnostics.lines().next().unwrap_or_default().to_owned()),
     }
 }
 

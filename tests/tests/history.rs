@@ -105,7 +105,8 @@ stages:
     /// takes the log for one of the rolling kind (`rolling.onDemandLoadEnabled`), until the log has grown.
     fn wait_listed(&self, application: &str, attempt: &str) {
         self.wait_for(&format!("applications/{application}"), |found| {
-            found["attempts"][0]["attemptId"] == attempt
+            let mut attempts = found["attempts"].as_array().into_iter().flatten();
+            attempts.any(|found| found["attemptId"] == attempt)
         });
     }
 
@@ -245,6 +246,54 @@ fn a_stock_history_server_shows_a_running_application_and_each_of_its_attempts()
     );
 }
 
+/// In client mode the log is the client's; the ApplicationMaster ends it for one that was killed.
+fn shows_what_a_client_drives(lab: &Lab) {
+    let stages = "  - name: first\n    tasks: 3\n    command: [\"true\"]\n  \
+                  - name: second\n    after: [first]\n    tasks: 2\n    command: [\"true\"]\n";
+    let file = lab.write_job("from-here", "logs", stages);
+    let submit = ["submit", "--deploy-mode", "client", &file];
+    let output = lab.drawloom(&submit).run(STEP).unwrap();
+    output.must_end(0, &["verdict    succeeded"]);
+    let id = application(&output.stderr);
+    let link = lab.link(&id).unwrap();
+    let shown = format!("{}/history/{id}", lab.server.address());
+    assert_eq!(link.trim_end_matches('/'), shown, "complete before YARN is told");
+    let base = format!("applications/{id}");
+    let jobs = lab.wait_for(&format!("{base}/jobs"), |jobs| jobs[0]["status"] == "SUCCEEDED");
+    assert_eq!(jobs[0]["numCompletedTasks"], 5, "{jobs}");
+    let told = lab.drawloom(&[
+        "history",
+        &id,
+        "--dir",
+        &format!("file://{}/logs", lab.home().display()),
+    ]);
+    let told = told.run(STEP).unwrap();
+    assert!(
+        told.stdout.contains("3/3") && told.stdout.contains("2/2"),
+        "{told}"
+    );
+
+    let stages = "  - name: long\n    tasks: 1\n    command: [sleep, \"300\"]\n";
+    let file = lab.write_job("killed", "logs", stages);
+    let submit = [
+        "submit",
+        "--deploy-mode",
+        "client",
+        "--conf",
+        "client.reconnect=1s",
+        &file,
+    ];
+    let mut client = lab.drawloom(&submit).spawn().unwrap();
+    let id = application(&client.wait_for_text("submitted", STEP).unwrap());
+    lab.wait_for(&format!("applications/{id}/stages"), |stages| {
+        stages[0]["numActiveTasks"] == 1
+    });
+    client.signal(Signal::KILL).unwrap();
+    lab.wait_for(&format!("applications/{id}"), |found| {
+        found["attempts"][0]["completed"] == true
+    });
+}
+
 #[test]
 fn a_job_that_fails_is_shown_with_its_cause() {
     let Some(lab) = Lab::begin() else { return };
@@ -276,6 +325,8 @@ fn a_job_that_fails_is_shown_with_its_cause() {
         failed.stdout.contains("exit code 7") && failed.stdout.contains("work/1"),
         "{failed}"
     );
+
+    shows_what_a_client_drives(&lab);
 
     // Without its directory a job runs as ever, and the link stays YARN's own.
     let stages = "  - name: work\n    tasks: 2\n    command: [\"true\"]\n";

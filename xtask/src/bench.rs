@@ -5,6 +5,7 @@
 
 mod client;
 mod memory;
+mod pages;
 mod recovery;
 mod relaunch;
 mod samples;
@@ -40,6 +41,8 @@ pub(crate) enum Bench {
     Size,
     /// An ApplicationMaster with up to ten thousand executors, which are tasks of one process
     Scale(scale::Args),
+    /// What pages and answers take when a hundred thousand tasks are done
+    Pages(pages::Args),
     /// Throughput of the scheduler core
     Scheduler,
 }
@@ -63,6 +66,7 @@ impl Bench {
             Self::Recovery(args) => recovery::run(args),
             Self::Memory(args) => memory::run(args),
             Self::Scale(args) => scale::run(args),
+            Self::Pages(args) => pages::run(args),
             Self::Size => size::run(&workspace::drawloom()),
             Self::Scheduler => Ok(()),
         }

@@ -7,7 +7,7 @@ use wire::message::GatewayMessage;
 use yarn_rpc::session::SessionCommand;
 
 use super::{App, Done, Exit, Life, Step};
-use crate::history::{self, Status};
+use crate::history::{self, Status, elsewhere};
 use crate::journal::JournalCost;
 use crate::staged;
 use crate::verdict;
@@ -107,6 +107,9 @@ impl App {
             .driver
             .history_mut()
             .map(|history| history.end(now, &verdict));
+        let client_log = self.client_log.as_ref().map(|log| log.directory.clone());
+        let gone = self.driver.relay().is_some_and(|relay| !relay.is_connected());
+        let application = self.environment.application();
         self.life = Life::Cleaning {
             verdict,
             until: self.clock.now() + CLEANING,
@@ -124,11 +127,18 @@ impl App {
                     tracing::warn!(error, "traces of this application were left behind");
                 }
             }
-            Done::Cleaned
+            let client_log = match client_log {
+                Some(directory) => elsewhere::settled(&systems, &directory, &application, gone).await,
+                None => false,
+            };
+            Done::Cleaned { client_log }
         });
     }
 
-    pub(super) fn on_cleaned(&mut self) {
+    pub(super) fn on_cleaned(&mut self, client_log: bool) {
+        if let Some(log) = &mut self.client_log {
+            log.complete = client_log;
+        }
         if let Life::Cleaning { verdict, .. } = &self.life {
             let verdict = verdict.clone();
             self.unregister(verdict);
@@ -156,9 +166,12 @@ impl App {
     /// Where the application can be looked at from now on.
     fn history_url(&self) -> Option<String> {
         let server = self.history_server.as_deref()?;
-        let complete = self.driver.history()?.status() == Status::Complete;
-        let (application, attempt) = (self.environment.application(), self.environment.epoch().0);
-        complete.then(|| history::shown_at(server, &application, Some(attempt)))
+        let (complete, attempt) = match (self.driver.history(), &self.client_log) {
+            (Some(own), _) => (own.status() == Status::Complete, Some(self.environment.epoch().0)),
+            (None, Some(log)) => (log.complete, None),
+            (None, None) => return None,
+        };
+        complete.then(|| history::shown_at(server, &self.environment.application(), attempt))
     }
 
     fn summary_line(&self) -> String {

@@ -39,6 +39,7 @@ use crate::environment::{self, Environment};
 use crate::gateway::admission::Gate;
 use crate::gateway::listener::Gateway;
 use crate::gateway::{GatewayEvent, Limits};
+use crate::history::elsewhere::Log;
 use crate::history::{History, Who};
 use crate::journal::{self, Base, PlanOf, Scribe};
 use crate::last_words::LastWords;
@@ -477,6 +478,13 @@ impl Job {
         } else {
             Launcher::new(rules)
         };
+        let directory = self.launch.history.dir.clone();
+        let client_log = directory
+            .filter(|_| self.driver_certificate.is_some())
+            .map(|directory| Log {
+                directory,
+                complete: false,
+            });
         let mut app = App {
             driver: self.seat(&application, past),
             start,
@@ -505,6 +513,7 @@ impl Job {
             node_label: self.launch.node_label.clone(),
             configuration: self.launch.configuration.clone(),
             history_server: self.launch.history.server.clone(),
+            client_log,
             starter: self.starter,
             beside: self.beside,
             outputs: Outputs::new(self.systems.clone(), &application),

@@ -32,7 +32,11 @@ pub(super) async fn end_all(systems: &FileSystems, directory: &str, application:
     }
 }
 
-async fn end_in(systems: &FileSystems, directory: &str, name: &str) -> Result<(), DfsError> {
+/// Ends the log `name` in a directory, if it is there and has no end.
+///
+/// # Errors
+/// As [`end`].
+pub(super) async fn end_in(systems: &FileSystems, directory: &str, name: &str) -> Result<(), DfsError> {
     let directory = systems.resolve(directory)?;
     let fs = systems.get(&directory)?;
     end(fs.as_ref(), &directory, name).await

@@ -177,6 +177,11 @@ impl Teller {
         }
     }
 
+    /// The driver's clock counts from another moment from now on.
+    pub fn count_from(&mut self, zero_unix: Duration) {
+        self.zero_unix = zero_unix;
+    }
+
     /// `HOST:PORT` of the NodeManager's pages where an executor runs; best told before it registers.
     pub fn locate(&mut self, executor: &ExecutorId, node_http: &str) {
         self.nodes.insert(executor.clone(), node_http.to_owned());

@@ -269,6 +269,8 @@ async fn an_attempt_that_follows_tells_what_is_done_and_ends_the_log_of_the_lost
     assert!(!left.exists());
     let second = lines(&dir.path().join("application_1795218448194_0007_2"));
     assert_eq!(second[3]["App Attempt ID"], "2");
+    let later = u64::try_from(ZERO.as_millis()).unwrap() + 1;
+    assert_eq!(second[3]["Timestamp"], later, "a server lists the latest first");
     let counts = [
         "ExecutorAdded",
         "ExecutorRemoved",
@@ -316,6 +318,49 @@ async fn a_log_of_a_lost_attempt_that_cannot_be_had_for_long_holds_up_nothing() 
     let first = lines(&dir.path().join("application_1795218448194_0007_1"));
     assert_eq!(count(&first, "ApplicationEnd"), 1);
     assert_eq!(history.status(), Status::Complete);
+}
+
+/// What the ApplicationMaster makes of a client's log: it waits for one that is being ended, ends that of a client that
+/// is gone, and does not wait where there is none.
+#[tokio::test]
+async fn the_log_of_a_client_is_complete_or_will_never_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let directory = format!("file://{}", dir.path().display());
+    let name = "application_1795218448194_0007";
+    let settled = |gone| {
+        let (systems, directory) = (systems(), directory.clone());
+        async move { elsewhere::settled(&systems, &directory, name, gone).await }
+    };
+    assert!(!settled(false).await, "there is none");
+    let who = Who {
+        attempt: None,
+        ..who(1)
+    };
+    let plan = crate::web::tests::plan();
+    let mut history = History::start(systems(), &plan, &launch(&directory), &who, ZERO).unwrap();
+    self::settled(&history).await;
+    history.count_from(ZERO + Duration::from_secs(60));
+    for (at, happened) in story().1 {
+        history.tell(at, happened);
+    }
+    let (complete, ()) = tokio::join!(
+        settled(false),
+        history.end(Duration::from_secs(9), &Verdict::Succeeded)
+    );
+    assert!(complete);
+    let all = lines(&dir.path().join(name));
+    let started = all
+        .iter()
+        .find(|line| line["Event"] == "SparkListenerApplicationStart");
+    assert!(started.unwrap().get("App Attempt ID").is_none());
+    let end = u64::try_from((ZERO + Duration::from_secs(69)).as_millis()).unwrap();
+    assert_eq!(all.last().unwrap()["Timestamp"], end, "its clock had stood still");
+
+    std::fs::remove_file(dir.path().join(name)).unwrap();
+    let left = dir.path().join(format!("{name}.inprogress"));
+    std::fs::write(left, "{\"Event\":\"SparkListenerLogStart\"}\n").unwrap();
+    assert!(settled(true).await, "its client is gone");
+    assert_eq!(count(&lines(&dir.path().join(name)), "ApplicationEnd"), 1);
 }
 
 use std::collections::BTreeSet;

@@ -30,6 +30,8 @@ pub enum Status {
     Open(u64),
     /// It has its final name.
     Complete,
+    /// The client writes it, in which the driver is.
+    Elsewhere,
     /// It ends before the application did, for this reason.
     GivenUp(String),
 }

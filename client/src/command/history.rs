@@ -2,6 +2,7 @@
 
 mod story;
 
+use std::iter::once;
 use std::path::Path;
 
 use am::history::{IN_PROGRESS, file_name};
@@ -79,7 +80,8 @@ async fn newest(
     id: &str,
 ) -> Result<Option<(DfsPath, bool)>, DfsError> {
     let mut found = None;
-    for attempt in (1..=MOST_ATTEMPTS).map(Some).chain([None]) {
+    // The log of a client names no attempt, and then there is no other.
+    for attempt in once(None).chain((1..=MOST_ATTEMPTS).map(Some)) {
         let name = file_name(id, attempt);
         let done = directory.join(&name);
         let open = directory.join(&format!("{name}{IN_PROGRESS}"));

@@ -41,6 +41,8 @@ pub(super) struct Stager<'a> {
 pub(super) struct Staged {
     /// SHA-256 of the executable.
     pub build: String,
+    /// What the ApplicationMaster is told beside the plan.
+    pub launch: LaunchFile,
     /// What the ApplicationMaster's container gets.
     pub am_resources: Vec<Localized>,
     /// Bytes of everything that the containers fetch.
@@ -73,6 +75,7 @@ impl Stager<'_> {
         )?;
         Ok(Staged {
             build,
+            launch,
             bytes: resources.iter().map(|resource| resource.size).sum(),
             am_resources: match planned.plan.scheduling.uber {
                 true => resources,

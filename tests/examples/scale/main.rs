@@ -4,7 +4,8 @@
 //! ApplicationMaster are the real program (`DRAWLOOM_BIN`). Prints one row of a Markdown table.
 //!
 //! With a fourth argument, `journal`, it is `cargo xtask bench recovery`: the same tasks, and what the journal of the
-//! ApplicationMaster costs.
+//! ApplicationMaster costs. With `pages` it is `cargo xtask bench pages`: what pages and answers take when so many tasks are
+//! done.
 //!
 //! One run: submit; wait until all executors have registered; let them idle and look at the ApplicationMaster's
 //! processor time, its memory and its calls to the ResourceManager; run tasks that do nothing; end.
@@ -13,6 +14,7 @@
 
 mod journal;
 mod master;
+mod pages;
 mod phantom;
 
 use std::error::Error;
@@ -41,8 +43,16 @@ struct Plan {
     executors: usize,
     tasks: usize,
     idle: Duration,
-    /// Whether the journal is looked at, instead of the idle ApplicationMaster.
-    journal: bool,
+    look: Look,
+}
+
+/// What is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// The idle ApplicationMaster, and then tasks.
+    Idle,
+    Journal,
+    Pages,
 }
 
 impl Plan {
@@ -53,7 +63,11 @@ impl Plan {
             executors: next()??,
             tasks: next()??,
             idle: Duration::from_secs(u64::try_from(next()??)?),
-            journal: std::env::args().nth(4).is_some_and(|word| word == "journal"),
+            look: match std::env::args().nth(4).as_deref() {
+                Some("journal") => Look::Journal,
+                Some("pages") => Look::Pages,
+                _ => Look::Idle,
+            },
         })
     }
 }
@@ -98,10 +112,10 @@ fn measured(plan: &Plan, crowd: &Crowd, cluster: &Cluster) -> Outcome<String> {
     let job = cluster.directory().join("scale.yaml");
     std::fs::write(&job, job_file(plan))?;
     let mut client = submit(&cluster.conf_dir(), &job)?;
-    let seen = if plan.journal {
-        journal::observed(plan, crowd, cluster)
-    } else {
-        observed(plan, crowd, cluster)
+    let seen = match plan.look {
+        Look::Idle => observed(plan, crowd, cluster),
+        Look::Journal => journal::observed(plan, crowd, cluster),
+        Look::Pages => pages::observed(plan, crowd, cluster),
     };
     if seen.is_err() {
         client.kill()?;
@@ -111,19 +125,27 @@ fn measured(plan: &Plan, crowd: &Crowd, cluster: &Cluster) -> Outcome<String> {
     if !status.success() {
         return Err(format!("the client ended with {status}").into());
     }
-    if plan.journal {
+    if plan.look == Look::Journal {
         return Ok(row + &journal::cost(cluster.directory(), plan.tasks)?);
     }
     Ok(row)
 }
 
 fn job_file(plan: &Plan) -> String {
+    // Pages are looked at when tasks are done and while the application goes on.
+    let order = match plan.look {
+        Look::Pages => ["work", "hold"],
+        Look::Idle | Look::Journal => ["hold", "work"],
+    };
+    let stages = order.map(|name| match name {
+        "hold" => format!("  - {{ name: hold, tasks: 1, command: [{HOLD}]"),
+        _ => format!("  - {{ name: work, tasks: {}, command: [nothing]", plan.tasks),
+    });
     format!(
         "version: 1\nname: scale\nam: {{ memory: 2GiB }}\n\
          executors: {{ instances: {}, memory: 64MiB, cores: 1 }}\n\
-         stages:\n  - {{ name: hold, tasks: 1, command: [{HOLD}] }}\n  \
-         - {{ name: work, after: [hold], tasks: {}, command: [nothing] }}\n",
-        plan.executors, plan.tasks
+         stages:\n{} }}\n{}, after: [{}] }}\n",
+        plan.executors, stages[0], stages[1], order[0]
     )
 }
 

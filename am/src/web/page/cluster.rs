@@ -108,6 +108,9 @@ pub(in super::super) fn configuration(scene: &Scene<'_>, request: &Request) -> S
     let log = match &scene.history {
         None => "No event log is written: history.dir is not set.".to_owned(),
         Some(Status::Open(bytes)) => format!("The event log is written: {bytes} bytes so far."),
+        Some(Status::Elsewhere) => {
+            "The event log is written by the client, in which the driver is.".to_owned()
+        }
         Some(Status::Complete) => "The event log is complete.".to_owned(),
         Some(Status::GivenUp(why)) => format!("The event log was given up: {why}"),
     };

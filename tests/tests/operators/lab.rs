@@ -123,7 +123,7 @@ stages:
     pub(crate) fn proxy(&self) -> SocketAddr {
         let address = match &self.yarn {
             Yarn::Embedded(cluster, _) => cluster.web_address().to_owned(),
-            Yarn::Real(hadoop) => hadoop.rm_web(),
+            Yarn::Real(hadoop) => hadoop.rm_web().replace("http://", ""),
         };
         address.parse().unwrap()
     }

@@ -8,6 +8,7 @@ use driver::plan::{ExecutorPlan, Settings};
 use hadoop::credentials::{Credentials, Format};
 use hadoop::ids::{ContainerId, NodeId};
 use tokio::sync::Semaphore;
+use wire::amounts::Amounts;
 use wire::id::ExecutorId;
 use yarn_rpc::am_nm::{NmError, NodeManagers};
 use yarn_rpc::records::{
@@ -92,12 +93,12 @@ pub(crate) fn variables(
         (launch::env::MEMORY_ENFORCED, settings.memory_enforced.to_string()),
         ("HADOOP_USER_NAME", launch.user.clone()),
     ];
-    let amounts = plan
+    let others = plan
         .resources
         .iter()
-        .map(|(name, amount)| format!("{name}={amount}"));
-    let amounts = amounts.collect::<Vec<_>>().join(",");
-    let others = (!amounts.is_empty()).then_some((launch::env::RESOURCES, amounts));
+        .map(|(name, &amount)| (name.clone(), amount));
+    let others: Amounts = others.collect();
+    let others = (!others.is_empty()).then(|| (launch::env::RESOURCES, others.to_string()));
     let all = own.into_iter().chain(others);
     all.map(|(name, value)| (name.to_owned(), value)).collect()
 }

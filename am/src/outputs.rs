@@ -287,6 +287,7 @@ mod tests {
             }),
             cores: 1,
             memory_mib: None,
+            resources: BTreeMap::new(),
             timeout: None,
             max_failures: None,
             scheduling: driver::policy::StageScheduling::default(),

@@ -3,6 +3,8 @@
 //! The status page, `drawloom submit` and `drawloom status` show what is here; so the type is shared with the client.
 //! Additive only: a field that is absent takes its default.
 
+use std::collections::BTreeMap;
+
 use driver::view::{CounterView, JobStatus, JobView, LocalityCounts, Snapshot, StageStatus, StageView};
 use serde::{Deserialize, Serialize};
 
@@ -80,12 +82,14 @@ pub struct JobSummary {
     pub state: String,
     /// Why it failed or who ended it; empty when neither is so.
     pub cause: String,
+    /// What the tasks of all its stages that are done have counted together, in the order of groups and names.
+    pub counters: Vec<CounterTotal>,
 }
 
 impl JobSummary {
-    /// A job as the driver sees it.
+    /// A job as the driver sees it, with its stages among `stages`.
     #[must_use]
-    pub fn of(job: &JobView) -> Self {
+    pub fn of(job: &JobView, stages: &[StageView]) -> Self {
         let state = match job.status {
             JobStatus::Waiting => "waiting",
             JobStatus::Running => "running",
@@ -98,6 +102,7 @@ impl JobSummary {
             name: job.name.clone(),
             state: state.to_owned(),
             cause: job.cause.clone().unwrap_or_default(),
+            counters: job_counters(job.job, stages),
         }
     }
 
@@ -203,7 +208,11 @@ impl Summary {
                 lost: all - registered,
             },
             tasks: TaskCounts::of(&snapshot.stages),
-            jobs: snapshot.jobs.iter().map(JobSummary::of).collect(),
+            jobs: snapshot
+                .jobs
+                .iter()
+                .map(|job| JobSummary::of(job, &snapshot.stages))
+                .collect(),
             stages: snapshot.stages.iter().map(StageSummary::of).collect(),
             failures: task_failures(snapshot, start_unix_ms),
             ..Self::default()
@@ -273,6 +282,23 @@ impl CounterTotal {
             value: counter.value,
         }
     }
+}
+
+/// The counters of all stages of a job, added up by name.
+#[must_use]
+pub fn job_counters(job: u32, stages: &[StageView]) -> Vec<CounterTotal> {
+    let mut totals: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    let own = stages.iter().filter(|stage| stage.key.job == job);
+    for counter in own.flat_map(|stage| &stage.counters) {
+        let total = totals.entry((&counter.group, &counter.name)).or_default();
+        *total = total.saturating_add(counter.value);
+    }
+    let total = |((group, name), value): ((&str, &str), i64)| CounterTotal {
+        group: group.to_owned(),
+        name: name.to_owned(),
+        value,
+    };
+    totals.into_iter().map(total).collect()
 }
 
 /// A stage's state in one word.

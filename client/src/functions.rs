@@ -167,6 +167,14 @@ impl Stage {
         self
     }
 
+    /// How much each call has of another resource of its executor, by YARN's name (`yarn.io/gpu`), which has to be asked
+    /// for with the setting `executors.resources`. [`TaskContext::devices`] are those of the call.
+    #[must_use]
+    pub fn resource(mut self, name: &str, amount: u64) -> Self {
+        self.file.resources.insert(name.to_owned(), placed(amount));
+        self
+    }
+
     /// How long a call may take.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {

@@ -117,6 +117,8 @@ pub struct StageFile {
     pub cores: Option<Placed<u32>>,
     /// Memory limit of each task, in MiB.
     pub memory_mib: Option<Placed<u64>>,
+    /// What each task has of its executor's other resources, by name.
+    pub resources: BTreeMap<String, Placed<u64>>,
     /// How long an attempt may run.
     pub timeout: Option<Placed<Duration>>,
     /// Failed attempts of one task that are tried again.
@@ -149,6 +151,7 @@ impl StageFile {
             feed: None,
             cores: None,
             memory_mib: None,
+            resources: BTreeMap::new(),
             timeout: None,
             retries: None,
             env: BTreeMap::new(),
@@ -471,12 +474,25 @@ fn read_stage(node: Node, job: u32, problems: &mut Vec<Problem>) -> StageFile {
         feed: fields.parsed("feed", problems, feed),
         cores: fields.parsed("cores", problems, value::count),
         memory_mib: fields.parsed("memory", problems, value::mebibytes),
+        resources: amounts(&mut fields, problems),
         timeout: fields.parsed("timeout", problems, timeout),
         retries: fields.parsed("retries", problems, value::number),
         env: fields.text_map("env", problems),
     };
     fields.finish(problems);
     stage
+}
+
+/// Amounts of other resources by name; written as a mapping, as those of executors are.
+fn amounts(fields: &mut Fields, problems: &mut Vec<Problem>) -> BTreeMap<String, Placed<u64>> {
+    let mut amounts = BTreeMap::new();
+    for (name, Placed { value: text, place }) in fields.text_map("resources", problems) {
+        match value::amount(&name, &text) {
+            Ok(value) => drop(amounts.insert(name, Placed { value, place })),
+            Err(why) => problems.push(Problem::new(place, format!("resources: {why}"))),
+        }
+    }
+    amounts
 }
 
 fn split(text: &str) -> Result<u64, String> {
@@ -555,6 +571,17 @@ stages:
         let job = JobFile::parse(Path::new("job.yaml"), &text).unwrap();
         assert_eq!(job.settings["executors.resources"].value, "fpga=2,yarn.io/gpu=1");
         assert_eq!(problems(&GOOD.replace("cores: 2", "resources: {}")), "");
+        let staged = |resources: &str| {
+            GOOD.replacen("  - name:", &format!("  - resources: {resources}\n    name:"), 1)
+        };
+        assert_eq!(problems(&staged("{ yarn.io/gpu: 1 }")), "");
+        for (wrong, why) in [
+            ("{ fpga: none }", "at least 1"),
+            ("{ memory: 2 }", "settings of their own"),
+        ] {
+            let refused = problems(&staged(wrong));
+            assert!(refused.contains(why), "{refused}");
+        }
         let refused = problems(&GOOD.replace("cores: 2", "resources: [gpu]"));
         assert!(refused.contains("resources"), "{refused}");
     }

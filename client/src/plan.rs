@@ -108,6 +108,13 @@ fn texts(env: &BTreeMap<String, Placed<String>>) -> BTreeMap<String, String> {
         .collect()
 }
 
+fn amounts(resources: &BTreeMap<String, Placed<u64>>) -> BTreeMap<String, u64> {
+    resources
+        .iter()
+        .map(|(name, placed)| (name.clone(), placed.value))
+        .collect()
+}
+
 fn plan_stage(job: &JobFile, stage: &StageFile, home: &DfsPath, problems: &mut Vec<Problem>) -> StagePlan {
     let after = indexes(job, &stage.after);
     let source = source(stage, home, problems);
@@ -129,6 +136,7 @@ fn plan_stage(job: &JobFile, stage: &StageFile, home: &DfsPath, problems: &mut V
             .and_then(|output| output_plan(stage, output, home, problems)),
         cores: value(&stage.cores).unwrap_or(1),
         memory_mib: value(&stage.memory_mib),
+        resources: amounts(&stage.resources),
         timeout: value(&stage.timeout),
         max_failures: value(&stage.retries).map(|retries| retries.saturating_add(1)),
         scheduling: scheduling::of_stage(job, stage),

@@ -139,6 +139,7 @@ fn plan(tasks: u32) -> AppPlan {
             output: None,
             cores: 1,
             memory_mib: None,
+            resources: BTreeMap::new(),
             timeout: None,
             max_failures: None,
             scheduling: StageScheduling::default(),

@@ -256,6 +256,7 @@ fn stage(case: &Case, number: u32) -> StagePlan {
         output: None,
         cores: 1,
         memory_mib: None,
+        resources: BTreeMap::new(),
         timeout: None,
         max_failures: None,
         scheduling: StageScheduling {

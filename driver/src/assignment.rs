@@ -11,6 +11,7 @@ use crate::event::Effect;
 use crate::index::{AttemptIx, ExecutorIx, StageIx};
 use crate::journal::fact::AttemptFact;
 use crate::locality::{Level, RoundResult};
+use crate::stage::Stage;
 use crate::task_set::{Task, TaskSet, Terms};
 use crate::timers::Timer;
 
@@ -217,8 +218,9 @@ impl Driver {
     pub(crate) fn place_one(&mut self, stage: StageIx, round: &mut Round) {
         while let Some(next) = self.advance(stage, round.offers.len()) {
             let executor = round.offers[next];
-            let cores = self.stages[stage].cores;
-            if self.executors.free.of(executor) < cores {
+            let Stage { cores, needs, .. } = &self.stages[stage];
+            let (cores, offered) = (*cores, self.executors.free.of(executor));
+            if offered < cores || !self.executors[executor].spare.holds(needs) {
                 continue;
             }
             if let Some((partition, level)) = self.take_task(stage, executor) {
@@ -301,7 +303,7 @@ impl Driver {
         if queued {
             self.enter_queue(executor, index);
         } else {
-            self.executors.take_slots(executor, cores);
+            self.executors.take(executor, cores, &self.stages[stage].needs);
             self.executors[executor].attempts.push(index);
         }
         if let Some(tasks) = &mut self.stages[stage].tasks {
@@ -360,6 +362,7 @@ impl Driver {
         if !queued {
             executor.attempts.retain(|&other| other != index);
             executor.free += attempt.cores;
+            executor.spare.give_back(&self.stages[attempt.stage].needs);
         }
         if executor.is_idle() {
             executor.idle_since = self.now;

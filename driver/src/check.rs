@@ -54,6 +54,20 @@ pub enum PlanProblem {
         /// What an executor has.
         offered: u64,
     },
+    /// Tasks that need more of another resource than an executor has.
+    #[error(
+        "each task of stage {stage} takes {wanted} of {resource}, an executor has {offered}: lower it in the stage's `resources` or raise it in those of `executors`"
+    )]
+    TooMuchOfResource {
+        /// The stage.
+        stage: String,
+        /// The name of the resource.
+        resource: String,
+        /// What a task takes.
+        wanted: u64,
+        /// What an executor has.
+        offered: u64,
+    },
     /// Tasks, and never an executor.
     #[error("no executors are asked for: set `instances` of `executors` to at least 1")]
     NoExecutors,
@@ -157,6 +171,7 @@ impl PlanProblem {
             Self::UnknownStage { stage, .. }
             | Self::TooManyCores { stage, .. }
             | Self::TooMuchMemory { stage, .. }
+            | Self::TooMuchOfResource { stage, .. }
             | Self::UnknownJob { stage, .. }
             | Self::EdgeBetweenJobs { stage, .. }
             | Self::GangTooLarge { stage, .. }
@@ -217,8 +232,7 @@ impl AppPlan {
 
     /// Whether a gang of so many tasks can never start.
     pub(crate) fn gang_too_large(&self, stage: &StagePlan, tasks: u64) -> Option<PlanProblem> {
-        let each = self.executors.cores / stage.cores.max(1);
-        let offered = u64::from(self.most_executors()) * u64::from(each);
+        let offered = u64::from(self.most_executors()) * u64::from(self.executors.places(stage));
         (tasks > offered).then(|| PlanProblem::GangTooLarge {
             stage: stage.name.clone(),
             wanted: tasks,
@@ -280,6 +294,17 @@ fn check_size(plan: &AppPlan, stage: &StagePlan, problems: &mut Vec<PlanProblem>
             wanted,
             offered,
         });
+    }
+    for (resource, &wanted) in &stage.resources {
+        let offered = plan.executors.resources.get(resource).copied().unwrap_or(0);
+        if wanted > offered {
+            problems.push(PlanProblem::TooMuchOfResource {
+                stage: name(),
+                resource: resource.clone(),
+                wanted,
+                offered,
+            });
+        }
     }
     if stage.scheduling.keeps_output && (stage.output.is_some() || stage.scheduling.gang) {
         problems.push(PlanProblem::KeptOutput { stage: name() });

@@ -99,7 +99,7 @@ impl Driver {
             ready: Vec::new(),
             queue: Queue::new(&usable),
             stages: Table::new(stages),
-            executors: Executors::new(),
+            executors: Executors::new(plan.executors.amounts()),
             attempts: Slab::new(),
             watch: Watch::default(),
             timers: Timers::default(),

@@ -136,11 +136,12 @@ impl Driver {
     /// How many executors all open tasks could use, and whether some wait.
     fn needed_executors(&self) -> (u32, bool) {
         let running = self.stages.iter().filter(|(_, stage)| stage.is_running());
-        let sets = running.filter_map(|(_, stage)| Some((stage.cores, stage.tasks.as_ref()?)));
+        let sets = running.filter_map(|(_, stage)| Some((stage, stage.tasks.as_ref()?)));
         let mut tasks_by_fit = BTreeMap::new();
         let mut backlog = false;
-        for (cores, tasks) in sets {
-            let fit = (self.plan.executors.cores / cores).max(1);
+        for (stage, tasks) in sets {
+            let others = u32::try_from(self.executors.each().places(&stage.needs)).unwrap_or(u32::MAX);
+            let fit = (self.plan.executors.cores / stage.cores).min(others).max(1);
             *tasks_by_fit.entry(fit).or_insert(0u64) += u64::from(tasks.wanted_places());
             backlog |= tasks.wants_slots();
         }

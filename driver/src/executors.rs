@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use wire::amounts::Amounts;
 use wire::failure::ExecutorLoss;
 use wire::id::{BootNonce, ExecutorId, StageKey};
 
@@ -40,6 +41,8 @@ pub(crate) struct Executor {
     pub(crate) host: HostIx,
     pub(crate) slots: u32,
     pub(crate) free: u32,
+    /// What is left of what it has besides slots.
+    pub(crate) spare: Amounts,
     pub(crate) liveness: Liveness,
     pub(crate) registered_at: Duration,
     pub(crate) last_heard: Duration,
@@ -64,13 +67,14 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    fn new(registration: &Registration, host: HostIx, now: Duration) -> Self {
+    fn new(registration: &Registration, host: HostIx, spare: Amounts, now: Duration) -> Self {
         Self {
             id: registration.executor.clone(),
             boot: registration.boot,
             host,
             slots: registration.slots,
             free: registration.slots,
+            spare,
             liveness: Liveness::Live,
             registered_at: now,
             last_heard: now,
@@ -89,6 +93,11 @@ impl Executor {
 
     pub(crate) fn is_gone(&self) -> bool {
         matches!(self.liveness, Liveness::Gone { .. })
+    }
+
+    /// Whether a task of this size can begin now.
+    pub(crate) fn has_room(&self, cores: u32, needs: &Amounts) -> bool {
+        cores <= self.free && self.spare.holds(needs)
     }
 
     /// Every attempt that it holds.
@@ -132,6 +141,8 @@ pub(crate) struct Executors {
     by_id: BTreeMap<ExecutorId, ExecutorIx>,
     pub(crate) hosts: Hosts,
     pub(crate) free: FreeSlots,
+    /// What each has besides slots.
+    each: Amounts,
     /// Lost before they registered, the latest last: the message that they had may still come.
     stillborn: VecDeque<ExecutorId>,
     draining: BTreeSet<ExecutorIx>,
@@ -142,12 +153,14 @@ pub(crate) struct Executors {
 }
 
 impl Executors {
-    pub(crate) fn new() -> Self {
+    /// None yet; `each` is what every one has besides slots.
+    pub(crate) fn new(each: Amounts) -> Self {
         Self {
             all: Table::new(Vec::new()),
             by_id: BTreeMap::new(),
             hosts: Hosts::new(),
             free: FreeSlots::default(),
+            each,
             stillborn: VecDeque::new(),
             draining: BTreeSet::new(),
             live: 0,
@@ -245,7 +258,12 @@ impl Executors {
         let id = registration.executor.clone();
         let index = self
             .all
-            .push(Some(Box::new(Executor::new(registration, host, now))));
+            .push(Some(Box::new(Executor::new(
+                registration,
+                host,
+                self.each.clone(),
+                now,
+            ))));
         self.by_id.insert(id, index);
         self.live += 1;
         self.hosts.add_executor(host);
@@ -292,8 +310,26 @@ impl Executors {
         }
     }
 
-    pub(crate) fn take_slots(&mut self, index: ExecutorIx, slots: u32) {
-        self[index].free -= slots;
+    /// What each has besides slots.
+    pub(crate) fn each(&self) -> &Amounts {
+        &self.each
+    }
+
+    /// How many tasks of this size fit on an executor that does nothing else.
+    pub(crate) fn places(&self, index: ExecutorIx, cores: u32, needs: &Amounts) -> u64 {
+        u64::from(self[index].slots / cores).min(self.each.places(needs))
+    }
+
+    /// Whether slots are what limits the tasks of this size there, and nothing else.
+    pub(crate) fn is_limited_by_slots(&self, index: ExecutorIx, cores: u32, needs: &Amounts) -> bool {
+        u64::from(self[index].slots / cores) <= self.each.places(needs)
+    }
+
+    /// A task of this size begins there.
+    pub(crate) fn take(&mut self, index: ExecutorIx, slots: u32, needs: &Amounts) {
+        let executor = &mut self[index];
+        executor.free -= slots;
+        executor.spare.take(needs);
         self.refresh(index);
     }
 

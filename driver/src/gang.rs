@@ -9,6 +9,7 @@ use crate::assignment::Round;
 use crate::core::Driver;
 use crate::event::Effect;
 use crate::index::{AttemptIx, StageIx};
+use crate::stage::Stage;
 
 impl Driver {
     /// Whether a gang waits for slots.
@@ -18,14 +19,16 @@ impl Driver {
 
     /// Launches a whole gang; false if what comes after it must wait.
     pub(crate) fn place_gang(&mut self, stage: StageIx, round: &mut Round) -> bool {
-        let cores = self.stages[stage].cores;
-        let tasks = self.stages[stage].tasks.as_ref();
+        let Stage {
+            cores, needs, tasks, ..
+        } = &self.stages[stage];
+        let tasks = tasks.as_ref();
         let (wanted, idle) = tasks.map_or((0, true), |tasks| (tasks.pending(), tasks.running == 0));
-        let places = round
-            .offers
-            .iter()
-            .map(|&executor| self.executors.free.of(executor) / cores);
-        let free: u64 = places.map(u64::from).sum();
+        let places = round.offers.iter().map(|&executor| {
+            let slots = u64::from(self.executors.free.of(executor) / cores);
+            slots.min(self.executors[executor].spare.places(needs))
+        });
+        let free: u64 = places.sum();
         if idle && free >= u64::from(wanted) {
             for _ in 0..wanted {
                 self.place_one(stage, round);
@@ -33,15 +36,14 @@ impl Driver {
             return true;
         }
         self.stages[stage].sweep.exhaust();
-        !self.could_hold(cores, wanted)
+        !self.could_hold(stage, wanted)
     }
 
-    /// Whether the executors that there are have room for so many tasks when they do nothing else.
-    pub(crate) fn could_hold(&self, cores: u32, tasks: u32) -> bool {
-        let places = self
-            .executors
-            .iter_present()
-            .map(|(_, executor)| u64::from(executor.slots / cores));
+    /// Whether the executors that there are have room for so many tasks of a stage when they do nothing else.
+    pub(crate) fn could_hold(&self, stage: StageIx, tasks: u32) -> bool {
+        let Stage { cores, needs, .. } = &self.stages[stage];
+        let present = self.executors.iter_present();
+        let places = present.map(|(index, _)| self.executors.places(index, *cores, needs));
         places.sum::<u64>() >= u64::from(tasks)
     }
 

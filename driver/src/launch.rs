@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use wire::amounts::Amounts;
 use wire::id::{StageKey, TaskAttemptId};
 use wire::task::{Body, Capture, Feed, StageSpec, TaskSpec};
 
@@ -114,8 +115,17 @@ fn stage_spec(plan: &AppPlan, key: StageKey, tasks: u32) -> StageSpec {
         timeout: stage.timeout,
         memory_limit: stage.memory_mib.map(|mib| mib << 20),
         cores: stage.cores.max(1),
+        resources: resources(plan, stage),
         results: output.filter(|_| stage.body.is_function()),
     }
+}
+
+/// What a task has of each resource that tasks of any stage share out.
+fn resources(plan: &AppPlan, stage: &StagePlan) -> Amounts {
+    let names = plan.stages.iter().flat_map(|other| other.resources.keys());
+    names
+        .map(|name| (name.clone(), stage.resources.get(name).copied().unwrap_or(0)))
+        .collect()
 }
 
 fn body(plan: &BodyPlan) -> Body {

@@ -4,6 +4,8 @@
 //! counts, whoever reports it, because results of all attempts are the same and land under the same name
 //! (invariant A); every other report about an attempt that is not alive is dropped.
 
+use std::time::Duration;
+
 use wire::failure::{FailureCause, KillReason, TaskFailure};
 use wire::id::{ExecutorId, TaskAttemptId};
 use wire::message::TaskReport;
@@ -17,6 +19,9 @@ use crate::journal::fact::AttemptFact;
 use crate::resume::name_of_id;
 use crate::task_set::{Completion, TaskState};
 use wire::task::TaskMetrics;
+
+/// Reports say how long a task took to this much, rounded down.
+const REPORTED_TO: Duration = Duration::from_millis(1);
 
 impl Driver {
     pub(crate) fn on_task_started(&mut self, executor: &ExecutorId, id: TaskAttemptId) {
@@ -83,10 +88,12 @@ impl Driver {
         if !self.stages[attempt.stage].accepts(attempt.stage_attempt) {
             return;
         }
+        let took = self.now.saturating_sub(attempt.launched_at);
         let result = Completion {
             place: Some(attempt.executor),
             launched_at: attempt.launched_at,
-            took: self.now.saturating_sub(attempt.launched_at),
+            took,
+            worked: took.min(report.metrics.wall + REPORTED_TO),
         };
         self.finish_task(attempt.stage, attempt.partition, result, report, effects);
     }
@@ -118,6 +125,7 @@ impl Driver {
             place,
             launched_at: self.now.saturating_sub(report.metrics.wall),
             took: report.metrics.wall,
+            worked: report.metrics.wall,
         };
         self.finish_task(index, report.id.partition, result, report, effects);
     }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use wire::amounts::{Amounts, MEMORY};
+
 use crate::policy::{Scheduling, StageScheduling};
 
 /// The version of the plan's format; another one is refused.
@@ -49,6 +51,28 @@ pub struct ExecutorPlan {
     pub resources: BTreeMap<String, u64>,
 }
 
+impl ExecutorPlan {
+    /// What each has besides slots.
+    #[must_use]
+    pub fn amounts(&self) -> Amounts {
+        let others = self
+            .resources
+            .iter()
+            .map(|(name, &amount)| (name.clone(), amount));
+        others
+            .chain([(MEMORY.to_owned(), self.memory_mib << 20)])
+            .collect()
+    }
+
+    /// How many tasks of a stage fit on one executor beside each other.
+    #[must_use]
+    pub fn places(&self, stage: &StagePlan) -> u32 {
+        let slots = self.cores / stage.cores.max(1);
+        let others = self.amounts().places(&stage.needs());
+        u32::try_from(others).unwrap_or(u32::MAX).min(slots)
+    }
+}
+
 /// One stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StagePlan {
@@ -68,8 +92,11 @@ pub struct StagePlan {
     pub output: Option<OutputPlan>,
     /// Slots that each task takes.
     pub cores: u32,
-    /// Memory limit of each task, in MiB.
+    /// Memory limit of each task, in MiB; as much is set aside for it.
     pub memory_mib: Option<u64>,
+    /// What each task has of [`ExecutorPlan::resources`], by the same names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<String, u64>,
     /// How long an attempt may run.
     pub timeout: Option<Duration>,
     /// Failed attempts of one task that fail the job, instead of [`Settings::task_max_failures`].
@@ -77,6 +104,19 @@ pub struct StagePlan {
     /// Its job, pool, one-to-one edges and special rules.
     #[serde(default)]
     pub scheduling: StageScheduling,
+}
+
+impl StagePlan {
+    /// What each task needs of what its executor has besides slots.
+    #[must_use]
+    pub fn needs(&self) -> Amounts {
+        let others = self
+            .resources
+            .iter()
+            .map(|(name, &amount)| (name.clone(), amount));
+        let memory = self.memory_mib.map(|mib| (MEMORY.to_owned(), mib << 20));
+        others.chain(memory).collect()
+    }
 }
 
 /// Where a stage's tasks come from.

@@ -21,6 +21,8 @@
 //!   whose tasks are too long for queues keeps those after it out of them, too, and a stage that comes up before what
 //!   is queued has it given back;
 //! - worsen locality: a task that prefers places is queued at such a place only;
+//! - hold tasks of which something else than slots lets fewer run at a time: one that waits for memory or a device
+//!   would keep slots idle that others could use;
 //! - hold gangs, copies of slow tasks, or anything on an executor that is silent, excluded or has just failed a task.
 //!
 //! An attempt in a queue has not begun: when its executor is lost, no failure is counted (invariant C), and it counts
@@ -38,6 +40,7 @@ use crate::index::{AttemptIx, ExecutorIx, StageIx};
 use crate::journal::checkpoint::name_of;
 use crate::journal::fact::AttemptFact;
 use crate::policy::{PoolMode, PrefetchPlan};
+use crate::stage::Stage;
 
 /// The most attempts in the queue of one executor.
 const DEEPEST: u32 = 2048;
@@ -181,7 +184,11 @@ impl Driver {
     /// How many attempts an executor may hold ahead for tasks of a stage; none when nothing is known of them.
     fn queue_depth(&self, stage: StageIx, executor: ExecutorIx) -> Option<Depth> {
         let tasks = self.stages[stage].tasks.as_ref()?;
-        let slots = self.executors[executor].slots / self.stages[stage].cores;
+        let Stage { cores, needs, .. } = &self.stages[stage];
+        if !self.executors.is_limited_by_slots(executor, *cores, needs) {
+            return None;
+        }
+        let slots = self.executors[executor].slots / cores;
         let rest = Rest {
             pending: tasks.pending(),
             queued: tasks.queued,
@@ -261,13 +268,20 @@ impl Driver {
     /// Gives the slots that an executor has free to the first of its queue, as it does itself.
     pub(crate) fn promote(&mut self, executor: ExecutorIx) {
         while let Some(&first) = self.executors[executor].queue.front() {
-            let cores = self.attempts.get(first).map_or(0, |attempt| attempt.cores);
-            if cores > self.executors[executor].free {
+            if !self.could_begin(first) {
                 break;
             }
             self.seat(first);
         }
         self.executors.refresh(executor);
+    }
+
+    /// Whether its executor has room for an attempt now.
+    fn could_begin(&self, index: AttemptIx) -> bool {
+        self.attempts.get(index).is_none_or(|attempt| {
+            let there = &self.executors[attempt.executor];
+            there.has_room(attempt.cores, &self.stages[attempt.stage].needs)
+        })
     }
 
     /// An attempt of a queue has its slots.
@@ -276,9 +290,9 @@ impl Driver {
         let now = self.now;
         if let Some(attempt) = self.attempts.get_mut(index) {
             attempt.launched_at = now;
-            let (executor, cores) = (attempt.executor, attempt.cores);
+            let (executor, cores, stage) = (attempt.executor, attempt.cores, attempt.stage);
             self.executors[executor].attempts.push(index);
-            self.executors.take_slots(executor, cores);
+            self.executors.take(executor, cores, &self.stages[stage].needs);
         }
         self.tell_launch(index);
     }
@@ -289,7 +303,7 @@ impl Driver {
         let Some(attempt) = self.attempts.get(index).filter(|attempt| attempt.queued) else {
             return;
         };
-        if attempt.cores <= self.executors[attempt.executor].free {
+        if self.could_begin(index) {
             let (executor, id) = (attempt.executor.number(), name_of(attempt));
             self.note_fact(|_| AttemptFact::Seated { executor, id });
             self.seat(index);

@@ -18,7 +18,7 @@ use crate::executors::Liveness;
 use crate::index::{AttemptIx, ExecutorIx, StageIx};
 use crate::journal::checkpoint::name_of;
 use crate::journal::fact::{ApplicationFact, AttemptFact};
-use crate::stage::Phase;
+use crate::stage::{Phase, Stage};
 use crate::task_set::TaskState;
 
 impl Driver {
@@ -158,8 +158,7 @@ impl Driver {
     pub(crate) fn adopt_all(&mut self, index: ExecutorIx, running: &[TaskAttemptId]) {
         for &id in running {
             if self.can_adopt(id) {
-                let cores = self.stages[StageIx::from_number(id.stage.stage)].cores;
-                let queued = self.executors[index].free < cores;
+                let queued = !self.has_room(index, StageIx::from_number(id.stage.stage));
                 self.note_fact(|_| AttemptFact::Adopted {
                     executor: index.number(),
                     id: name_of_id(id),
@@ -169,6 +168,12 @@ impl Driver {
                 self.watch_for_slow_tasks();
             }
         }
+    }
+
+    /// Whether a task of a stage could begin on an executor now.
+    pub(crate) fn has_room(&self, executor: ExecutorIx, stage: StageIx) -> bool {
+        let Stage { cores, needs, .. } = &self.stages[stage];
+        self.executors[executor].has_room(*cores, needs)
     }
 
     /// Whether an attempt is one that the journal has lost, of a task whose result is wanted.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use wire::amounts::Amounts;
 use wire::id::StageKey;
 use wire::task::{Counter, TaskMetrics};
 
@@ -54,6 +55,8 @@ pub(crate) struct Stage {
     pub(crate) tasks: Option<TaskSet>,
     /// Slots of each task.
     pub(crate) cores: u32,
+    /// What each task needs besides slots.
+    pub(crate) needs: Amounts,
     pub(crate) max_failures: u32,
     pub(crate) times: StageTimes,
     pub(crate) totals: TaskMetrics,
@@ -98,6 +101,7 @@ impl Stage {
             failed_attempts: 0,
             tasks: None,
             cores: plan.cores.max(1),
+            needs: plan.needs(),
             max_failures: plan.max_failures.unwrap_or(default_failures).max(1),
             times: StageTimes::default(),
             totals: TaskMetrics::default(),

@@ -333,7 +333,7 @@ impl TaskSet {
         Some(partition)
     }
 
-    /// How long tasks took lately; none before the first has succeeded.
+    /// How long executors worked on tasks lately; none before the first has succeeded.
     pub(crate) fn pace(&self) -> Option<Duration> {
         self.pace
     }
@@ -516,7 +516,10 @@ impl TaskSet {
         task.launched_ms = milliseconds(result.launched_at);
         task.took_ms = milliseconds(result.took);
         self.done += 1;
-        self.pace = Some(self.pace.map_or(result.took, |pace| (pace * 7 + result.took) / 8));
+        self.pace = Some(
+            self.pace
+                .map_or(result.worked, |pace| (pace * 7 + result.worked) / 8),
+        );
         self.exclusion.forgive(partition);
         if let Some(durations) = &mut self.durations {
             durations.add(result.took);
@@ -573,7 +576,10 @@ fn judge(
 pub(crate) struct Completion {
     pub(crate) place: Option<ExecutorIx>,
     pub(crate) launched_at: Duration,
+    /// From its launch to its report, which with many executors may have waited for us.
     pub(crate) took: Duration,
+    /// How long its executor worked on it.
+    pub(crate) worked: Duration,
 }
 
 fn milliseconds(time: Duration) -> u32 {
@@ -584,6 +590,7 @@ fn milliseconds(time: Duration) -> u32 {
 mod tests {
     use super::*;
     use crate::index::Ix;
+    use wire::amounts::Amounts;
 
     fn set(tasks: usize) -> TaskSet {
         TaskSet::new(&vec![TaskInput::default(); tasks], false)
@@ -606,13 +613,14 @@ mod tests {
 
     fn requeue(set: &mut TaskSet, partition: u32) {
         set.get_mut(partition).unwrap().next_attempt = 1;
-        set.requeue(partition, &Executors::new());
+        set.requeue(partition, &Executors::new(Amounts::default()));
     }
 
     const DONE: Completion = Completion {
         place: None,
         launched_at: Duration::ZERO,
         took: Duration::ZERO,
+        worked: Duration::ZERO,
     };
 
     #[test]
@@ -643,7 +651,7 @@ mod tests {
     fn a_blocked_task_runs_once_it_is_free() {
         let mut set = TaskSet::new(&vec![TaskInput::default(); 2], true);
         assert_eq!((take(&mut set), set.pending()), (None, 0));
-        let executors = Executors::new();
+        let executors = Executors::new(Amounts::default());
         set.unblock(1, None, &executors);
         set.unblock(1, None, &executors);
         assert_eq!(

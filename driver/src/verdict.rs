@@ -183,7 +183,7 @@ impl Driver {
             return Some("no executor is left".to_owned());
         }
         let (wanted, name) = (tasks.total(), self.stage_name(index));
-        let waits = stage.gang && tasks.running == 0 && !self.could_hold(stage.cores, wanted);
+        let waits = stage.gang && tasks.running == 0 && !self.could_hold(index, wanted);
         waits.then(|| {
             format!("the {wanted} tasks of stage {name} start together, and the executors left have no room for all")
         })

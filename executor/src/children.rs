@@ -11,10 +11,11 @@ use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Signal, WaitOptions};
+use rustix::io::Errno;
+use rustix::process::{Signal, WaitId, WaitIdOptions, WaitOptions};
 use tokio::sync::oneshot;
 
-use crate::process_table::{Process, ProcessTable, extinguish, own_pid, send_signal, ticks};
+use crate::process_table::{Process, ProcessTable, extinguish, own_children, own_pid, send_signal, ticks};
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +44,8 @@ struct Table {
     waiting: BTreeMap<i32, oneshot::Sender<Exit>>,
     /// Children whose tasks are not settled: they, or processes they left behind, may run.
     unsettled: BTreeSet<i32>,
+    /// This process as it was after the last child was waited for: nothing else adds to its account of children.
+    account: Option<Process>,
     closed: bool,
 }
 
@@ -91,12 +94,14 @@ impl Children {
 
     fn reap_one(&self) -> bool {
         let mut table = self.table();
-        let before = Process::this();
+        let before = table.account.take().or_else(Process::this);
+        table.account = before;
         let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) else {
             return false;
         };
+        table.account = Process::this();
         if let Some(waiting) = table.waiting.remove(&pid.as_raw_nonzero().get()) {
-            let (cpu_user, cpu_system) = spent_since(before);
+            let (cpu_user, cpu_system) = spent_between(before, table.account);
             let status = ExitStatus::from_raw(status.as_raw());
             // Nobody waits any more when the task was given up meanwhile.
             let _ = waiting.send(Exit {
@@ -108,12 +113,20 @@ impl Children {
         true
     }
 
+    /// Whether no child of this process is anything but the first process of a task that runs: then nothing is left
+    /// of tasks whose first process has ended, because what they leave behind becomes our child (we are a child
+    /// subreaper). False, too, when the kernel does not say.
+    pub(crate) fn leaves_nothing_behind(&self) -> bool {
+        let table = self.table();
+        own_children().is_some_and(|children| children.iter().all(|pid| table.waiting.contains_key(pid)))
+    }
+
     /// All that is known to belong to the task of this child is gone. When that is so for every task, whatever still
     /// descends from this process belongs to none and is killed.
     pub(crate) fn settle(&self, pid: i32) {
         let mut table = self.table();
         table.unsettled.remove(&pid);
-        if table.unsettled.is_empty() {
+        if table.unsettled.is_empty() && has_children() {
             let strays = ProcessTable::scan().descendants(own_pid());
             strays
                 .iter()
@@ -128,10 +141,16 @@ impl Children {
     }
 }
 
+/// Whether this process has any child, alive or not.
+fn has_children() -> bool {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    !matches!(rustix::process::waitid(WaitId::All, look), Err(Errno::CHILD))
+}
+
 /// The kernel adds a child's time to its parent's account when it is waited for; nothing else is waited for in
 /// between, so the difference is that child's.
-fn spent_since(before: Option<Process>) -> (Duration, Duration) {
-    let (Some(before), Some(after)) = (before, Process::this()) else {
+fn spent_between(before: Option<Process>, after: Option<Process>) -> (Duration, Duration) {
+    let (Some(before), Some(after)) = (before, after) else {
         return (Duration::ZERO, Duration::ZERO);
     };
     let user = after

@@ -34,6 +34,15 @@ pub(crate) fn given(environment: &Environment, directory: &Path) -> Vec<String> 
     }
 }
 
+/// Has the variables that name devices for programs, as far as there are any, name these and no others.
+pub(crate) fn narrow(environment: &mut Environment, devices: &[String]) {
+    for name in VARIABLES {
+        if let Some(value) = environment.get_mut(std::ffi::OsStr::new(name)) {
+            *value = devices.join(",").into();
+        }
+    }
+}
+
 /// The numbers of NVIDIA's devices that can be opened.
 fn openable(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();

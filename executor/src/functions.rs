@@ -177,6 +177,7 @@ pub struct TaskContext {
     id: TaskAttemptId,
     stage: String,
     tasks: u32,
+    devices: Vec<String>,
     /// When the time is up, and how much it was.
     deadline: Option<(Instant, Duration)>,
     stop: Mutex<Option<Stop>>,
@@ -184,11 +185,12 @@ pub struct TaskContext {
 }
 
 impl TaskContext {
-    pub(crate) fn new(stage: &StageSpec, task: &TaskSpec, now: Instant) -> Self {
+    pub(crate) fn new(stage: &StageSpec, task: &TaskSpec, devices: Vec<String>, now: Instant) -> Self {
         Self {
             id: task.id,
             stage: stage.name.clone(),
             tasks: stage.tasks,
+            devices,
             deadline: stage.timeout.map(|limit| (now + limit, limit)),
             stop: Mutex::new(None),
             said: Said::default(),
@@ -217,6 +219,13 @@ impl TaskContext {
     #[must_use]
     pub fn tasks(&self) -> u32 {
         self.tasks
+    }
+
+    /// The devices that the task has for itself when its stage asks for some, else those of its executor; as far as the
+    /// node shows them, as `DRAWLOOM_DEVICES` for commands.
+    #[must_use]
+    pub fn devices(&self) -> &[String] {
+        &self.devices
     }
 
     /// Whether the result is no longer wanted, or the time is used up. A function that runs for long asks now and
@@ -275,7 +284,7 @@ mod tests {
     use crate::task::tests::{stage, task};
 
     fn context() -> TaskContext {
-        TaskContext::new(&stage("true"), &task(3, 1), Instant::now())
+        TaskContext::new(&stage("true"), &task(3, 1), vec!["5".to_owned()], Instant::now())
     }
 
     fn functions() -> Functions {

@@ -41,6 +41,7 @@ mod reports;
 mod said;
 mod session;
 mod settings;
+mod shares;
 mod storage;
 mod task;
 

@@ -170,7 +170,17 @@ impl<D: Discovery> Link<D> {
             } => self.send_heartbeat(epoch, sequence, running, waiting),
             Effect::ReadReport { sequence, stored } => self.read_report(sequence, stored),
             Effect::Disconnect => self.line = Line::Down,
-            Effect::Launch { epoch, stage, task } => self.launch(Order { epoch, stage, task }),
+            Effect::Launch {
+                epoch,
+                stage,
+                task,
+                share,
+            } => self.launch(Order {
+                epoch,
+                stage,
+                task,
+                share,
+            }),
             Effect::Cancel { id, reason, grace } => self.pool.cancel(id, reason, grace),
             Effect::DecideCommit { id, granted } => self.pool.decide(id, granted),
             Effect::Leave(ending) => self.ending = Some(ending),

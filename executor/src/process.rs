@@ -67,7 +67,13 @@ pub(crate) fn run(functions: Functions) -> anyhow::Result<Ending> {
     watch_lifeline(Arc::clone(&children))?;
 
     let boot = BootNonce(getrandom::u64().context("the system gives no random numbers")?);
-    let session = Session::new(hello(&settings)?, boot, settings.epoch, Instant::now());
+    let session = Session::new(
+        hello(&settings)?,
+        settings.shares(),
+        boot,
+        settings.epoch,
+        Instant::now(),
+    );
     let discovery = Finder::new(Arc::clone(&settings), boot.0);
     let context = Context {
         storage: Arc::new(Storage::new(Arc::clone(&settings))),

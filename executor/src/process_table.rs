@@ -121,11 +121,7 @@ impl ProcessTable {
     /// on a busy machine, but a process whose parent ends meanwhile can be missed. A kernel without those lists
     /// costs a scan.
     pub(crate) fn below(root: i32) -> Self {
-        if !proc_file(root, "task")
-            .join(root.to_string())
-            .join("children")
-            .exists()
-        {
+        if !keeps_children(root) {
             return Self::scan();
         }
         let mut found = Self::default();
@@ -177,6 +173,12 @@ impl FromIterator<Process> for ProcessTable {
     }
 }
 
+/// Whether the kernel keeps lists of children (`CONFIG_PROC_CHILDREN`).
+fn keeps_children(pid: i32) -> bool {
+    let first = proc_file(pid, "task").join(pid.to_string());
+    first.join("children").exists()
+}
+
 fn children_of(pid: i32) -> Vec<i32> {
     let Ok(threads) = fs::read_dir(proc_file(pid, "task")) else {
         return Vec::new();
@@ -191,6 +193,12 @@ fn children_of(pid: i32) -> Vec<i32> {
                 .collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// The children of this process, alive or not; nothing when the kernel keeps no lists of them.
+pub(crate) fn own_children() -> Option<Vec<i32>> {
+    let own = own_pid();
+    keeps_children(own).then(|| children_of(own))
 }
 
 /// This process's id.

@@ -24,6 +24,7 @@ use wire::task::StageSpec;
 
 use crate::backoff::dial_delay;
 use crate::ending::Ending;
+use crate::shares::Shares;
 
 mod event;
 mod leaving;
@@ -124,6 +125,8 @@ pub(crate) struct Session {
     stages: BTreeMap<StageKey, Arc<StageSpec>>,
     /// Slots that nothing runs in.
     free: u32,
+    /// What tasks share besides them.
+    shares: Shares,
     /// Attempts that run.
     running: BTreeMap<TaskAttemptId, Running>,
     /// Attempts that wait for slots, in the order in which they will begin.
@@ -141,9 +144,10 @@ pub(crate) struct Session {
 
 impl Session {
     /// A session that begins to dial at once.
-    pub(crate) fn new(hello: Hello, boot: BootNonce, epoch: Epoch, now: Instant) -> Self {
+    pub(crate) fn new(hello: Hello, shares: Shares, boot: BootNonce, epoch: Epoch, now: Instant) -> Self {
         Self {
             free: hello.slots.max(1),
+            shares,
             hello,
             boot,
             epoch,

@@ -1,16 +1,18 @@
 //! What an executor is told by the environment of its container, checked before anything else is done.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use hadoop::conf::Configuration;
 use hadoop::credentials::Credentials;
+use wire::amounts::Amounts;
 use wire::environment as variable;
 use wire::id::{Epoch, ExecutorId};
 use wire::security::{Identity, secret};
 
 use crate::devices;
+use crate::shares::{Share, Shares};
 
 /// Why an executor cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,10 @@ pub(crate) struct Settings {
     pub(crate) memory: u64,
     /// What executor and tasks may use together, in bytes.
     pub(crate) memory_limit: u64,
+    /// What the container was asked with besides memory and cores.
+    pub(crate) resources: Amounts,
+    /// The devices that it was given, by resource.
+    pub(crate) devices: BTreeMap<String, Vec<String>>,
     pub(crate) build: Option<String>,
     /// The container's working directory, where localized files are.
     pub(crate) directory: PathBuf,
@@ -74,7 +80,8 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`], for the first variable that is missing or wrong.
     pub(crate) fn read(environment: Environment, directory: &Path) -> Result<Self, SettingsError> {
-        let environment = with_devices(environment);
+        let resources = Reader(&environment).resources()?;
+        let (environment, devices) = with_devices(environment, &resources);
         let read = Reader(&environment);
         let memory_mib: u64 = read.parsed(variable::MEMORY_MIB, "a number of MiB")?;
         let memory = memory_mib.saturating_mul(1 << 20);
@@ -92,6 +99,8 @@ impl Settings {
             memory,
             memory_limit: if enforced { memory } else { u64::MAX },
             build: read.get(variable::BUILD),
+            resources,
+            devices,
             directory: directory.to_owned(),
             logs: read.logs().unwrap_or_else(|| directory.to_owned()),
             credentials: PathBuf::from(read.required("HADOOP_TOKEN_FILE_LOCATION")?),
@@ -102,6 +111,21 @@ impl Settings {
                 .unwrap_or_else(|| "nobody".to_owned()),
             environment,
         })
+    }
+
+    /// The books of what its tasks share.
+    pub(crate) fn shares(&self) -> Shares {
+        Shares::new(self.memory, &self.resources, self.devices.clone())
+    }
+
+    /// The devices that a task sees: its own, or those of the executor when no stage shares them out.
+    pub(crate) fn devices_of(&self, share: &Share) -> Vec<String> {
+        let devices = if share.devices.is_empty() {
+            &self.devices
+        } else {
+            &share.devices
+        };
+        devices.values().flatten().cloned().collect()
     }
 
     /// Who acts on clusters that believe a name.
@@ -149,14 +173,18 @@ impl Settings {
 }
 
 /// Tells tasks which devices the container has, when it was asked for with GPUs.
-fn with_devices(mut environment: Environment) -> Environment {
-    let resources = environment.get(OsStr::new(variable::RESOURCES));
-    if resources.is_some_and(|resources| resources.to_string_lossy().contains("gpu")) {
-        let devices = devices::given(&environment, Path::new("/dev"));
-        tracing::info!(?devices, "devices of the container");
-        environment.insert(variable::DEVICES.into(), devices.join(",").into());
-    }
-    environment
+fn with_devices(
+    mut environment: Environment,
+    resources: &Amounts,
+) -> (Environment, BTreeMap<String, Vec<String>>) {
+    let mut names = resources.iter().map(|(name, _)| name);
+    let Some(name) = names.find(|name| name.contains("gpu")) else {
+        return (environment, BTreeMap::new());
+    };
+    let devices = devices::given(&environment, Path::new("/dev"));
+    tracing::info!(?devices, "devices of the container");
+    environment.insert(variable::DEVICES.into(), devices.join(",").into());
+    (environment, BTreeMap::from([(name.to_owned(), devices)]))
 }
 
 /// An error with everything that caused it, in one line.
@@ -188,6 +216,16 @@ impl Reader<'_> {
     ) -> Result<T, SettingsError> {
         let value = self.required(name)?;
         value.parse().map_err(|_| SettingsError::Invalid {
+            name,
+            value,
+            expected,
+        })
+    }
+
+    fn resources(&self) -> Result<Amounts, SettingsError> {
+        let (name, expected) = (variable::RESOURCES, "names and amounts, like yarn.io/gpu=1");
+        let value = self.get(name).unwrap_or_default();
+        value.parse().map_err(|()| SettingsError::Invalid {
             name,
             value,
             expected,

@@ -15,6 +15,8 @@ use wire::failure::{ExecutorLoss, KillReason};
 use wire::id::{ExecutorId, StageKey, TaskAttemptId};
 use wire::message::TaskReport;
 
+use crate::plans::fits_together;
+
 /// No permission to commit is given when the ResourceManager was not heard for longer.
 const RM_WINDOW: Duration = Duration::from_secs(10);
 
@@ -283,16 +285,11 @@ impl Audit {
         self.check_copies(id, plan);
         let live = self.live.entry(executor.clone()).or_default();
         let new = live.insert(id, false).is_none();
-        let cores: u32 = live
-            .keys()
-            .filter(|id| !self.uncertain.contains(id))
-            .map(|id| plan.stages[id.stage.stage as usize].cores)
-            .sum();
+        let certain = live.keys().filter(|id| !self.uncertain.contains(id));
+        let fits = fits_together(plan, certain);
         self.check(new, 'B', || format!("{id} is launched twice"));
         let ahead = plan.scheduling.prefetch.is_wanted();
-        self.check(ahead || cores <= plan.executors.cores, 'B', || {
-            format!("{executor} has {cores} of {} slots in use", plan.executors.cores)
-        });
+        self.check(ahead || fits, 'B', || format!("{executor} has no room for {id}"));
     }
 
     fn check_copies(&mut self, id: TaskAttemptId, plan: &AppPlan) {

@@ -11,6 +11,8 @@ use driver::policy::{
     SpeculationPlan, StageScheduling,
 };
 
+use wire::id::TaskAttemptId;
+
 use crate::dice::Dice;
 
 /// A node of the modelled cluster.
@@ -87,9 +89,9 @@ fn plan(dice: &mut Dice, nodes: &[NodePlan]) -> AppPlan {
         name: "simulated".to_owned(),
         executors: ExecutorPlan {
             instances,
-            memory_mib: 1024,
+            memory_mib: MEMORY_MIB,
             cores,
-            resources: BTreeMap::new(),
+            resources: BTreeMap::from([(DEVICE.to_owned(), DEVICES)]),
         },
         env: [].into(),
         files: Vec::new(),
@@ -97,6 +99,21 @@ fn plan(dice: &mut Dice, nodes: &[NodePlan]) -> AppPlan {
         settings: settings(dice),
         scheduling,
     }
+}
+
+/// Whether one executor has room for all these attempts at once.
+pub(crate) fn fits_together<'a>(
+    plan: &AppPlan,
+    attempts: impl IntoIterator<Item = &'a TaskAttemptId>,
+) -> bool {
+    let (mut slots, mut spare) = (plan.executors.cores, plan.executors.amounts());
+    attempts.into_iter().all(|id| {
+        let stage = &plan.stages[id.stage.stage as usize];
+        let room = stage.cores <= slots && spare.holds(&stage.needs());
+        slots = slots.saturating_sub(stage.cores);
+        spare.take(&stage.needs());
+        room
+    })
 }
 
 fn settings(dice: &mut Dice) -> Settings {
@@ -184,6 +201,12 @@ fn pools(dice: &mut Dice) -> Vec<PoolPlan> {
     names.iter().enumerate().map(|entry| pool(entry, dice)).collect()
 }
 
+/// Memory of an executor.
+const MEMORY_MIB: u64 = 1024;
+/// What an executor has besides.
+const DEVICE: &str = "sim.io/device";
+const DEVICES: u64 = 2;
+
 /// One more stage after those there are; it fits on `(cores, executors)`.
 fn stage(
     dice: &mut Dice,
@@ -212,7 +235,14 @@ fn stage(
         None if dice.percent(10) => dice.between(20, 60),
         None => dice.between(1, 10),
     };
-    let gang = with.is_none() && dice.percent(12) && tasks <= executors * (cores / width);
+    let devices = if dice.percent(15) { dice.below(3) } else { 0 };
+    let memory = dice
+        .percent(15)
+        .then(|| u64::from(dice.between(1, 8)) * MEMORY_MIB / 8);
+    let others = memory.map_or(u64::MAX, |memory| MEMORY_MIB / memory);
+    let others = others.min(DEVICES.checked_div(devices.into()).unwrap_or(u64::MAX));
+    let places = u64::from(executors) * u64::from(cores / width).min(others);
+    let gang = with.is_none() && dice.percent(12) && u64::from(tasks) <= places;
     let output = dice.percent(50);
     let keeps = !gang && !output && dice.percent(40);
     StagePlan {
@@ -228,7 +258,8 @@ fn stage(
             directory: false,
         }),
         cores: width,
-        memory_mib: None,
+        memory_mib: memory,
+        resources: BTreeMap::from([(DEVICE.to_owned(), devices.into())]),
         timeout: None,
         max_failures: None,
         scheduling: StageScheduling {

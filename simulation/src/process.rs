@@ -10,6 +10,7 @@ use wire::task::{StageSpec, TaskMetrics, TaskSpec};
 use wire::version::PROTOCOL;
 
 use crate::executor::{Link, Moment, Work};
+use crate::plans::fits_together;
 use crate::world::{Happening, World};
 
 impl World {
@@ -272,17 +273,15 @@ impl World {
         self.begin_waiting(executor);
     }
 
-    /// Begins what waits, in order, as far as there are slots.
+    /// Begins what waits, in order, as far as there are slots and what else it needs.
     fn begin_waiting(&mut self, executor: &ExecutorId) {
         let plan = &self.scenario.plan;
-        let cores = |id: &TaskAttemptId| plan.stages[id.stage.stage as usize].cores;
         let Some(process) = self.processes.get_mut(executor) else {
             return;
         };
         let mut begun = Vec::new();
         while let Some(&id) = process.waiting.front() {
-            let used: u32 = process.work.keys().map(cores).sum();
-            if used + cores(&id) > plan.executors.cores {
+            if !fits_together(plan, process.work.keys().chain([&id])) {
                 break;
             }
             process.waiting.pop_front();
@@ -447,7 +446,10 @@ impl World {
         let report = TaskReport {
             sequence: process.sequence,
             id,
-            metrics: TaskMetrics::default(),
+            metrics: TaskMetrics {
+                wall: self.now,
+                ..TaskMetrics::default()
+            },
             outcome,
             result: None,
             counters: Vec::new(),

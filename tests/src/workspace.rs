@@ -34,6 +34,12 @@ pub fn drawloom() -> PathBuf {
     }
 }
 
+/// An example program of the package `drawloom`, built beside [`drawloom`].
+#[must_use]
+pub fn example(name: &str) -> PathBuf {
+    drawloom().with_file_name("examples").join(name)
+}
+
 /// The first executable of this name on `PATH`.
 #[must_use]
 pub fn on_path(program: &str) -> Option<PathBuf> {

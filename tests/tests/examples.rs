@@ -167,6 +167,27 @@ fn work_moves_away_from_a_bad_executor(place: &dyn Place) {
     );
 }
 
+/// As many tasks of a stage run at a time as their executor has room for.
+fn tasks_share_what_their_executor_has(place: &dyn Place) {
+    succeed(place, "resources");
+    for (stage, tasks, most) in [("hungry", 4, 2), ("narrow", 4, 4), ("wide", 2, 2)] {
+        let times = |part: usize| {
+            let line = place.lines(&format!("examples/resources/{stage}/part-{part:05}"));
+            let (begin, end) = line[0].split_once(' ').unwrap();
+            (begin.parse::<u64>().unwrap(), end.parse::<u64>().unwrap())
+        };
+        let times: Vec<_> = (0..tasks).map(times).collect();
+        let beside = |(begin, _): &(u64, u64)| {
+            times
+                .iter()
+                .filter(|(from, to)| (*from..*to).contains(begin))
+                .count()
+        };
+        let busiest = times.iter().map(beside).max().unwrap();
+        assert!(busiest <= most, "{stage}: {times:?}");
+    }
+}
+
 fn executors_follow_the_work(place: &dyn Place) {
     let output = succeed(place, "elastic");
     let counts = executors(&output);
@@ -211,12 +232,13 @@ fn tasks_go_to_the_nodes_that_hold_their_input(place: &dyn Place) {
 }
 
 /// What is looked for, the longest first.
-const EXAMPLES: [fn(&dyn Place); 7] = [
+const EXAMPLES: [fn(&dyn Place); 8] = [
     executors_follow_the_work,
     edges_join_stages_task_by_task_or_as_a_whole,
     weights_and_min_shares_decide_as_computed_by_hand,
     work_moves_away_from_a_bad_executor,
     a_gang_is_together,
+    tasks_share_what_their_executor_has,
     a_third_attempt_succeeds,
     a_small_job_runs_beside_its_application_master,
 ];
@@ -262,8 +284,21 @@ fn examples_do_what_they_say_on_yarn() {
         tasks_go_to_the_nodes_that_hold_their_input(place);
     }];
     side_by_side(&user, &[&apart[..], &EXAMPLES].concat());
-    one_job_of_several_is_ended(&user);
     a_small_job_goes_on_when_its_application_master_dies(&user);
+    a_program_runs_its_own_functions(&user);
+}
+
+/// `client/examples/primes.rs`: the program is staged, and is ApplicationMaster and executors.
+fn a_program_runs_its_own_functions(user: &User<'_>) {
+    let program = workspace::example("primes");
+    let nothing: [&str; 0] = [];
+    let output = user.build(&program, nothing).run(COMMAND).unwrap();
+    assert_eq!(output.code, Some(0), "{output}");
+    assert_eq!(output.stdout, "283146 primes below 4000000\n");
+    Application::of_output(user.hadoop(), &output)
+        .unwrap()
+        .wait_gone()
+        .unwrap();
 }
 
 /// The container of a small job is lost with all that runs in it, and the next attempt goes on with what is not done.
@@ -300,43 +335,4 @@ stages:
         );
         assert_eq!(ran("second"), [application.container(2, 1)]);
     }
-}
-
-/// `drawloom kill APP --job J` ends one job and those after it; others go on.
-fn one_job_of_several_is_ended(user: &User<'_>) {
-    let job = "\
-version: 1
-executors: { instances: 1, memory: 256MiB, cores: 2 }
-jobs:
-  - { name: long, stages: [{ name: sleep, tasks: 1, shell: sleep 600 }] }
-  - { name: follower, after: long, stages: [{ name: never, tasks: 1, shell: echo never }] }
-  - { name: short, stages: [{ name: done, tasks: 1, shell: sleep 3 }] }
-";
-    user.write("jobs.yaml", job).unwrap();
-    let id = user.must(["submit", "jobs.yaml", "--detach"]).unwrap();
-    let id = id.trim();
-    let runs = || {
-        user.run(["status", id])
-            .unwrap()
-            .stdout
-            .contains("sleep            running")
-    };
-    wait::until("the long job", COMMAND, runs).unwrap();
-    let wrong = user.run(["kill", id, "--job", "lon"]).unwrap();
-    assert!(
-        wrong
-            .stderr
-            .contains("its jobs: 0 (long), 1 (follower), 2 (short)"),
-        "{wrong}"
-    );
-    let killed = user.run(["kill", id, "--stage", "sleep"]).unwrap();
-    assert!(killed.stderr.contains("job long of"), "{killed}");
-    let status = user.run(["status", id]).unwrap();
-    let ended = || {
-        let status = user.run(["status", id, "-o", "json"]).unwrap().stdout;
-        status.contains("\"finalStatus\":\"KILLED\"") || status.contains("\"finalStatus\": \"KILLED\"")
-    };
-    wait::until("the end of the application", COMMAND, ended).unwrap();
-    assert!(status.stdout.contains("follower         killed"), "{status}");
-    assert!(status.stdout.contains("short            "), "{status}");
 }

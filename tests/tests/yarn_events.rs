@@ -77,6 +77,8 @@ struct Plan<'a> {
     tasks: usize,
     /// What tasks do before they come to the gate.
     before: &'a str,
+    /// What a task has of its executor's other resources.
+    resources: &'a str,
     conf: &'a [&'a str],
 }
 
@@ -88,6 +90,7 @@ impl Default for Plan<'_> {
             executors: 2,
             tasks: 2,
             before: "",
+            resources: "",
             conf: &[],
         }
     }
@@ -117,12 +120,13 @@ impl<'a> Gated<'a> {
         let file = user.write("shipped.txt", "as it was").unwrap();
         let text = format!(
             "version: 1\nname: events\nqueue: {}\nfiles: [{}]\nexecutors: {{ instances: {}, memory: 256MiB, cores: 1 }}\n\
-             stages:\n  - name: work\n    tasks: {}\n    shell: |\n      {}\n      {}\n      \
+             stages:\n  - name: work\n    tasks: {}\n    resources: {{ {} }}\n    shell: |\n      {}\n      {}\n      \
              echo result of $DRAWLOOM_TASK\n    output: file://{}\n",
             plan.queue,
             file.display(),
             plan.executors,
             plan.tasks,
+            plan.resources,
             plan.before,
             user.gate().wait(),
             user.dir().join("results").display()
@@ -391,11 +395,22 @@ fn executors_get_what_else_a_cluster_has_and_nobody_what_it_does_not_have() {
     let _tails = hadoop.tails_on_panic();
     let plan = Plan {
         name: "others",
+        tasks: 3,
         before: "test \"$DRAWLOOM_RESOURCES\" = acme=2 || exit 9",
-        conf: &["executors.resources=acme=2", "task.max-failures=1"],
+        resources: "acme: 2",
+        conf: &[
+            "executors.resources=acme=2",
+            "executors.cores=2",
+            "task.max-failures=1",
+        ],
         ..Plan::default()
     };
     let gated = Gated::begin(hadoop, &plan);
+    let alone = |summary: &Value| summary["tasks"]["running"] == 2;
+    gated
+        .application
+        .wait_summary("a task on each executor, and no room for the third", alone)
+        .unwrap();
     let containers = gated.application.containers().into_iter();
     let executors = containers.filter(|one| !one.container.ends_with("_000001"));
     let mut nodes: Vec<_> = executors.map(|one| one.node).collect();

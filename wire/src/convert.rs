@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::amounts::Amounts;
 use crate::failure::{ExecutorLoss, FailureCause, KillReason, TaskFailure};
 use crate::frame::{FrameError, sealed::Wire};
 use crate::id::{ExecutorId, StageKey, TaskAttemptId};
@@ -459,6 +460,7 @@ impl From<StageSpec> for proto::StageSpec {
             cores: spec.cores,
             function,
             results: spec.results.unwrap_or_default(),
+            resources: owned(&spec.resources),
         }
     }
 }
@@ -486,8 +488,16 @@ impl TryFrom<proto::StageSpec> for StageSpec {
             memory_limit: (spec.memory_limit_bytes > 0).then_some(spec.memory_limit_bytes),
             cores: spec.cores.max(1),
             results: Some(spec.results).filter(|uri| !uri.is_empty()),
+            resources: spec.resources.into_iter().collect(),
         })
     }
+}
+
+fn owned<M: FromIterator<(String, u64)>>(amounts: &Amounts) -> M {
+    amounts
+        .iter()
+        .map(|(name, amount)| (name.to_owned(), amount))
+        .collect()
 }
 
 fn body(argv: Vec<String>, shell: String, function: String) -> Result<TaskBody, FrameError> {

@@ -16,6 +16,7 @@
 //!
 //! Typed values survive the wire: each variant of each enum has a round-trip test.
 
+pub mod amounts;
 pub mod endpoint;
 pub mod environment;
 pub mod failure;

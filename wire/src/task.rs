@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::amounts::{Amounts, MEMORY};
 use crate::id::{StageKey, TaskAttemptId};
 
 /// What a task runs.
@@ -66,8 +67,22 @@ pub struct StageSpec {
     pub memory_limit: Option<u64>,
     /// Slots of its executor that each task takes, at least 1.
     pub cores: u32,
+    /// What each task has of its executor's other resources, by YARN's names; 0 of one that tasks of other stages
+    /// share out. What is not named belongs to all tasks alike.
+    pub resources: Amounts,
     /// The directory for results of functions that are too large for a report, as a URI.
     pub results: Option<String>,
+}
+
+impl StageSpec {
+    /// What each task needs of what its executor has besides slots.
+    #[must_use]
+    pub fn needs(&self) -> Amounts {
+        let others = self.resources.iter().filter(|(_, amount)| *amount > 0);
+        let others = others.map(|(name, amount)| (name.to_owned(), amount));
+        let memory = self.memory_limit.map(|bytes| (MEMORY.to_owned(), bytes));
+        others.chain(memory).collect()
+    }
 }
 
 /// A part of a file.

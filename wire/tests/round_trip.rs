@@ -412,6 +412,7 @@ fn stage(body: Body, feed: Feed, capture: Capture) -> StageSpec {
         timeout: Some(Duration::from_secs(1)),
         memory_limit: Some(1 << 30),
         cores: 3,
+        resources: "fpga=0,yarn.io/gpu=2".parse().unwrap(),
         results: Some("hdfs://h/r".to_owned()),
     }
 }

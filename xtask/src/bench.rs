@@ -13,6 +13,7 @@ mod scale;
 mod scheduler;
 mod size;
 mod startup;
+mod tasks;
 mod times;
 
 use crate::steps;
@@ -45,6 +46,8 @@ pub(crate) enum Bench {
     Pages(pages::Args),
     /// Throughput of the scheduler core
     Scheduler,
+    /// Tasks a second over the whole path, functions and commands, against a bare loop of the same starts
+    Tasks(tasks::Args),
 }
 
 impl Bench {
@@ -67,6 +70,7 @@ impl Bench {
             Self::Memory(args) => memory::run(args),
             Self::Scale(args) => scale::run(args),
             Self::Pages(args) => pages::run(args),
+            Self::Tasks(args) => tasks::run(args),
             Self::Size => size::run(&workspace::drawloom()),
             Self::Scheduler => Ok(()),
         }

@@ -168,7 +168,18 @@ const CONFORMANCE: [&str; 6] = [
     "conformance",
     "--locked",
 ];
-const BINARY: [&str; 6] = ["build", "--profile", "fast", "--package", "drawloom", "--locked"];
+/// The binary, and a program of Rust functions.
+const BINARY: [&str; 9] = [
+    "build",
+    "--profile",
+    "fast",
+    "--package",
+    "drawloom",
+    "--bins",
+    "--example",
+    "primes",
+    "--locked",
+];
 /// What suites read that run as a whole in one mode (`harness::mode::Mode::of_run`).
 const DEPLOY_MODE: &str = "TEST_DEPLOY_MODE";
 /// What suites read that run on both clusters (`harness::cluster::Kind::of_run`).

@@ -105,6 +105,13 @@ impl App {
     }
 
     fn must_live(&self, executor: &ExecutorId) -> Result<(), (u16, String)> {
+        if self.is_beside(executor) {
+            let why = format!(
+                "{executor} is the ApplicationMaster's own container, in which this small job runs: it has no other to \
+                 go on in. End the job instead, or submit it with `uber: false`"
+            );
+            return Err((409, why));
+        }
         let live = self.launcher.live().any(|record| record.executor == *executor);
         if live {
             Ok(())

@@ -129,6 +129,7 @@ fn plan() -> AppPlan {
             output: None,
             cores: 1,
             memory_mib: None,
+            resources: BTreeMap::new(),
             timeout: None,
             max_failures: None,
             scheduling: driver::policy::StageScheduling::default(),

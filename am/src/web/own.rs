@@ -54,7 +54,11 @@ pub(super) fn summary(scene: &Scene<'_>) -> Summary {
             lost: scene.notes.executors_lost(),
         },
         tasks: TaskCounts::of(&snapshot.stages),
-        jobs: snapshot.jobs.iter().map(JobSummary::of).collect(),
+        jobs: snapshot
+            .jobs
+            .iter()
+            .map(|job| JobSummary::of(job, &snapshot.stages))
+            .collect(),
         stages: snapshot.stages.iter().map(StageSummary::of).collect(),
         failures: scene.notes.iter().cloned().collect(),
     }

@@ -11,7 +11,7 @@ use driver::view::{ExecutorStatus, Snapshot, StageView};
 
 use super::html::{Cell, Escaped, table};
 use super::{Request, Scene, date};
-use crate::summary::stage_word;
+use crate::summary::{CounterTotal, StageSummary, job_counters, stage_word};
 
 pub(super) use cluster::{allocation, configuration};
 pub(super) use executors::executors;
@@ -103,6 +103,7 @@ pub(super) fn status(scene: &Scene<'_>, request: &Request) -> String {
         failures(scene),
         charts::stages(scene, &snapshot),
         stages(scene, &snapshot),
+        counters(&snapshot),
         charts::timeline(scene, &snapshot),
         executors::executor_table("Executors", scene, &shown),
     ];
@@ -190,6 +191,38 @@ fn stage_row(scene: &Scene<'_>, stage: &StageView) -> Vec<Cell> {
     row.push(Cell::Text(took.unwrap_or_default()));
     row.extend([stage.totals.input_bytes, stage.totals.output_bytes].map(|bytes| Cell::Number(bytes >> 20)));
     row
+}
+
+/// What tasks have counted, of each stage and of each job together; nothing when they have not.
+fn counters(snapshot: &Snapshot) -> String {
+    let row = |of: String, counter: &CounterTotal| {
+        let name = format!("{}.{}", counter.group, counter.name);
+        vec![
+            Cell::Text(name),
+            Cell::Text(of),
+            Cell::Text(counter.value.to_string()),
+        ]
+    };
+    let stages = snapshot.stages.iter().flat_map(|stage| {
+        let counters = StageSummary::of(stage).counters;
+        let of = format!("stage {}", stage.name);
+        counters.into_iter().map(move |counter| row(of.clone(), &counter))
+    });
+    let jobs = snapshot.jobs.iter().flat_map(|job| {
+        let of = format!("all of {}", job.name);
+        let counters = job_counters(job.job, &snapshot.stages).into_iter();
+        counters.map(move |counter| row(of.clone(), &counter))
+    });
+    let rows: Vec<_> = stages.chain(jobs).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    table(
+        "Counters of finished tasks",
+        &["Counter", "Of", "Value"],
+        &rows,
+        "",
+    )
 }
 
 /// Whether an executor is alive, in words.

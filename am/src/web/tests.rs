@@ -33,6 +33,7 @@ pub(crate) fn plan() -> AppPlan {
         output: None,
         cores: 1,
         memory_mib: None,
+        resources: BTreeMap::new(),
         timeout: None,
         max_failures: None,
         scheduling: driver::policy::StageScheduling::default(),

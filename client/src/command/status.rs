@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use am::dossier::Dossier;
-use am::summary::{FailureNote, Summary};
+use am::summary::{FailureNote, JobSummary, Summary};
 use driver::view::LocalityCounts;
 use serde::Serialize;
 use yarn_rest::AppReport;
@@ -149,6 +149,15 @@ fn text(report: &AppReport, summary: Option<&Summary>, dossiers: &[Dossier]) -> 
                 field("counter", &text);
             }
         }
+        for job in summary.jobs.iter().filter(|job| adds_up(summary, job)) {
+            for counter in &job.counters {
+                let text = format!(
+                    "{}.{} = {} in all of {}",
+                    counter.group, counter.name, counter.value, job.name
+                );
+                field("counter", &text);
+            }
+        }
         for failure in &summary.failures {
             field("failure", &failure_line(failure));
         }
@@ -165,6 +174,12 @@ fn text(report: &AppReport, summary: Option<&Summary>, dossiers: &[Dossier]) -> 
         field("diagnostics", &reason);
     }
     text
+}
+
+/// Whether the counters of a job say more than those of its stages.
+fn adds_up(summary: &Summary, job: &JobSummary) -> bool {
+    let own = summary.stages.iter().filter(|stage| stage.job == job.job);
+    own.filter(|stage| !stage.counters.is_empty()).count() > 1
 }
 
 fn near_input(placed: LocalityCounts) -> String {
@@ -210,7 +225,9 @@ mod tests {
         let summary: Summary = serde_json::from_str(
             r#"{"executors":{"wanted":3,"registered":2,"starting":1,"lost":1},
                 "stages":[{"name":"count","state":"running","tasks":{"total":10,"finished":4,"running":2,"failedAttempts":1},
-                    "placed":{"node":5,"rack":1,"any":1}}],
+                    "counters":[{"group":"words","name":"seen","value":5}],"placed":{"node":5,"rack":1,"any":1}},
+                    {"name":"total","state":"running","tasks":{"total":1},"counters":[{"group":"words","name":"seen","value":2}]}],
+                "jobs":[{"name":"wc","state":"running","counters":[{"group":"words","name":"seen","value":7}]}],
                 "failures":[{"unixMs":1795218448194,"subject":"container_1_0001_01_000002","host":"n1","cause":"ended by SIGKILL"}]}"#,
         )
         .unwrap();

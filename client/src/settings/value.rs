@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use wire::amounts::MEMORY;
+
 /// A size in bytes: a whole number and a unit, `512MiB`, `512m` or `2g`; all units count in powers of 1024.
 ///
 /// # Errors
@@ -79,17 +81,26 @@ pub(crate) fn amounts(text: &str) -> Result<BTreeMap<String, u64>, String> {
         let (name, amount) = entry
             .split_once('=')
             .ok_or_else(|| format!("{entry:?} should be a name and an amount, like yarn.io/gpu=1"))?;
-        let (name, amount) = (name.trim(), count(amount)?);
-        if ["", "memory", "memory-mb", "vcores", "cores"].contains(&name) {
-            return Err(format!(
-                "{name:?} is no other resource: memory and cores have settings of their own"
-            ));
-        }
-        if amounts.insert(name.to_owned(), amount.into()).is_some() {
+        let name = name.trim();
+        let amount = self::amount(name, amount)?;
+        if amounts.insert(name.to_owned(), amount).is_some() {
             return Err(format!("{name} is there twice"));
         }
     }
     Ok(amounts)
+}
+
+/// The amount of a resource other than memory and cores, at least 1.
+///
+/// # Errors
+/// What is expected.
+pub(crate) fn amount(name: &str, text: &str) -> Result<u64, String> {
+    if ["", MEMORY, "memory-mb", "vcores", "cores"].contains(&name) {
+        return Err(format!(
+            "{name:?} is no other resource: memory and cores have settings of their own"
+        ));
+    }
+    count(text).map(u64::from)
 }
 
 /// A whole number of at least one.

@@ -307,7 +307,7 @@ impl Driver {
             .and_then(|tasks| tasks.get(saved.name.partition));
         let task = task.ok_or_else(|| Damaged::new("an attempt of no task"))?;
         let place = &self.executors[executor];
-        if place.is_gone() || (!saved.queued && place.free < stage.cores) {
+        if place.is_gone() || (!saved.queued && !self.has_room(executor, index)) {
             return Err(Damaged::new("an attempt without a place"));
         }
         let attempt = Attempt {

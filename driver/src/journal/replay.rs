@@ -204,9 +204,8 @@ impl Driver {
 
     fn replay_adopted(&mut self, executor: u32, id: AttemptName, queued: bool) -> Result<(), Damaged> {
         let executor = self.known_executor(executor)?;
-        let (id, free) = (self.full_id(id)?, self.executors[executor].free);
-        let cores = self.stages[StageIx::from_number(id.stage.stage)].cores;
-        if !queued && free < cores {
+        let id = self.full_id(id)?;
+        if !queued && !self.has_room(executor, StageIx::from_number(id.stage.stage)) {
             return Err(Damaged::new(format!("attempt {id} has no place")));
         }
         self.adopt(executor, id, queued);
@@ -299,8 +298,8 @@ impl Driver {
         queued: bool,
     ) -> Result<(), Damaged> {
         let (index, executor) = (self.known_stage(stage)?, self.known_executor(executor)?);
-        let there = &self.executors[executor];
-        let room = !there.is_gone() && (queued || there.free >= self.stages[index].cores);
+        let there = !self.executors[executor].is_gone();
+        let room = there && (queued || self.has_room(executor, index));
         let tasks = self.stages[index].tasks.as_mut().filter(|_| room);
         let tasks = tasks.filter(|tasks| partition < tasks.total());
         let Some(tasks) = tasks else {

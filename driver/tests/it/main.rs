@@ -12,6 +12,7 @@ mod history;
 mod journal;
 mod lists;
 mod liveness;
+mod needs;
 mod outputs;
 mod placement;
 mod pools;

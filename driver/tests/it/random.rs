@@ -23,14 +23,24 @@ struct Traits {
     job: u32,
     gang: bool,
     keeps: bool,
+    /// Of an executor's.
+    memory: Option<u64>,
+    gpus: u64,
 }
+
+/// What an executor has of them.
+const GPUS: u64 = 2;
 
 fn any_traits() -> impl Strategy<Value = Traits> {
     let edges = (any::<u8>(), prop_oneof![3 => Just(0u8), 1 => any::<u8>()]);
     let numbers = (prop_oneof![3 => 0u32..7, 1 => 7u32..60], 1u32..3, 0u32..2);
     let special = (prop::bool::weighted(0.15), prop::bool::weighted(0.3));
-    (numbers, any::<bool>(), edges, special).prop_map(
-        |((tasks, width, job), output, (after, with), (gang, keeps))| Traits {
+    let needs = (
+        prop::option::weighted(0.2, 1u64..9),
+        prop_oneof![4 => Just(0u64), 1 => 1..=GPUS],
+    );
+    (numbers, any::<bool>(), edges, special, needs).prop_map(
+        |((tasks, width, job), output, (after, with), (gang, keeps), (memory, gpus))| Traits {
             tasks,
             output,
             after,
@@ -39,6 +49,8 @@ fn any_traits() -> impl Strategy<Value = Traits> {
             job,
             gang,
             keeps,
+            memory,
+            gpus,
         },
     )
 }
@@ -109,6 +121,7 @@ pub(crate) fn any_plan() -> impl Strategy<Value = AppPlan> {
         let slots = cores * scheduling.elastic.map_or(instances, |elastic| elastic.max);
         let stages = (0..traits.len()).map(|number| any_stage(number, &traits, cores, slots));
         let mut plan = plan(instances, cores, stages.collect());
+        plan.executors.resources.insert("gpu".to_owned(), GPUS);
         plan.settings.min_registered_ratio = 0.8;
         plan.scheduling = scheduling;
         plan
@@ -126,12 +139,19 @@ fn any_stage(number: usize, traits: &[Traits], cores: u32, slots: u32) -> StageP
         .filter(|&other| traits[other].tasks == own.tasks && !traits[other].gang);
     let mut made = after(stage(&format!("s{number}"), own.tasks), &after_edges);
     made.cores = own.width.min(cores);
+    made.memory_mib = own.memory.map(|eighths| eighths * 64);
+    made.resources.insert("gpu".to_owned(), own.gpus);
     made.scheduling = StageScheduling {
         job: own.job,
         with: with.map(|other| u32::try_from(other).unwrap()).collect(),
         ..StageScheduling::default()
     };
-    let room = slots / cores * (cores / made.cores);
+    let others = [own.memory.map(|eighths| 8 / eighths), GPUS.checked_div(own.gpus)];
+    let each = others
+        .into_iter()
+        .flatten()
+        .fold(u64::from(cores / made.cores), u64::min);
+    let room = slots / cores * u32::try_from(each).unwrap();
     made.scheduling.gang = own.gang && own.tasks <= room && made.scheduling.with.is_empty();
     made.scheduling.keeps_output = own.keeps && !own.output && !made.scheduling.gang;
     if own.output { with_output(made) } else { made }

@@ -52,6 +52,7 @@ pub(crate) fn stage(name: &str, tasks: u32) -> StagePlan {
         output: None,
         cores: 1,
         memory_mib: None,
+        resources: BTreeMap::new(),
         timeout: None,
         max_failures: None,
         scheduling: StageScheduling::default(),
@@ -280,7 +281,11 @@ impl Rig {
             report: Box::new(TaskReport {
                 sequence: 1,
                 id,
-                metrics: TaskMetrics::default(),
+                metrics: TaskMetrics {
+                    // As long as the driver saw it run.
+                    wall: self.now,
+                    ..TaskMetrics::default()
+                },
                 outcome,
                 result: None,
                 counters: Vec::new(),

@@ -7,6 +7,7 @@ const SOURCES: &[&str] = &[
     include_str!("exclusion.rs"),
     include_str!("failures.rs"),
     include_str!("liveness.rs"),
+    include_str!("needs.rs"),
     include_str!("outputs.rs"),
     include_str!("placement.rs"),
     include_str!("pools.rs"),

@@ -398,13 +398,12 @@ impl World {
     /// Whether an attempt is the next of its executor's queue and has room.
     fn may_begin(&self, executor: &ExecutorId, id: TaskAttemptId) -> bool {
         let model = &self.executors[executor];
-        let cores = |id: &TaskAttemptId| self.plan.stages[id.stage.stage as usize].cores;
         let begun = model
             .attempts
             .iter()
             .filter(|(_, stage)| **stage != Stage::Launched);
-        let used: u32 = begun.map(|(id, _)| cores(id)).sum();
-        model.queue.first() == Some(&id) && used + cores(&id) <= self.plan.executors.cores
+        let begun = begun.map(|(id, _)| id);
+        model.queue.first() == Some(&id) && fits_together(&self.plan, begun.chain([&id]))
     }
 
     /// Whether an attempt reads what stays on executors.
@@ -425,7 +424,10 @@ impl World {
         let report = Box::new(TaskReport {
             sequence: 0,
             id,
-            metrics: TaskMetrics::default(),
+            metrics: TaskMetrics {
+                wall: self.now,
+                ..TaskMetrics::default()
+            },
             outcome,
             result: None,
             counters: Vec::new(),
@@ -749,13 +751,9 @@ impl Ledger {
         let live = self.live.entry(executor.clone()).or_default();
         assert!(live.insert(id), "{id} is launched twice");
         let ahead = plan.scheduling.prefetch.is_wanted();
-        let cores: u32 = live
-            .iter()
-            .map(|id| plan.stages[id.stage.stage as usize].cores)
-            .sum();
         assert!(
-            ahead || cores <= plan.executors.cores,
-            "{executor} has {cores} slots in use"
+            ahead || fits_together(plan, live.iter()),
+            "{executor} has no room for {id}"
         );
         let same =
             |other: &&TaskAttemptId| other.stage.stage == id.stage.stage && other.partition == id.partition;
@@ -764,4 +762,17 @@ impl Ledger {
         let most = if several { 2 } else { 1 };
         assert!(copies <= most, "{copies} live attempts of {id}");
     }
+}
+
+/// Whether one executor has room for all these attempts at once.
+fn fits_together<'a>(plan: &AppPlan, attempts: impl Iterator<Item = &'a TaskAttemptId>) -> bool {
+    let (mut slots, mut spare) = (plan.executors.cores, plan.executors.amounts());
+    let mut attempts = attempts;
+    attempts.all(|id| {
+        let stage = &plan.stages[id.stage.stage as usize];
+        let room = stage.cores <= slots && spare.holds(&stage.needs());
+        slots = slots.saturating_sub(stage.cores);
+        spare.take(&stage.needs());
+        room
+    })
 }

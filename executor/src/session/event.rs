@@ -10,6 +10,7 @@ use wire::task::{Counter, StageSpec, TaskMetrics, TaskResult, TaskSpec};
 
 use crate::ending::Ending;
 use crate::reports::{Kept, Stored};
+use crate::shares::Share;
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -106,6 +107,7 @@ pub(crate) enum Effect {
         epoch: Epoch,
         stage: Arc<StageSpec>,
         task: TaskSpec,
+        share: Share,
     },
     /// End an attempt.
     Cancel {

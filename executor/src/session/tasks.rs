@@ -10,6 +10,7 @@ use wire::message::ExecutorMessage;
 use wire::task::{StageSpec, TaskSpec};
 
 use super::{Effect, Session, TaskEnd};
+use crate::shares::Share;
 
 /// An attempt that has not begun because the slots are in use.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(super) struct Running {
     pub(super) pid: Option<u32>,
     /// Its slots; none once they are lent.
     pub(super) cores: u32,
+    /// What it has besides; nothing once that is lent.
+    pub(super) share: Share,
 }
 
 impl Session {
@@ -50,22 +53,31 @@ impl Session {
         self.begin_waiting(effects);
     }
 
-    /// Begins what waits, in order, as far as there are slots. One that is wider than all slots takes them all.
+    /// Begins what waits, in order, as far as there are slots and what else it needs. One that is wider than all slots takes them all.
     fn begin_waiting(&mut self, effects: &mut Vec<Effect>) {
         while let Some(first) = self.waiting.front() {
             let cores = first.stage.cores.clamp(1, self.hello.slots.max(1));
             if cores > self.free {
                 return;
             }
+            let Some(share) = self.shares.take(&first.stage) else {
+                return;
+            };
             let Some(Waiting { stage, task }) = self.waiting.pop_front() else {
                 return;
             };
             self.free -= cores;
-            self.running.insert(task.id, Running { pid: None, cores });
+            let running = Running {
+                pid: None,
+                cores,
+                share: share.clone(),
+            };
+            self.running.insert(task.id, running);
             effects.push(Effect::Launch {
                 epoch: self.epoch,
                 stage,
                 task,
+                share,
             });
         }
     }
@@ -147,6 +159,7 @@ impl Session {
         for id in &self.awaiting_commit {
             if let Some(running) = self.running.get_mut(id) {
                 self.free += std::mem::take(&mut running.cores);
+                self.shares.give_back(std::mem::take(&mut running.share));
             }
         }
         self.begin_waiting(effects);
@@ -157,6 +170,7 @@ impl Session {
             return;
         };
         self.free += running.cores;
+        self.shares.give_back(running.share);
         self.awaiting_commit.remove(&id);
         self.begin_waiting(effects);
         self.report(id, end, effects);

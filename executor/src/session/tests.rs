@@ -1,6 +1,7 @@
 //! Behaviours of the session one by one, then whole conversations in random order.
 
 use proptest::prelude::*;
+use wire::amounts::Amounts;
 use wire::failure::{FailureCause, KillReason};
 use wire::id::ExecutorId;
 use wire::task::{Body, Capture, Feed, TaskMetrics, TaskResult, TaskSpec};
@@ -51,6 +52,7 @@ fn stage() -> StageSpec {
         timeout: None,
         memory_limit: None,
         cores: 1,
+        resources: Amounts::default(),
         results: None,
     }
 }
@@ -88,7 +90,7 @@ impl Talk {
     fn new() -> Self {
         let now = Instant::now();
         Self {
-            session: Session::new(hello(), BOOT, Epoch(1), now),
+            session: Session::new(hello(), Shares::default(), BOOT, Epoch(1), now),
             start: now,
             now,
         }
@@ -573,6 +575,20 @@ fn a_task_of_several_slots_waits_for_all_of_them() {
     assert!(launched(&talk.hear(GatewayMessage::Launch { stages, tasks })).is_empty());
     assert_eq!(launched(&talk.end(0)), [1]);
     assert_eq!(launched(&talk.end(1)), [2]);
+}
+
+#[test]
+fn a_task_waits_for_what_its_stage_needs_besides_slots() {
+    let resources: Amounts = "yarn.io/gpu=1".parse().unwrap();
+    let mut talk = Talk::serving();
+    talk.session.shares = Shares::new(0, &resources, BTreeMap::new());
+    let choosy = StageSpec { resources, ..stage() };
+    let (stages, tasks) = (vec![choosy], vec![task(0), task(1)]);
+    assert_eq!(
+        launched(&talk.hear(GatewayMessage::Launch { stages, tasks })),
+        [0]
+    );
+    assert_eq!(launched(&talk.end(0)), [1]);
 }
 
 #[test]

@@ -27,6 +27,7 @@ use crate::reports::{Kept, Reports};
 use crate::said::{FileListener, Said};
 use crate::session::{Event, TaskEnd};
 use crate::settings::Settings;
+use crate::shares::Share;
 use crate::storage::Storage;
 use crate::task::capture::Place;
 use crate::task::command::{command, environment, explain_start, write_input_list};
@@ -65,6 +66,8 @@ pub(crate) struct Order {
     pub(crate) epoch: Epoch,
     pub(crate) stage: Arc<StageSpec>,
     pub(crate) task: TaskSpec,
+    /// What it has of its executor for itself.
+    pub(crate) share: Share,
 }
 
 /// The attempt's ends of what is said to it and by it.
@@ -291,8 +294,8 @@ impl Attempt {
 
     /// Runs the command and has its result complete at the place, not committed.
     async fn produce(&self, directory: &Directory, place: Option<&Place>) -> Result<(), FailureCause> {
-        let Order { epoch, stage, task } = &self.order;
-        let mut environment = environment(&self.context.settings, *epoch, stage, task, directory);
+        let Order { stage, task, .. } = &self.order;
+        let mut environment = environment(&self.context.settings, &self.order, directory);
         if task.inputs.len() > 1 {
             let list = directory.input_list();
             let fail = |error: io::Error| FailureCause::StartFailed(format!("no list of inputs: {error}"));

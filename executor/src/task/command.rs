@@ -1,5 +1,6 @@
 //! What an attempt runs: the program, its arguments and its environment.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -8,12 +9,16 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use wire::amounts::Amounts;
 use wire::environment as variable;
-use wire::id::{Epoch, TaskAttemptId};
+use wire::id::TaskAttemptId;
 use wire::task::{Body, Capture, StageSpec, TaskSpec};
 
+use crate::devices;
 use crate::said;
 use crate::settings::{Environment, Settings};
+use crate::shares::Share;
+use crate::task::attempt::Order;
 use crate::task::directory::{Directory, progress_file};
 use crate::task::isolated;
 
@@ -38,13 +43,13 @@ fn arguments(body: &Body) -> Vec<&str> {
 
 /// The environment of an attempt: the container's own without what is meant for the executor, then what every task
 /// sees, then the job's variables.
-pub(crate) fn environment(
-    settings: &Settings,
-    epoch: Epoch,
-    stage: &StageSpec,
-    task: &TaskSpec,
-    directory: &Directory,
-) -> Environment {
+pub(crate) fn environment(settings: &Settings, order: &Order, directory: &Directory) -> Environment {
+    let Order {
+        epoch,
+        stage,
+        task,
+        share,
+    } = order;
     let for_tasks = [variable::RESOURCES, variable::DEVICES];
     let ours = |name: &OsStr| {
         let name = name.to_string_lossy();
@@ -54,6 +59,7 @@ pub(crate) fn environment(
     let mut environment: Environment = inherited
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
+    share_out(&mut environment, settings, stage, share);
     let mut set = |name: &str, value: OsString| drop(environment.insert(name.into(), value));
     set("PATH", DEFAULT_PATH.into());
     set("PWD", directory.path().into());
@@ -81,6 +87,23 @@ pub(crate) fn environment(
         set("DRAWLOOM_INPUT_LENGTH", first.length.to_string().into());
     }
     environment
+}
+
+/// Names what a task has of resources that stages share out, instead of what its executor has.
+fn share_out(environment: &mut Environment, settings: &Settings, stage: &StageSpec, share: &Share) {
+    if stage.resources.is_empty() {
+        return;
+    }
+    let own: BTreeMap<_, _> = stage.resources.iter().collect();
+    let all = settings.resources.iter();
+    let amounts = all.map(|(name, amount)| (name.to_owned(), own.get(name).copied().unwrap_or(amount)));
+    let amounts: Amounts = amounts.filter(|(_, amount)| *amount > 0).collect();
+    environment.insert(variable::RESOURCES.into(), amounts.to_string().into());
+    if !share.devices.is_empty() {
+        let devices = settings.devices_of(share);
+        environment.insert(variable::DEVICES.into(), devices.join(",").into());
+        devices::narrow(environment, &devices);
+    }
 }
 
 /// Writes the list of all inputs, a line of `URI`, `OFFSET`, `LENGTH` with tabs between for each.
@@ -183,8 +206,11 @@ pub(crate) fn marker(id: TaskAttemptId) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::task::tests::{settings, stage, task};
+    use wire::id::Epoch;
 
     fn text<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
         environment.get(OsStr::new(name))?.to_str()
@@ -206,7 +232,7 @@ mod tests {
         ];
         let task = task(7, 2);
         let directory = Directory::create(container.path(), task.id, &stage).unwrap();
-        let environment = environment(&settings, Epoch(3), &stage, &task, &directory);
+        let environment = environment(&settings, &order(stage, task, Epoch(3)), &directory);
         assert_eq!(text(&environment, "LANG"), Some("C.UTF-8"));
         assert_eq!(text(&environment, "PATH"), Some(DEFAULT_PATH));
         assert_eq!(text(&environment, "DRAWLOOM_TASK"), Some("7"));
@@ -219,6 +245,52 @@ mod tests {
         assert!(text(&environment, "HADOOP_TOKEN_FILE_LOCATION").is_some());
     }
 
+    fn order(stage: StageSpec, task: TaskSpec, epoch: Epoch) -> Order {
+        Order {
+            epoch,
+            stage: Arc::new(stage),
+            task,
+            share: Share::default(),
+        }
+    }
+
+    #[test]
+    fn a_task_of_a_stage_that_names_resources_sees_its_own_and_what_nobody_shares_out() {
+        let container = tempfile::tempdir().unwrap();
+        let mut settings = settings(container.path());
+        settings.resources = "acme=3,fpga=2,yarn.io/gpu=4".parse().unwrap();
+        settings.devices = BTreeMap::from([(
+            "yarn.io/gpu".to_owned(),
+            ["0", "1", "2", "3"].map(str::to_owned).to_vec(),
+        )]);
+        for name in [variable::DEVICES, "CUDA_VISIBLE_DEVICES"] {
+            settings.environment.insert(name.into(), "0,1,2,3".into());
+        }
+        let mut shares = settings.shares();
+        let mut seen = |resources: &str| {
+            let stage = StageSpec {
+                resources: resources.parse().unwrap(),
+                ..stage("true")
+            };
+            let share = shares.take(&stage).unwrap();
+            let task = task(7, 2);
+            let directory = Directory::create(container.path(), task.id, &stage).unwrap();
+            let order = Order {
+                share,
+                ..order(stage, task, Epoch(1))
+            };
+            let environment = environment(&settings, &order, &directory);
+            let names = [variable::RESOURCES, variable::DEVICES, "CUDA_VISIBLE_DEVICES"];
+            names.map(|name| text(&environment, name).unwrap_or_default().to_owned())
+        };
+        assert_eq!(seen("fpga=0,yarn.io/gpu=1"), ["acme=3,yarn.io/gpu=1", "0", "0"]);
+        assert_eq!(
+            seen("fpga=1,yarn.io/gpu=2"),
+            ["acme=3,fpga=1,yarn.io/gpu=2", "1,2", "1,2"]
+        );
+        assert_eq!(seen("fpga=1,yarn.io/gpu=0"), ["acme=3,fpga=1", "", ""]);
+    }
+
     #[test]
     fn the_job_may_choose_its_own_path() {
         let container = tempfile::tempdir().unwrap();
@@ -226,7 +298,8 @@ mod tests {
         stage.environment = vec![("PATH".to_owned(), "/opt/bin".to_owned())];
         let task = task(0, 0);
         let directory = Directory::create(container.path(), task.id, &stage).unwrap();
-        let environment = environment(&settings(container.path()), Epoch(1), &stage, &task, &directory);
+        let order = order(stage.clone(), task, Epoch(1));
+        let environment = environment(&settings(container.path()), &order, &directory);
         assert_eq!(text(&environment, "PATH"), Some("/opt/bin"));
         let error = command(&stage, &environment, &directory, false).unwrap_err();
         assert_eq!(error, "bash: no such program in PATH=/opt/bin");

@@ -229,10 +229,14 @@ fn context(variable: &dyn Fn(&str) -> Option<OsString>) -> TaskContext {
         timeout: None,
         memory_limit: None,
         cores: 1,
+        resources: wire::amounts::Amounts::default(),
         results: None,
     };
     let (item, inputs) = (None, Vec::new());
-    TaskContext::new(&stage, &TaskSpec { id, item, inputs }, Instant::now())
+    let devices = text(wire::environment::DEVICES);
+    let devices = devices.split(',').filter(|device| !device.is_empty());
+    let devices = devices.map(str::to_owned).collect();
+    TaskContext::new(&stage, &TaskSpec { id, item, inputs }, devices, Instant::now())
 }
 
 #[cfg(test)]

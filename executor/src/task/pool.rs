@@ -107,8 +107,11 @@ impl Pool {
 
     /// Has a function called on a thread of this process.
     fn call(&mut self, order: Order) -> Result<(), FailureCause> {
-        let Order { stage, task, .. } = order;
-        let context = Arc::new(TaskContext::new(&stage, &task, Instant::now()));
+        let Order {
+            stage, task, share, ..
+        } = order;
+        let devices = self.context.settings.devices_of(&share);
+        let context = Arc::new(TaskContext::new(&stage, &task, devices, Instant::now()));
         let (id, timeout) = (task.id, stage.timeout);
         let runtime = self.runtime()?.handle().clone();
         let (shared, events) = (Arc::clone(&self.context), self.events.clone());

@@ -177,6 +177,10 @@ impl<'a> Running<'a> {
     }
 
     async fn end_leftovers(&self) {
+        // Most commands leave nothing behind, and that is much cheaper to see than what they did leave.
+        if self.attempt.context.children.leaves_nothing_behind() {
+            return;
+        }
         if !self.tree.is_empty() {
             let note = b"[drawloom: the command ended and left processes behind; they were ended]\n";
             lock(&self.attempt.stderr).write(note);

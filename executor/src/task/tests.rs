@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use wire::amounts::Amounts;
 use wire::id::{StageKey, TaskAttemptId};
 use wire::task::{Body, Capture, Feed, StageSpec, TaskSpec};
 
@@ -27,6 +28,7 @@ pub(crate) fn stage(script: &str) -> StageSpec {
         timeout: None,
         memory_limit: None,
         cores: 1,
+        resources: Amounts::default(),
         results: None,
     }
 }

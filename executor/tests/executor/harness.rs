@@ -52,6 +52,7 @@ pub(crate) fn shell(script: &str) -> StageSpec {
         timeout: None,
         memory_limit: None,
         cores: 1,
+        resources: wire::amounts::Amounts::default(),
         results: None,
     }
 }

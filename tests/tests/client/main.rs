@@ -9,6 +9,7 @@ mod explain;
 #[expect(dead_code, reason = "the scenarios use all of it")]
 #[path = "../scenarios/lab.rs"]
 mod lab;
+mod orders;
 mod screens;
 
 use harness::{http, wait};

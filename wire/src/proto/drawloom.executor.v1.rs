@@ -514,6 +514,9 @@ pub struct StageSpec {
     /// The directory for results of functions that are too large for a report, as a URI.
     #[prost(string, tag = "17")]
     pub results: ::prost::alloc::string::String,
+    /// What each task has of its executor's other resources, by YARN's names.
+    #[prost(map = "string, uint64", tag = "18")]
+    pub resources: ::std::collections::HashMap<::prost::alloc::string::String, u64>,
 }
 /// Nested message and enum types in `StageSpec`.
 pub mod stage_spec {

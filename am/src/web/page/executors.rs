@@ -68,7 +68,7 @@ fn row(scene: &Scene<'_>, executor: &ExecutorView) -> Vec<Cell> {
         Cell::Text(executor.host.clone()),
         Cell::Text(executor_words(executor.status)),
         logs(scene, record),
-        orders(executor),
+        orders(executor, record),
         Cell::Text(format!("{} of {}", executor.used_slots, executor.slots)),
         Cell::Number(executor.succeeded.into()),
         Cell::Number(executor.failed.into()),
@@ -98,8 +98,10 @@ fn logs(scene: &Scene<'_>, record: Option<&Record>) -> Cell {
     Cell::Links(["stderr", "stdout"].into_iter().filter_map(link).collect())
 }
 
-fn orders(executor: &ExecutorView) -> Cell {
-    if executor.gone.is_some() {
+/// What may be done to an executor; nothing to one in the ApplicationMaster's own container, of which the launcher
+/// knows nothing.
+fn orders(executor: &ExecutorView, record: Option<&Record>) -> Cell {
+    if executor.gone.is_some() || record.is_none() {
         return Cell::Text(String::new());
     }
     let to = format!("api/v1/drawloom/executors/{}/state", executor.id);

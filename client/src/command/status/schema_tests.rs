@@ -16,7 +16,7 @@ fn full() -> Value {
     });
     let report: AppReport = serde_json::from_value(report).unwrap();
     let summary = json!({
-        "jobs": [{}], "stages": [{ "counters": [{}] }], "failures": [{}],
+        "jobs": [{ "counters": [{}] }], "stages": [{ "counters": [{}] }], "failures": [{}],
     });
     let dossier = json!({
         "tasks": ["stage count, task 0, attempt 0"], "exitStatus": 137,

@@ -34,10 +34,10 @@ pub fn drawloom() -> PathBuf {
     }
 }
 
-/// An example program of the package `drawloom`, built beside [`drawloom`].
+/// An example program of the package `drawloom`, as `cargo xtask test` builds it.
 #[must_use]
 pub fn example(name: &str) -> PathBuf {
-    drawloom().with_file_name("examples").join(name)
+    target().join("debug/examples").join(name)
 }
 
 /// The first executable of this name on `PATH`.

@@ -57,6 +57,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.on.as_deref() == Some("mini") {
         only_embedded(&wanted)?;
     }
+    if wanted.iter().any(|suite| suite == "examples") {
+        steps::run("program of functions", &mut steps::cargo(PROGRAM))?;
+    }
     for group in groups(args, &wanted) {
         if !group.suites.is_empty() && (!group.on_hadoop || hadoop_is_possible()?) {
             group.run()?;
@@ -168,14 +171,12 @@ const CONFORMANCE: [&str; 6] = [
     "conformance",
     "--locked",
 ];
-/// The binary, and a program of Rust functions.
-const BINARY: [&str; 9] = [
+const BINARY: [&str; 6] = ["build", "--profile", "fast", "--package", "drawloom", "--locked"];
+/// A program of Rust functions, as the tests of the crates have built it.
+const PROGRAM: [&str; 6] = [
     "build",
-    "--profile",
-    "fast",
     "--package",
     "drawloom",
-    "--bins",
     "--example",
     "primes",
     "--locked",

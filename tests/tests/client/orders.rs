@@ -86,8 +86,8 @@ jobs:
     let again = submitted.run("kill", &["--job", "0"]);
     again.must_end(0, &["job long of", "had ended already: killed"]);
     submitted.lab.open_gate();
-    submitted.wait_status("short            succeeded");
     submitted.wait_status("killed (");
+    submitted.wait_status("1 of 3 tasks done");
     let ended = submitted.run("kill", &["--job", "short"]);
     ended.must_end(0, &["had ended"]);
 }

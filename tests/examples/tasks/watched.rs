@@ -68,7 +68,7 @@ impl Watch {
             .into_iter()
             .filter(|process| process.is_of_cluster(&self.cluster));
         for Process { pid, command, .. } in ours {
-            let is_master = command.starts_with("drawloom am");
+            let is_master = command.trim_end().ends_with("drawloom am");
             let is_executor = command.starts_with("drawloom executor");
             if is_master || is_executor || command.starts_with("drawloom-guard") {
                 let new = Seen {

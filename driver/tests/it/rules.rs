@@ -3,6 +3,7 @@
 /// Everything that has tests for rules, as text.
 const SOURCES: &[&str] = &[
     include_str!("commit.rs"),
+    include_str!("drain.rs"),
     include_str!("elastic.rs"),
     include_str!("exclusion.rs"),
     include_str!("failures.rs"),
@@ -16,6 +17,7 @@ const SOURCES: &[&str] = &[
     include_str!("../../src/exclusion.rs"),
     include_str!("../../src/locality.rs"),
     include_str!("../../../wire/src/failure.rs"),
+    include_str!("../../../am/src/results.rs"),
 ];
 
 #[test]

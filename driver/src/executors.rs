@@ -256,14 +256,12 @@ impl Executors {
     pub(crate) fn admit(&mut self, registration: &Registration, now: Duration) -> ExecutorIx {
         let host = self.hosts.intern(&registration.host);
         let id = registration.executor.clone();
-        let index = self
-            .all
-            .push(Some(Box::new(Executor::new(
-                registration,
-                host,
-                self.each.clone(),
-                now,
-            ))));
+        let index = self.all.push(Some(Box::new(Executor::new(
+            registration,
+            host,
+            self.each.clone(),
+            now,
+        ))));
         self.by_id.insert(id, index);
         self.live += 1;
         self.hosts.add_executor(host);

@@ -10,7 +10,7 @@
 //! log, says so once with what to do, and nothing else happens. What waits to be written is bounded ([`MOST_WAITING`]),
 //! every call has a deadline (J).
 //!
-//! Whoever has the driver writes the log: the ApplicationMaster, or in client mode the client ([`elsewhere`]).
+//! Whoever has the driver writes the log: the ApplicationMaster, or in client mode the client (`elsewhere`).
 //!
 //! Each attempt of the ApplicationMaster has a log of its own (`App Attempt ID`), as with Spark. One that follows
 //! another begins with what is done already, and ends the log that the lost attempt has left.

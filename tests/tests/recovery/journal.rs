@@ -1,22 +1,12 @@
 //! The file system of the journal fails in the middle of a job: launching stops or goes on as docs/reliability.md
 //! says, and no verdict is wrong. Results go to local files here, so that the journal alone meets the fault.
 
+use crate::HADOOP;
 use crate::many::{Many, Shape};
 use harness::application::STEP;
-use harness::hadoop::{Hadoop, Role, Shared, Signal, Site};
+use harness::hadoop::{Hadoop, Role, Signal};
 use harness::wait;
 use std::time::{Duration, Instant};
-
-/// Two copies of everything, on two DataNodes; every test leaves both of them and the NameNode at work.
-static HADOOP: Shared = Shared::new(|| {
-    Hadoop::builder()
-        .nodes(2)
-        .datanodes(2)
-        .property(Site::Hdfs, "dfs.replication", 2)
-        // A DataNode that is gone is given no block after some seconds.
-        .property(Site::Hdfs, "dfs.namenode.heartbeat.recheck-interval", 1000)
-        .property(Site::Yarn, "yarn.resourcemanager.am.max-attempts", 4)
-});
 
 /// Longer than launching goes on without a flush, and than any of the tasks.
 const QUIET: Duration = Duration::from_secs(4);

@@ -2,6 +2,7 @@
 
 use crate::many::{Many, Shape};
 use crate::past::done_in_journal;
+use crate::{IMPATIENT, PAIR};
 use harness::application::{Application, STEP};
 use harness::hadoop::{ContainerOnDisk, Hadoop, Role, Signal};
 use harness::processes::Process;
@@ -9,14 +10,12 @@ use harness::user::User;
 use harness::wait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::time::Duration;
 
 #[test]
 fn a_frozen_master_that_wakes_up_finds_itself_replaced() {
-    let expiry = Duration::from_secs(5);
-    let hadoop = Hadoop::builder().nodes(2).am_expiry(expiry).start().unwrap();
+    let hadoop = PAIR.get();
     let _tails = hadoop.tails_on_panic();
-    let mut many = Many::begin(&hadoop, Shape::new("frozen", 45, "0.5"));
+    let mut many = Many::begin(hadoop, Shape::new("frozen", 45, "0.5"));
     many.wait_ended(3);
     let executors = many.executors();
     let first = many.master(1);
@@ -29,7 +28,7 @@ fn a_frozen_master_that_wakes_up_finds_itself_replaced() {
     many.must_have(&executors);
     many.must_succeed(2);
     many.must_have_run_once();
-    must_commit_nothing_late(&hadoop);
+    must_commit_nothing_late(hadoop);
 }
 
 /// Freezes the first ApplicationMaster, and its NodeManager too, which would end it when another attempt is made.
@@ -116,15 +115,15 @@ fn success_of(user: &User<'_>, output: &str) -> String {
 
 #[test]
 fn the_resource_manager_may_restart_at_the_same_time() {
-    let hadoop = Hadoop::builder().nodes(2).rm_recovery(true).start().unwrap();
+    let hadoop = IMPATIENT.get();
     let _tails = hadoop.tails_on_panic();
-    let mut many = Many::begin(&hadoop, Shape::new("both", 45, "0.5"));
+    let mut many = Many::begin(hadoop, Shape::new("both", 45, "0.5"));
     many.wait_ended(5);
     let executors = many.executors();
     hadoop.kill_rm().unwrap();
     many.master(1).signal(Signal::KILL);
     hadoop.restart_rm().unwrap();
-    hadoop.wait_nodes(2, STEP).unwrap();
+    hadoop.wait_nodes(3, STEP).unwrap();
     many.master(2);
     many.must_have(&executors);
     many.must_succeed(2);
@@ -133,13 +132,9 @@ fn the_resource_manager_may_restart_at_the_same_time() {
 
 #[test]
 fn the_other_resource_manager_may_take_over_at_the_same_time() {
-    let hadoop = Hadoop::builder()
-        .nodes(2)
-        .high_availability(true)
-        .start()
-        .unwrap();
+    let hadoop = PAIR.get();
     let _tails = hadoop.tails_on_panic();
-    let mut many = Many::begin(&hadoop, Shape::new("failover", 45, "0.5"));
+    let mut many = Many::begin(hadoop, Shape::new("failover", 45, "0.5"));
     many.wait_ended(5);
     let executors = many.executors();
     hadoop.kill_rm().unwrap();
@@ -171,15 +166,9 @@ fn of_container(process: &Process, containers: &BTreeSet<String>) -> bool {
 
 #[test]
 fn a_master_lost_with_its_node_costs_only_what_nobody_else_knew() {
-    let expiry = Duration::from_secs(8);
-    let hadoop = Hadoop::builder()
-        .nodes(3)
-        .am_expiry(expiry)
-        .node_expiry(expiry)
-        .start()
-        .unwrap();
+    let hadoop = IMPATIENT.get();
     let _tails = hadoop.tails_on_panic();
-    let mut many = Many::begin(&hadoop, Shape::new("node", 60, "0.5"));
+    let mut many = Many::begin(hadoop, Shape::new("node", 60, "0.5"));
     many.wait_ended(5);
     let executors = many.executors();
     let containers = many.application.containers();
@@ -195,7 +184,7 @@ fn a_master_lost_with_its_node_costs_only_what_nobody_else_knew() {
     let victims: Vec<_> = processes
         .filter(|process| of_container(process, &there))
         .collect();
-    cut_power(&hadoop, node, &victims);
+    cut_power(hadoop, node, &victims);
     let known = done_in_journal(&many);
     let begun = many.marks("began").into_iter();
     let lost = begun.filter(|mark| there.contains(&mark.executor) && !known.contains(mark.task()));
@@ -204,4 +193,6 @@ fn a_master_lost_with_its_node_costs_only_what_nobody_else_knew() {
     many.master(2);
     many.must_succeed(2);
     assert_eq!(many.begun_again(), again);
+    hadoop.restart_node(node).unwrap();
+    hadoop.wait_nodes(3, STEP).unwrap();
 }

@@ -20,10 +20,37 @@ mod measured;
 mod past;
 
 use harness::hadoop::{Hadoop, Shared, Site};
+use std::time::Duration;
 
-/// For tests that leave its daemons alone.
+/// Two copies of everything, on two DataNodes. Every test leaves all daemons at work.
 static HADOOP: Shared = Shared::new(|| {
     Hadoop::builder()
         .nodes(3)
+        .datanodes(2)
+        .property(Site::Hdfs, "dfs.replication", 2)
+        // A DataNode that is gone is given no block after some seconds.
+        .property(Site::Hdfs, "dfs.namenode.heartbeat.recheck-interval", 1000)
         .property(Site::Yarn, "yarn.resourcemanager.am.max-attempts", 4)
+});
+
+/// How long a ResourceManager waits for those that are silent, where a test waits for that.
+const EXPIRY: Duration = Duration::from_secs(8);
+
+/// Nodes that are silent are soon given up, and applications remembered when the ResourceManager is started again. Every
+/// test leaves all daemons at work.
+static IMPATIENT: Shared = Shared::new(|| {
+    Hadoop::builder()
+        .nodes(3)
+        .am_expiry(EXPIRY)
+        .node_expiry(EXPIRY)
+        .rm_recovery(true)
+});
+
+/// Two ResourceManagers, of which one test ends the first. An ApplicationMaster that is silent is soon given up, and its
+/// node is not.
+static PAIR: Shared = Shared::new(|| {
+    Hadoop::builder()
+        .nodes(2)
+        .am_expiry(EXPIRY)
+        .high_availability(true)
 });

@@ -26,7 +26,7 @@ pub(super) fn capability(executors: &ExecutorPlan) -> Resource {
 }
 
 /// The priority of executors' asks; 0 is the ApplicationMaster's own.
-const PRIORITY: Priority = Priority(1);
+pub(super) const PRIORITY: Priority = Priority(1);
 
 impl App {
     /// Carries out what the driver wants.

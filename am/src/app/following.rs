@@ -18,8 +18,9 @@ use tokio::sync::mpsc;
 use wire::endpoint::Endpoint;
 use wire::launcher::ExecutorTarget;
 use yarn_rpc::records::Container;
-use yarn_rpc::session::SessionEvent;
+use yarn_rpc::session::{SessionCommand, SessionEvent};
 
+use super::effects::PRIORITY;
 use super::session::{executor_id, node_name};
 use super::{App, Exit, Step};
 use crate::environment::Environment;
@@ -116,6 +117,13 @@ pub(super) fn endpoint(environment: &Environment, port: u16) -> Endpoint {
     }
 }
 
+/// Whether a container is an ApplicationMaster's. Of the running ones the ResourceManager leaves out that of the present
+/// attempt only (`AbstractYarnScheduler.getTransferredContainers`): that of an earlier one is among them as long as a
+/// NodeManager that is silent has not ended it.
+fn is_masters(container: &Container) -> bool {
+    container.priority < PRIORITY
+}
+
 impl App {
     /// Takes over what earlier attempts have left: `running`, as the ResourceManager says at registration, and what
     /// the driver knows of before. The driver goes on with those.
@@ -152,7 +160,13 @@ impl App {
 
     fn hand_over(&mut self, containers: Vec<Container>, remembered: Vec<Grant>) {
         let mut running = Vec::with_capacity(containers.len());
-        for container in containers {
+        let (masters, executors): (Vec<_>, Vec<_>) = containers.into_iter().partition(is_masters);
+        // It is cut off or stands still, and so does its node.
+        for id in masters.into_iter().map(|master| master.id) {
+            tracing::info!(%id, "the container of an earlier ApplicationMaster is given back");
+            self.outbox.push(SessionCommand::Release(id));
+        }
+        for container in executors {
             let Some(executor) = executor_id(container.id) else {
                 continue;
             };

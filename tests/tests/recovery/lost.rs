@@ -24,6 +24,9 @@ fn a_frozen_master_that_wakes_up_finds_itself_replaced() {
     let ended = many.marks("ended").len();
     many.wait_ended(ended + 6);
     must_end_by_itself(&many.application, &first);
+    // The ResourceManager hands it over as one of those that run, because its node says nothing.
+    let container = many.application.container(1, 1);
+    many.wait_log(2, &format!("given back id={container}"));
     hadoop.thaw(node).unwrap();
     many.must_have(&executors);
     many.must_succeed(2);

@@ -83,7 +83,8 @@ impl ResourceManager {
         let mut nodes: Vec<_> = self
             .nodes
             .values()
-            .filter(|node| node.takes_containers())
+            // A scheduler gives when a node speaks: one that is silent gets nothing before it is heard again.
+            .filter(|node| node.takes_containers() && node.deadline_ms.is_none())
             .collect();
         nodes.sort_by_key(|node| std::cmp::Reverse(node.free_memory_mb()));
         nodes.iter().map(|node| node.facts.id.clone()).collect()

@@ -56,6 +56,26 @@ fn a_node_that_is_heard_again_in_time_has_lost_nothing() {
     assert!(world.app().containers.contains_key(&container));
 }
 
+/// A node and the ApplicationMaster on it fall silent together; the next attempt must not wait on that node.
+#[test]
+fn a_silent_node_is_given_no_next_attempt_before_it_is_heard() {
+    let mut world = World::new(Pacing::Immediate, 1);
+    world.submit(submission());
+    world.register(1).unwrap();
+    world.does(Event::NodeSilent(node_id(1)));
+    world.now += 10_000;
+    world.does(Event::DeadlineReached);
+    let places = |world: &World| -> Vec<Option<NodeId>> {
+        let attempts = world.app().attempts.iter();
+        attempts
+            .map(|attempt| attempt.container.as_ref().map(|(_, node, _)| node.clone()))
+            .collect()
+    };
+    assert_eq!(places(&world), [Some(node_id(1)), None]);
+    world.join(2, Vec::new());
+    assert_eq!(places(&world), [Some(node_id(1)), Some(node_id(2))]);
+}
+
 #[test]
 fn a_lost_node_that_comes_back_must_end_what_was_given_up() {
     let (mut world, container) = running();

@@ -31,10 +31,7 @@ async fn at_work(bench: &Bench) -> Job<'_> {
 
 fn assert_all_done_once(bench: &Bench) {
     bench.assert_results(TASKS);
-    let begun = bench.runs("began").into_iter().map(|run| run.attempt);
-    let begun: std::collections::BTreeSet<_> = begun.collect();
-    let once = ["0.0", "1.0", "2.0", "3.0"].map(str::to_owned);
-    assert_eq!(begun, once.into(), "nothing is run again");
+    // An attempt that an executor gave back unbegun leaves its number behind.
     bench.assert_nothing_run_again(TASKS);
 }
 

@@ -229,7 +229,7 @@ impl DfsError {
                 "remove old files below that directory, or ask operations to raise its quota"
             }
             Self::NoSpace { .. } => {
-                "check with `hdfs dfsadmin -report` that DataNodes are alive and have space left"
+                "make room there; on HDFS, `hdfs dfsadmin -report` shows which DataNodes are alive and what space they have"
             }
             Self::SafeMode { .. } => {
                 "wait until the NameNode has left safe mode (`hdfs dfsadmin -safemode get`)"

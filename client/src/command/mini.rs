@@ -53,6 +53,7 @@ fn not_started(error: StartError) -> CommandError {
         StartError::Exposed(_) => {
             "leave --bind out, or add --expose if everybody who can reach this machine may run programs as you"
         }
+        StartError::TooSmall(_) => "give --memory that much or more, or leave it out",
         _ => "it needs loopback ports and room below the directory for temporary files (TMPDIR)",
     };
     CommandError::refused("the embedded cluster cannot run")

@@ -208,13 +208,18 @@ async fn w8_a_master_that_dies_after_the_verdict_is_followed_by_one_that_only_te
     };
     bench.write_gated(EXECUTORS, "");
     bench.open();
-    bench.fault("finishApplicationMaster", 1, Action::LoseRequest);
     bench.fault("finishApplicationMaster", 1, Action::Order(Order::KillMasters));
+    // It asks again at once, and may be heard before it dies.
+    for call in 1..=4 {
+        bench.fault("finishApplicationMaster", call, Action::LoseRequest);
+    }
     let mut job = bench.submit(&[]).await;
     job.must_end_well(&bench).await;
     bench.assert_nothing_run_again(TASKS);
     assert!(!job.log(2).is_empty(), "there was a second attempt");
-    assert!(!job.log(2).contains("container granted"), "{}", job.log(2));
+    // It may have asked for containers before it had read the journal.
+    let ran_nothing = format!("succeeded: 0 of {TASKS} tasks done");
+    assert!(job.said().contains(&ran_nothing), "{}", job.said());
     drop(job);
     bench.cluster.shutdown().await;
 }

@@ -18,7 +18,7 @@ use driver::core::Driver;
 use driver::plan::AppPlan;
 use driver::view::Snapshot;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use wire::id::BootNonce;
 use wire::launcher::{DriverWelcome, LauncherMessage, LauncherReport};
 
@@ -148,7 +148,8 @@ impl Relay {
     /// Queues a message for the driver.
     pub fn send(&mut self, now: Duration, message: LauncherMessage) {
         let Some(link) = &self.link else { return };
-        if link.outbound.try_send(Box::new(message)).is_err() {
+        // The end of a connection that has ended is told by whoever reads it.
+        if let Err(TrySendError::Full(_)) = link.outbound.try_send(Box::new(message)) {
             tracing::warn!("the driver does not take its messages: disconnected");
             self.hang_up(now);
         }
@@ -283,6 +284,8 @@ mod tests {
         }
         drop(inbox);
         assert!(relay.has_room());
+        relay.report(S(1), LauncherReport::ResourceManagerHeard);
+        assert!(relay.closed(S(2), ConnectionId(1)), "its end is still to be told");
     }
 
     #[test]

@@ -224,6 +224,7 @@ mod tests {
             memory_mib: 512,
             cores: 2,
             resources: BTreeMap::new(),
+            shares_memory: true,
         };
         let context = launch_context(
             &environment,

@@ -78,6 +78,7 @@ pub fn resolve(job: &JobFile, settings: &Resolved, home: &DfsPath) -> Result<Pla
             memory_mib: settings.mebibytes("executors.memory"),
             cores: settings.count("executors.cores"),
             resources: settings.amounts("executors.resources"),
+            shares_memory: true,
         },
         env: texts(&job.env),
         files: files.names(),

@@ -126,6 +126,7 @@ fn plan(tasks: u32) -> AppPlan {
             memory_mib: 512,
             cores: SLOTS,
             resources: BTreeMap::new(),
+            shares_memory: true,
         },
         env: BTreeMap::new(),
         files: Vec::new(),

@@ -220,6 +220,7 @@ fn plan(case: &Case) -> AppPlan {
             memory_mib: 512,
             cores: 4,
             resources: BTreeMap::new(),
+            shares_memory: true,
         },
         env: BTreeMap::new(),
         files: Vec::new(),

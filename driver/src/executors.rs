@@ -92,7 +92,15 @@ impl Executor {
     }
 
     pub(crate) fn is_gone(&self) -> bool {
-        matches!(self.liveness, Liveness::Gone { .. })
+        self.gone_at().is_some()
+    }
+
+    /// When it went, if it did.
+    pub(crate) fn gone_at(&self) -> Option<Duration> {
+        match self.liveness {
+            Liveness::Gone { at, .. } => Some(at),
+            Liveness::Live | Liveness::Suspect | Liveness::Disconnected { .. } => None,
+        }
     }
 
     /// Whether a task of this size can begin now.

@@ -20,10 +20,15 @@ impl Driver {
             return;
         }
         let named = self.named_executors();
-        let gone = self.executors.iter().filter(|(_, executor)| executor.is_gone());
-        let gone: Vec<_> = gone.map(|(index, _)| index).collect();
-        let old = &gone[..gone.len() - GONE_KEPT];
-        let forgotten: Vec<_> = old.iter().copied().filter(|index| !named[index.get()]).collect();
+        let gone = self.executors.iter();
+        let mut gone: Vec<_> = gone
+            .filter_map(|(index, executor)| Some((executor.gone_at()?, index)))
+            .collect();
+        // Who went last is heard of longest.
+        gone.sort_unstable();
+        let old = gone[..gone.len() - GONE_KEPT].iter().map(|&(_, index)| index);
+        let mut forgotten: Vec<_> = old.filter(|index| !named[index.get()]).collect();
+        forgotten.sort_unstable();
         self.note_fact(|_| ExecutorFact::Forgotten {
             executors: forgotten.iter().map(|index| index.number()).collect(),
         });

@@ -49,6 +49,10 @@ pub struct ExecutorPlan {
     /// What else is asked of YARN for each, by the cluster's names (`yarn.io/gpu`), in the unit that it declares.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub resources: BTreeMap<String, u64>,
+    /// Whether tasks set the memory of their stage aside. Absent in plans of earlier builds, for which it was no more
+    /// than a limit: their journals hold tasks beside each other that would not fit.
+    #[serde(default)]
+    pub shares_memory: bool,
 }
 
 impl ExecutorPlan {
@@ -59,9 +63,12 @@ impl ExecutorPlan {
             .resources
             .iter()
             .map(|(name, &amount)| (name.clone(), amount));
-        others
-            .chain([(MEMORY.to_owned(), self.memory_mib << 20)])
-            .collect()
+        let memory = if self.shares_memory {
+            self.memory_mib << 20
+        } else {
+            u64::MAX
+        };
+        others.chain([(MEMORY.to_owned(), memory)]).collect()
     }
 
     /// How many tasks of a stage fit on one executor beside each other.

@@ -155,6 +155,10 @@ impl Driver {
 
     /// Fills the queue of one executor if enough of it is used up.
     fn fill(&mut self, executor: ExecutorIx) {
+        // It may have gone and be forgotten since it was noted, while the gate was closed.
+        if !self.executors.knows(executor) {
+            return;
+        }
         let there = &self.executors[executor];
         if !there.is_willing() {
             return;

@@ -560,10 +560,7 @@ impl Driver {
             status: executor_status(executor),
             registered: executor.registered_at,
             last_heard: executor.last_heard,
-            gone: match executor.liveness {
-                Liveness::Gone { at, .. } => Some(at),
-                Liveness::Live | Liveness::Suspect | Liveness::Disconnected { .. } => None,
-            },
+            gone: executor.gone_at(),
         }
     }
 

@@ -378,7 +378,12 @@ impl Session {
             epoch: self.epoch,
             sequence: self.heartbeats,
             running: self.running.keys().copied().collect(),
-            waiting: self.waiting.iter().map(Waiting::id).collect(),
+            waiting: self
+                .waiting
+                .iter()
+                .map(Waiting::id)
+                .chain(self.unacknowledged.unsent())
+                .collect(),
         });
     }
 

@@ -92,6 +92,7 @@ fn plan(dice: &mut Dice, nodes: &[NodePlan]) -> AppPlan {
             memory_mib: MEMORY_MIB,
             cores,
             resources: BTreeMap::from([(DEVICE.to_owned(), DEVICES)]),
+            shares_memory: true,
         },
         env: [].into(),
         files: Vec::new(),

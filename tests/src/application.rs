@@ -15,7 +15,7 @@ use std::time::Duration;
 pub const STEP: Duration = Duration::from_secs(90);
 
 /// How long what we started may outlive its application or its parent.
-const GONE: Duration = Duration::from_secs(10);
+const GONE: Duration = Duration::from_secs(30);
 
 /// Set by the executor's guard for the executor proper.
 const SESSION: &str = "DRAWLOOM_EXECUTOR_SESSION";
@@ -215,7 +215,7 @@ impl<'a> Application<'a> {
     /// Waits until none of its processes is left.
     ///
     /// # Errors
-    /// Fails when some are left after ten seconds, naming them.
+    /// Fails when some are left after half a minute, naming them.
     pub fn wait_gone(&self) -> anyhow::Result<()> {
         let gone = wait::until("the application's processes to end", GONE, || {
             self.processes().is_empty()
@@ -227,7 +227,7 @@ impl<'a> Application<'a> {
 /// Waits until these have ended.
 ///
 /// # Errors
-/// Fails when some live after ten seconds, naming them.
+/// Fails when some live after half a minute, naming them.
 pub fn wait_ended(processes: &[Process]) -> anyhow::Result<()> {
     let ended = || processes.iter().all(Process::has_ended);
     wait::until("processes to end", GONE, ended).with_context(|| {

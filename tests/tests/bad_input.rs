@@ -6,7 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use harness::application::{Application, STEP};
-use harness::cluster::OfRun;
+use harness::cluster::{Kind, OfRun};
 use harness::hadoop::Hadoop;
 use harness::in_both_modes;
 use harness::mode::Mode;
@@ -160,12 +160,17 @@ fn a_missing_input_is_named_with_how_to_put_it_there(mode: Mode) {
     let cluster = CLUSTER.get();
     let user = User::in_mode(cluster, "no-input", mode).unwrap();
     let stage = |input: &str| job(&format!("    inputs: {input}\n    shell: cat"));
+    // The default file system of the embedded cluster is this machine's.
+    let where_to_put = match Kind::of_run() {
+        Kind::Hadoop => "drawloom fs put",
+        Kind::Mini => "it is looked for on this machine",
+    };
     refused(
         &user,
         &stage("nowhere/text"),
         &[],
         3,
-        &["nowhere/text", "\"work\"", "drawloom fs put"],
+        &["nowhere/text", "\"work\"", where_to_put],
     );
     refused(
         &user,

@@ -108,13 +108,12 @@ fn reads_collected_logs(options: Builder) {
 }
 
 fn wait_collected(hadoop: &Hadoop, id: &str) {
-    let number: u32 = id.rsplit('_').next().unwrap().parse().unwrap();
-    let directory = format!("/tmp/logs/ada/bucket-logs-tfile/{number:04}/{id}");
-    wait::until("both nodes' logs to be collected", STEP, || {
-        let names = hadoop.hdfs_list(&directory).unwrap().unwrap_or_default();
-        names.len() == 2 && names.iter().all(|name| !name.ends_with(".tmp"))
-    })
-    .unwrap();
+    let report = format!("/ws/v1/cluster/apps/{id}");
+    let collected = || {
+        let report = hadoop.rm_get(&report);
+        report.is_ok_and(|report| report["app"]["logAggregationStatus"] == "SUCCEEDED")
+    };
+    wait::until("its logs to be collected", STEP, collected).unwrap();
 }
 
 fn names_in(user: &User<'_>, dir: &str) -> Vec<String> {

@@ -116,6 +116,7 @@ fn plan() -> AppPlan {
             memory_mib: 512,
             cores: 2,
             resources: BTreeMap::new(),
+            shares_memory: true,
         },
         env: BTreeMap::new(),
         files: vec![],

@@ -46,6 +46,7 @@ pub(crate) fn plan() -> AppPlan {
             memory_mib: 512,
             cores: 1,
             resources: BTreeMap::new(),
+            shares_memory: true,
         },
         env: BTreeMap::new(),
         files: vec![],

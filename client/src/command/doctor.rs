@@ -186,6 +186,7 @@ async fn rehearsal(client: &Client, settings: &Resolved) -> Check {
         instances: settings.count("executors.instances"),
         memory_mib: settings.mebibytes("executors.memory"),
         cores: settings.count("executors.cores"),
+        shares_memory: true,
     };
     match preflight::cluster(client, &executors, settings).await {
         Ok(_) => Check::ok(

@@ -46,6 +46,22 @@ fn no_more_tasks_run_beside_each_other_than_their_executor_has_memory_and_resour
 }
 
 #[test]
+fn memory_is_no_more_than_a_limit_in_plans_of_builds_for_which_it_was() {
+    let hungry = StagePlan {
+        memory_mib: Some(200),
+        ..stage("hungry", 9)
+    };
+    let mut old = serde_json::to_value(with_gpus(1, vec![hungry])).unwrap();
+    old["executors"]
+        .as_object_mut()
+        .unwrap()
+        .remove("shares_memory")
+        .unwrap();
+    let mut rig = Rig::new(serde_json::from_value(old).unwrap());
+    assert_eq!(partitions(&rig.register("a", 4)).len(), 4);
+}
+
+#[test]
 fn slots_that_a_scarce_resource_leaves_are_given_to_others() {
     let mut rig = Rig::new(with_gpus(1, vec![on_gpus("train", 9, 1), stage("count", 9)]));
     let launched = launches(&rig.register("a", 4));

@@ -25,6 +25,7 @@ pub(crate) fn plan(instances: u32, cores: u32, stages: Vec<StagePlan>) -> AppPla
             memory_mib: 512,
             cores,
             resources: BTreeMap::new(),
+            shares_memory: true,
         },
         env: std::collections::BTreeMap::new(),
         files: Vec::new(),

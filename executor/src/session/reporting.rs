@@ -48,6 +48,12 @@ impl Unacknowledged {
         !self.unsent.is_empty()
     }
 
+    /// Attempts whose reports are still to be sent: to the ApplicationMaster they are not over.
+    pub(super) fn unsent(&self) -> impl Iterator<Item = TaskAttemptId> + '_ {
+        let open = self.unsent.iter().filter_map(|sequence| self.open.get(sequence));
+        open.map(|open| open.report.id)
+    }
+
     /// Everything is to be sent again; gives what can be at once.
     pub(super) fn begin_again(&mut self) -> Vec<TaskReport> {
         self.on_the_way.clear();

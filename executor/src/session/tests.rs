@@ -682,6 +682,15 @@ fn reports_on_the_disk_are_read_a_few_at_a_time_and_again_on_the_next_connection
     let effects = talk.hear(GatewayMessage::Welcome(WELCOME));
     assert_eq!(finished(&effects), [1, 2, 3, 4], "as much as may be in memory");
     assert_eq!(to_read(&effects), [5, 6]);
+    let beat = talk.tick();
+    let [Effect::SendHeartbeat { waiting, .. }] = &beat[..] else {
+        panic!("{beat:?}");
+    };
+    assert_eq!(
+        *waiting,
+        [id(4), id(5), id(6), id(7), id(8)],
+        "they are not forgotten because their reports wait"
+    );
     let sends = read(&mut talk, &effects, 5);
     assert_eq!((finished(&sends), to_read(&sends)), (vec![5], vec![]));
     assert!(matches!(

@@ -21,6 +21,14 @@ impl Bench {
             conf,
         });
     }
+
+    /// Tasks that sleep so long, the last of which waits for [`Bench::open`] too: the job is not over before the test
+    /// has seen what it is about.
+    fn write_paced(&self, seconds: &str, conf: &str) {
+        let (last, gate) = (TASKS - 1, self.gate());
+        let script = format!("sleep {seconds}; if [ $DRAWLOOM_TASK = {last} ]; then {gate}; fi");
+        self.write_work(&script, conf);
+    }
 }
 
 impl Job<'_> {
@@ -45,13 +53,14 @@ async fn a_master_killed_early_midway_or_late_costs_no_task_and_no_executor() {
         return;
     };
     for percent in [10, 50, 95] {
-        bench.write_work("sleep 0.2", "");
+        bench.write_paced("0.2", "");
         let job = bench.submit(&[]).await;
         job.all_executors(EXECUTORS).await;
         let master = job.master(1).await;
         bench.ended((TASKS * percent).div_ceil(100)).await;
-        // At once: there is little left to do.
         signal(master, Signal::KILL);
+        job.master(2).await;
+        bench.open();
         job.must_succeed().await;
         bench.assert_results(TASKS);
         bench.assert_nothing_run_again(TASKS);
@@ -66,7 +75,7 @@ async fn a_master_killed_twice_in_a_row_costs_nothing_either() {
     let Some(bench) = Bench::new(Options::default()).await else {
         return;
     };
-    bench.write_work("sleep 0.2", "  am.failures.validity-interval: 1ms");
+    bench.write_paced("0.2", "  am.failures.validity-interval: 1ms");
     let job = bench.submit(&[]).await;
     bench.ended(3).await;
     let executors = job.all_executors(EXECUTORS).await;
@@ -74,6 +83,7 @@ async fn a_master_killed_twice_in_a_row_costs_nothing_either() {
     signal(job.master(2).await, Signal::KILL);
     job.master(3).await;
     job.must_have(&executors).await;
+    bench.open();
     job.must_succeed().await;
     bench.assert_results(TASKS);
     bench.assert_nothing_run_again(TASKS);
@@ -138,7 +148,7 @@ async fn a_master_replaced_on_order_costs_no_attempt() {
     let Some(bench) = Bench::new(Options::default()).await else {
         return;
     };
-    bench.write_work("sleep 0.3", "");
+    bench.write_paced("0.3", "");
     let job = bench.submit(&[]).await;
     bench.ended(3).await;
     let executors = job.all_executors(EXECUTORS).await;
@@ -149,6 +159,7 @@ async fn a_master_replaced_on_order_costs_no_attempt() {
         assert!(said.contains("has replaced attempt"), "{said}");
     }
     job.must_have(&executors).await;
+    bench.open();
     job.must_succeed().await;
     bench.assert_results(TASKS);
     bench.assert_nothing_run_again(TASKS);

@@ -81,7 +81,7 @@ conf: {{ task.max-failures: 20, exclude.enabled: false }}
 stages:
   - name: read
     tasks: 40
-    shell: 'if [ $DRAWLOOM_TASK_ATTEMPT = 0 ] && [ $((DRAWLOOM_TASK % 9)) = 4 ]; then echo the disk is full of eels >&2; exit 3; fi'
+    shell: 'if [ $((DRAWLOOM_TASK % 9)) = 4 ] && mkdir {gate}-failed-$DRAWLOOM_TASK 2>/dev/null; then echo the disk is full of eels >&2; exit 3; fi'
   - name: left-hand-side-of-a-graph-with-a-long-name
     after: [read]
     tasks: 3

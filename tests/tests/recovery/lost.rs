@@ -15,7 +15,7 @@ use std::fs;
 fn a_frozen_master_that_wakes_up_finds_itself_replaced() {
     let hadoop = PAIR.get();
     let _tails = hadoop.tails_on_panic();
-    let mut many = Many::begin(hadoop, Shape::new("frozen", 45, "0.5"));
+    let mut many = Many::begin(hadoop, Shape::new("frozen", 60, "0.5"));
     many.wait_ended(3);
     let executors = many.executors();
     let first = many.master(1);

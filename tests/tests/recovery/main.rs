@@ -34,7 +34,7 @@ static HADOOP: Shared = Shared::new(|| {
 });
 
 /// How long a ResourceManager waits for those that are silent, where a test waits for that.
-const EXPIRY: Duration = Duration::from_secs(8);
+const EXPIRY: Duration = Duration::from_secs(15);
 
 /// Nodes that are silent are soon given up, and applications remembered when the ResourceManager is started again. Every
 /// test leaves all daemons at work.

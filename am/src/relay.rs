@@ -55,6 +55,7 @@ pub struct Relay {
     welcome: DriverWelcome,
     link: Option<Link>,
     life: Option<BootNonce>,
+    took_leave: bool,
     /// Since when there has been no connection.
     away_since: Duration,
     /// The latest that the driver has shown; before that, the job as it stands at the beginning.
@@ -75,6 +76,7 @@ impl Relay {
             },
             link: None,
             life: None,
+            took_leave: false,
             away_since: Duration::ZERO,
             snapshot: Driver::new(plan.clone()).snapshot(),
         }
@@ -123,6 +125,17 @@ impl Relay {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.link.is_some()
+    }
+
+    /// The driver has said how the application ends, and will go when it has heard that we know.
+    pub fn take_leave(&mut self) {
+        self.took_leave = true;
+    }
+
+    /// Whether the driver is away without having said goodbye.
+    #[must_use]
+    pub fn is_deserted(&self) -> bool {
+        !self.is_connected() && !self.took_leave
     }
 
     /// Takes the end of a connection; `true` when it was the driver's.
@@ -243,6 +256,19 @@ mod tests {
         assert!(relay.given_up(S(160)).unwrap().contains("client.reconnect"));
         let _inbox = relay.attach(ConnectionId(2), BOOT);
         assert_eq!(relay.given_up(S(161)), None);
+    }
+
+    #[test]
+    fn a_driver_that_said_goodbye_has_deserted_nobody() {
+        let mut relay = relay();
+        let _inbox = relay.attach(ConnectionId(1), BOOT);
+        relay.closed(S(1), ConnectionId(1));
+        assert!(relay.is_deserted());
+        let _inbox = relay.attach(ConnectionId(2), BOOT);
+        assert!(!relay.is_deserted());
+        relay.take_leave();
+        relay.closed(S(2), ConnectionId(2));
+        assert!(!relay.is_deserted(), "it is still about its own end");
     }
 
     #[test]

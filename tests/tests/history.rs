@@ -247,12 +247,12 @@ fn a_stock_history_server_shows_a_running_application_and_each_of_its_attempts()
     );
 }
 
-/// In client mode the log is the client's; the ApplicationMaster ends it for one that was killed.
 /// Whether a scan has found it, as for [`Lab::wait_listed`]; in client mode its attempt has no number.
 fn has_attempts(found: &Value) -> bool {
     found["attempts"].as_array().is_some_and(|all| !all.is_empty())
 }
 
+/// In client mode the log is the client's; the ApplicationMaster ends it for one that was killed.
 fn shows_what_a_client_drives(lab: &Lab) {
     let stages = "  - name: first\n    tasks: 3\n    command: [\"true\"]\n  \
                   - name: second\n    after: [first]\n    tasks: 2\n    command: [\"true\"]\n";

@@ -108,7 +108,7 @@ impl App {
             .history_mut()
             .map(|history| history.end(now, &verdict));
         let client_log = self.client_log.as_ref().map(|log| log.directory.clone());
-        let gone = self.driver.relay().is_some_and(|relay| !relay.is_connected());
+        let gone = self.driver.relay().is_some_and(|relay| relay.is_deserted());
         let application = self.environment.application();
         self.life = Life::Cleaning {
             verdict,

@@ -103,6 +103,7 @@ impl App {
         self.conclude(verdict);
         let now = self.clock.now();
         if let Some(relay) = self.driver.relay() {
+            relay.take_leave();
             relay.send(now, LauncherMessage::Concluded);
         }
     }

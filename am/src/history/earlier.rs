@@ -55,8 +55,14 @@ async fn end(fs: &dyn FileSystem, directory: &DfsPath, name: &str) -> Result<(),
     hand_over(fs, &open).await?;
     let copy = directory.join(&format!(".{name}"));
     copy_lines(fs, &open, &copy, modified).await?;
-    fs.rename(&copy, &directory.join(name), Overwrite::Yes).await?;
-    fs.delete(&open, false).await.map(drop)
+    match fs.rename(&copy, &directory.join(name), Overwrite::No).await {
+        // Whoever wrote it has ended it after all, and knows more of it.
+        Err(DfsError::AlreadyExists { .. }) => fs.delete(&copy, false).await.map(drop),
+        renamed => {
+            renamed?;
+            fs.delete(&open, false).await.map(drop)
+        }
+    }
 }
 
 async fn hand_over(fs: &dyn FileSystem, path: &DfsPath) -> Result<(), DfsError> {

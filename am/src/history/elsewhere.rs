@@ -20,30 +20,37 @@ pub(crate) struct Log {
     pub complete: bool,
 }
 
-/// Waits until the log has its final name, or never will, at most for [`ENDING`]; says whether it has. That of a client
-/// that is gone is ended in its place.
+/// Waits for [`ENDING`] until the client has given the log its final name, and ends that of a client that is gone, or has
+/// not managed to, in its place; says whether it is complete.
+///
+/// A client that only said goodbye is not gone: two that end one log would lose the lines that only the client has.
 pub(crate) async fn settled(systems: &FileSystems, directory: &str, application: &str, gone: bool) -> bool {
     let name = file_name(application, None);
-    let work = async {
-        if gone {
-            earlier::end_in(systems, directory, &name).await?;
-        }
-        while is_there(systems, directory, &format!("{name}{IN_PROGRESS}")).await? {
-            tokio::time::sleep(PAUSE).await;
-        }
+    if !gone && within(&name, ended_by_client(systems, directory, &name)).await == Some(()) {
+        return within(&name, is_there(systems, directory, &name)).await == Some(true);
+    }
+    let in_its_place = async {
+        earlier::end_in(systems, directory, &name).await?;
         is_there(systems, directory, &name).await
     };
-    match timeout(ENDING, work).await {
-        Ok(Ok(complete)) => complete,
-        Ok(Err(error)) => {
-            tracing::warn!(name, %error, "the client's event log may stay as it is, incomplete");
-            false
-        }
-        Err(_) => {
-            tracing::warn!(name, "the client's event log is not complete yet");
-            false
-        }
+    within(&name, in_its_place).await == Some(true)
+}
+
+async fn ended_by_client(systems: &FileSystems, directory: &str, name: &str) -> Result<(), DfsError> {
+    while is_there(systems, directory, &format!("{name}{IN_PROGRESS}")).await? {
+        tokio::time::sleep(PAUSE).await;
     }
+    Ok(())
+}
+
+async fn within<T>(name: &str, work: impl Future<Output = Result<T, DfsError>>) -> Option<T> {
+    let done = timeout(ENDING, work).await;
+    if let Ok(Err(error)) = &done {
+        tracing::warn!(name, %error, "the client's event log may stay as it is, incomplete");
+    } else if done.is_err() {
+        tracing::warn!(name, "the client's event log is not complete yet");
+    }
+    done.ok()?.ok()
 }
 
 async fn is_there(systems: &FileSystems, directory: &str, name: &str) -> Result<bool, DfsError> {

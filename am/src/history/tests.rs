@@ -356,10 +356,20 @@ async fn the_log_of_a_client_is_complete_or_will_never_be() {
     let end = u64::try_from((ZERO + Duration::from_secs(69)).as_millis()).unwrap();
     assert_eq!(all.last().unwrap()["Timestamp"], end, "its clock had stood still");
 
-    std::fs::remove_file(dir.path().join(name)).unwrap();
     let left = dir.path().join(format!("{name}.inprogress"));
-    std::fs::write(left, "{\"Event\":\"SparkListenerLogStart\"}\n").unwrap();
+    let leave = || std::fs::write(&left, "{\"Event\":\"SparkListenerLogStart\"}\n").unwrap();
+    leave();
+    assert!(settled(true).await, "whatever is left");
+    assert_eq!(lines(&dir.path().join(name)), all, "its client has ended it after all");
+
+    std::fs::remove_file(dir.path().join(name)).unwrap();
     assert!(settled(true).await, "its client is gone");
+    assert_eq!(count(&lines(&dir.path().join(name)), "ApplicationEnd"), 1);
+
+    std::fs::remove_file(dir.path().join(name)).unwrap();
+    leave();
+    tokio::time::pause();
+    assert!(settled(false).await, "its client has not managed to");
     assert_eq!(count(&lines(&dir.path().join(name)), "ApplicationEnd"), 1);
 }
 

@@ -7,6 +7,7 @@ mod codegen;
 mod deny;
 mod dist;
 mod operators;
+mod second_look;
 mod simulate;
 mod soak;
 mod steps;

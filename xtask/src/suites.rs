@@ -2,11 +2,13 @@
 //!
 //! Suites on a real Hadoop whose tests start clusters, or do to one what all on it feel, run one test at a time: a
 //! cluster is several JVMs, and two cores are what CI has. The tests of others run side by side on one cluster.
+//! Whatever fails is looked at a second time ([`second_look`]).
 
-use crate::steps;
-use anyhow::{Context, bail};
+use crate::{second_look, steps};
+use anyhow::{bail, ensure};
 use harness::hadoop::{Hadoop, Version};
 use harness::workspace;
+use std::process::Command;
 use std::{env, fs};
 
 /// What to test; nothing given means everything.
@@ -36,15 +38,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         steps::run("binary under test", &mut steps::cargo(BINARY))?;
     }
     if args.suite.is_empty() {
-        let mut crates = steps::cargo(CRATES);
-        if env::var_os(PROPERTY_SEED).is_none() {
-            crates.env(PROPERTY_SEED, "1");
-        }
-        steps::run("tests of the crates", &mut crates)?;
-        steps::run("tests of the harness", &mut steps::cargo(HARNESS))?;
-        let mut conformance = steps::cargo(CONFORMANCE);
-        conformance.env("DRAWLOOM_CONFORMANCE", "mini");
-        steps::run("conformance of the embedded cluster", &mut conformance)?;
+        test_crates()?;
     }
     if args.pure {
         return Ok(());
@@ -60,12 +54,37 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if wanted.iter().any(|suite| suite == "examples") {
         steps::run("program of functions", &mut steps::cargo(PROGRAM))?;
     }
+    let mut wrong = Vec::new();
     for group in groups(args, &wanted) {
         if !group.suites.is_empty() && (!group.on_hadoop || hadoop_is_possible()?) {
-            group.run()?;
+            // Who waits for half an hour wants to know all that is wrong.
+            wrong.extend(group.run().err().map(|error| format!("{error:#}")));
         }
     }
+    ensure!(wrong.is_empty(), "{}", wrong.join("; "));
     Ok(())
+}
+
+/// What needs no built binary.
+fn test_crates() -> anyhow::Result<()> {
+    let crates = || {
+        let mut command = steps::cargo(CRATES);
+        if env::var_os(PROPERTY_SEED).is_none() {
+            command.env(PROPERTY_SEED, "1");
+        }
+        command
+    };
+    let conformance = || {
+        let mut command = steps::cargo(CONFORMANCE);
+        command.env("DRAWLOOM_CONFORMANCE", "mini");
+        command
+    };
+    let title = "tests of the crates";
+    steps::timed(title, || second_look::run(title, crates, &[]))?;
+    let title = "tests of the harness";
+    steps::timed(title, || second_look::run(title, || steps::cargo(HARNESS), &[]))?;
+    let title = "conformance of the embedded cluster";
+    steps::timed(title, || second_look::run(title, conformance, &[]))
 }
 
 /// All runs of the wanted suites, the soonest done first.
@@ -221,21 +240,24 @@ impl<'a> Group<'a> {
     }
 
     fn run(&self) -> anyhow::Result<()> {
-        let Self { title, threads, .. } = self;
+        let mut arguments = vec!["--test-threads", self.threads];
+        arguments.extend(self.filter);
+        if self.on_mini {
+            arguments.extend(["--skip", "on_hadoop::"]);
+        }
+        // No closing line of ours: the output ends with what the test runner says.
+        eprintln!("== {}", self.title);
+        second_look::run(self.title, || self.command(), &arguments)
+    }
+
+    fn command(&self) -> Command {
         let mut command = steps::cargo(SUITES);
         command.envs(self.deploy_mode.map(|mode| (DEPLOY_MODE, mode)));
+        command.envs(self.on_mini.then_some((CLUSTER, "mini")));
         for suite in &self.suites {
             command.args(["--test", suite]);
         }
-        command.args(["--", "--test-threads", threads]).args(self.filter);
-        if self.on_mini {
-            command.env(CLUSTER, "mini").args(["--skip", "on_hadoop::"]);
-        }
-        // No closing line of ours: the output ends with what the test runner says.
-        eprintln!("== {title}");
-        let status = command.status().context("cannot start cargo")?;
-        anyhow::ensure!(status.success(), "{title} failed ({status})");
-        Ok(())
+        command
     }
 }
 

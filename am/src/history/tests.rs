@@ -360,7 +360,11 @@ async fn the_log_of_a_client_is_complete_or_will_never_be() {
     let leave = || std::fs::write(&left, "{\"Event\":\"SparkListenerLogStart\"}\n").unwrap();
     leave();
     assert!(settled(true).await, "whatever is left");
-    assert_eq!(lines(&dir.path().join(name)), all, "its client has ended it after all");
+    assert_eq!(
+        lines(&dir.path().join(name)),
+        all,
+        "its client has ended it after all"
+    );
 
     std::fs::remove_file(dir.path().join(name)).unwrap();
     assert!(settled(true).await, "its client is gone");

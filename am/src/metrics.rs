@@ -123,7 +123,7 @@ impl Metrics {
     /// With the counters that may stay at zero: what first appears with its first event is no increase to Prometheus.
     #[must_use]
     pub fn from_zero<'a>(self, stages: impl Iterator<Item = &'a str>) -> Self {
-        for loss in LOSSES {
+        for loss in ExecutorLoss::ONE_OF_EACH {
             drop(self.exits.get_or_create(&Cause { cause: cause(loss) }));
         }
         for stage in stages {
@@ -475,28 +475,6 @@ fn by_state(stage: &StageView) -> [(&'static str, u32); 3] {
     ]
 }
 
-/// One of each cause.
-const LOSSES: [ExecutorLoss; 18] = [
-    ExecutorLoss::Preempted,
-    ExecutorLoss::Released,
-    ExecutorLoss::NodeLost,
-    ExecutorLoss::DisksFailed,
-    ExecutorLoss::KilledByRm,
-    ExecutorLoss::KilledByUs,
-    ExecutorLoss::Decommissioned,
-    ExecutorLoss::ApplicationEnded,
-    ExecutorLoss::Exited(1),
-    ExecutorLoss::Signalled(9),
-    ExecutorLoss::PhysicalMemory,
-    ExecutorLoss::VirtualMemory,
-    ExecutorLoss::LocalizationFailed,
-    ExecutorLoss::StartFailed,
-    ExecutorLoss::NeverRegistered,
-    ExecutorLoss::Silent,
-    ExecutorLoss::ExcessLogs,
-    ExecutorLoss::Unknown,
-];
-
 /// A cause without its numbers, so that the label is bounded.
 fn cause(loss: ExecutorLoss) -> &'static str {
     match loss {
@@ -528,8 +506,9 @@ mod tests {
     #[test]
     fn what_has_not_happened_yet_is_counted_as_zero() {
         let metrics = Metrics::default().from_zero(["read"].into_iter());
-        let causes: std::collections::BTreeSet<_> = LOSSES.into_iter().map(cause).collect();
-        assert_eq!(causes.len(), LOSSES.len());
+        let causes: std::collections::BTreeSet<_> =
+            ExecutorLoss::ONE_OF_EACH.into_iter().map(cause).collect();
+        assert_eq!(causes.len(), ExecutorLoss::ONE_OF_EACH.len());
         let failed = StageOutcome {
             stage: "read".into(),
             outcome: "failed",

@@ -80,6 +80,28 @@ pub enum ExecutorLoss {
 }
 
 impl ExecutorLoss {
+    /// One of each kind, for what must have an answer to every one; numbers stand for all numbers.
+    pub const ONE_OF_EACH: [Self; 18] = [
+        Self::Preempted,
+        Self::Released,
+        Self::NodeLost,
+        Self::DisksFailed,
+        Self::KilledByRm,
+        Self::KilledByUs,
+        Self::Decommissioned,
+        Self::ApplicationEnded,
+        Self::Exited(1),
+        Self::Signalled(9),
+        Self::PhysicalMemory,
+        Self::VirtualMemory,
+        Self::LocalizationFailed,
+        Self::StartFailed,
+        Self::NeverRegistered,
+        Self::Silent,
+        Self::ExcessLogs,
+        Self::Unknown,
+    ];
+
     /// Whether the loss counts for the budget of executor failures and as a strike against its node.
     #[must_use]
     pub fn counts_for_budget(self) -> bool {

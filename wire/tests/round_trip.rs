@@ -47,29 +47,6 @@ fn survives<M: Framed + Clone + PartialEq + std::fmt::Debug>(message: M) {
     assert_eq!(decoder.next_frame::<M>().unwrap(), None);
 }
 
-fn losses() -> Vec<ExecutorLoss> {
-    vec![
-        ExecutorLoss::Preempted,
-        ExecutorLoss::Released,
-        ExecutorLoss::NodeLost,
-        ExecutorLoss::DisksFailed,
-        ExecutorLoss::KilledByRm,
-        ExecutorLoss::KilledByUs,
-        ExecutorLoss::Decommissioned,
-        ExecutorLoss::ApplicationEnded,
-        ExecutorLoss::Exited(3),
-        ExecutorLoss::Signalled(9),
-        ExecutorLoss::PhysicalMemory,
-        ExecutorLoss::VirtualMemory,
-        ExecutorLoss::LocalizationFailed,
-        ExecutorLoss::StartFailed,
-        ExecutorLoss::NeverRegistered,
-        ExecutorLoss::Silent,
-        ExecutorLoss::ExcessLogs,
-        ExecutorLoss::Unknown,
-    ]
-}
-
 const KILL_REASONS: [KillReason; 5] = [
     KillReason::OtherAttemptWon,
     KillReason::StageEnded,
@@ -109,7 +86,7 @@ fn causes() -> Vec<FailureCause> {
     ];
     causes.extend(KILL_REASONS.map(FailureCause::Killed));
     causes.extend(
-        losses()
+        ExecutorLoss::ONE_OF_EACH
             .into_iter()
             .map(|loss| FailureCause::ExecutorLost { loss, started: true }),
     );

@@ -1,8 +1,6 @@
 //! `cargo xtask operators`: what operators look at, in the programs that they look at it with. CI has neither, so these
 //! tests of suite `operators` are ignored there.
 
-use std::env;
-
 use anyhow::Context;
 use harness::browser::Browser;
 use harness::workspace;
@@ -22,6 +20,7 @@ pub(crate) enum Operators {
     Prometheus,
 }
 
+/// Where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Ground {
     Mini,
@@ -54,21 +53,9 @@ impl Operators {
 }
 
 fn test(filter: &str) -> anyhow::Result<()> {
-    if env::var_os("DRAWLOOM_BIN").is_none() {
-        let build = ["build", "--profile", "fast", "--package", "drawloom", "--locked"];
-        steps::run("binary under test", &mut steps::cargo(build))?;
-    }
-    let test = [
-        "test",
-        "--package",
-        "drawloom-tests",
-        "--locked",
-        "--test",
-        "operators",
-        "--",
-        "--ignored",
-        "--nocapture",
-        filter,
-    ];
-    steps::run("suite operators", &mut steps::cargo(test))
+    steps::binary_under_test()?;
+    steps::run(
+        "suite operators",
+        steps::suite("operators").args(["--ignored", filter]),
+    )
 }

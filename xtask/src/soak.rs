@@ -1,7 +1,6 @@
 //! `cargo xtask soak`: the suite `soak` for as long as a person likes; CI gives it a minute.
 
-use std::env;
-
+use crate::operators::Ground;
 use crate::steps;
 
 /// How long, from which seed, on what.
@@ -18,32 +17,13 @@ pub(crate) struct Args {
     on: Ground,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Ground {
-    Mini,
-    Hadoop,
-}
-
 /// Runs the soak; the figures are the last line but those of the test runner.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    if env::var_os("DRAWLOOM_BIN").is_none() {
-        let build = ["build", "--profile", "fast", "--package", "drawloom", "--locked"];
-        steps::run("binary under test", &mut steps::cargo(build))?;
-    }
-    let test = [
-        "test",
-        "--package",
-        "drawloom-tests",
-        "--locked",
-        "--test",
-        "soak",
-        "--",
-    ];
-    let mut command = steps::cargo(test);
-    command.args(["--nocapture", "--include-ignored"]);
-    command.arg(match args.on {
-        Ground::Mini => "embedded",
-        Ground::Hadoop => "real_hadoop",
+    steps::binary_under_test()?;
+    let mut command = steps::suite("soak");
+    command.args(match args.on {
+        Ground::Mini => ["--include-ignored", "embedded"],
+        Ground::Hadoop => ["--include-ignored", "real_hadoop"],
     });
     command.env("SOAK_SECONDS", (args.minutes * 60).to_string());
     if let Some(seed) = args.seed {

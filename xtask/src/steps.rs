@@ -23,6 +23,33 @@ pub(crate) fn release_build() -> anyhow::Result<()> {
     run("release build", &mut build)
 }
 
+/// The binary that suites run, if the person brings none.
+///
+/// # Errors
+/// Fails when the build does.
+pub(crate) fn binary_under_test() -> anyhow::Result<()> {
+    if env::var_os("DRAWLOOM_BIN").is_some() {
+        return Ok(());
+    }
+    let mut build = cargo(["build", "--profile", "fast", "--package", "drawloom", "--locked"]);
+    run("binary under test", &mut build)
+}
+
+/// The test runner for one suite, to which its arguments are added; what tests print is seen.
+pub(crate) fn suite(name: &str) -> Command {
+    let mut command = cargo(["test", "--package", "drawloom-tests", "--locked", "--test"]);
+    command.args([name, "--", "--nocapture"]);
+    command
+}
+
+/// A program that is an example of a package, to which its arguments are added; `fast` is quick to build, `release` is
+/// what users run.
+pub(crate) fn example(profile: &str, package: &str, name: &str) -> Command {
+    let mut command = cargo(["run", "--locked", "--quiet", "--profile", profile]);
+    command.args(["--package", package, "--example", name, "--"]);
+    command
+}
+
 /// Runs a step; its words go to the terminal.
 ///
 /// # Errors

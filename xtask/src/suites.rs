@@ -34,8 +34,8 @@ pub(crate) struct Args {
 /// Runs the tests.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     // First, because tests of the embedded cluster run it too when it is there.
-    if !args.pure && env::var_os("DRAWLOOM_BIN").is_none() {
-        steps::run("binary under test", &mut steps::cargo(BINARY))?;
+    if !args.pure {
+        steps::binary_under_test()?;
     }
     if args.suite.is_empty() {
         test_crates()?;
@@ -190,7 +190,6 @@ const CONFORMANCE: [&str; 6] = [
     "conformance",
     "--locked",
 ];
-const BINARY: [&str; 6] = ["build", "--profile", "fast", "--package", "drawloom", "--locked"];
 /// A program of Rust functions, as the tests of the crates have built it.
 const PROGRAM: [&str; 6] = [
     "build",

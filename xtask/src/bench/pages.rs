@@ -14,18 +14,6 @@ pub(crate) struct Args {
 }
 
 const TITLE: &str = "| page | bytes | median, ms | longest, ms |\n|---|---|---|---|";
-const SCALE: [&str; 9] = [
-    "run",
-    "--profile",
-    "fast",
-    "--locked",
-    "--quiet",
-    "--package",
-    "drawloom-tests",
-    "--example",
-    "scale",
-];
-
 /// Asks for each page some times through the proxy of the embedded cluster.
 ///
 /// # Errors
@@ -33,9 +21,8 @@ const SCALE: [&str; 9] = [
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     for tasks in &args.tasks {
         println!("\n{TITLE}");
-        let mut run = steps::cargo(SCALE);
-        run.arg("--")
-            .args([args.executors.to_string(), tasks.to_string()]);
+        let mut run = steps::example("fast", "drawloom-tests", "scale");
+        run.args([args.executors.to_string(), tasks.to_string()]);
         run.args(["0", "pages"]);
         steps::run(&format!("{tasks} tasks"), &mut run)?;
     }

@@ -30,7 +30,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     println!("{TITLE}");
     for tasks in &args.tasks {
         for recovery in std::iter::repeat_n(["off", "on"], args.pairs).flatten() {
-            let mut run = example("drawloom-tests", "scale");
+            let mut run = steps::example("release", "drawloom-tests", "scale");
             run.env("DRAWLOOM_AM_RECOVERY", recovery);
             run.args([args.executors.to_string(), tasks.to_string()]);
             run.args(["0", "journal"]);
@@ -38,13 +38,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             steps::run(&format!("{tasks} tasks, recovery {recovery}"), &mut run)?;
         }
     }
-    let mut replay = example("drawloom-driver", "replay");
+    let mut replay = steps::example("release", "drawloom-driver", "replay");
     replay.arg(args.replayed.to_string());
     steps::run("replay", &mut replay)
-}
-
-fn example(package: &str, name: &str) -> std::process::Command {
-    let mut cargo = steps::cargo(["run", "--release", "--locked", "--quiet"]);
-    cargo.args(["--package", package, "--example", name, "--"]);
-    cargo
 }

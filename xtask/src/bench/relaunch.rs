@@ -157,15 +157,8 @@ impl Bench {
             "date +%s%N >> {0}; sleep 2; date +%s%N >> {0}; kill -9 $$",
             file.display()
         );
-        let mut command = steps::cargo([
-            "run",
-            "--quiet",
-            "--package",
-            "yarn-rpc",
-            "--example",
-            "unmanaged_am",
-        ]);
-        command.args(["--", "1", &script, "1"]);
+        let mut command = steps::example("dev", "yarn-rpc", "unmanaged_am");
+        command.args(["1", &script, "1"]);
         command.env("HADOOP_CONF_DIR", self.hadoop.conf_dir());
         let output = command
             .output()

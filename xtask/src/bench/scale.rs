@@ -16,10 +16,6 @@ pub(crate) struct Args {
     idle: u64,
 }
 
-/// Runs an example of a package; its name and arguments follow.
-const EXAMPLE: [&str; 5] = ["run", "--profile", "fast", "--locked", "--quiet"];
-const START: [&str; 4] = ["--package", "drawloom-mini", "--example", "start"];
-const SCALE: [&str; 5] = ["--package", "drawloom-tests", "--example", "scale", "--"];
 const TITLE: &str = "| executors | first start to all registered, s | AM CPU until then, s | AM CPU idle, % of a core | \
                      allocate calls/s | AM RSS, MB | tasks | all tasks, s | tasks/s | AM CPU a task, µs |\n\
                      |---|---|---|---|---|---|---|---|---|---|";
@@ -29,12 +25,12 @@ const TITLE: &str = "| executors | first start to all registered, s | AM CPU unt
 /// # Errors
 /// Fails when a run does.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let mut start = steps::cargo(EXAMPLE);
-    steps::run("start of the embedded cluster", start.args(START))?;
+    let mut start = steps::example("fast", "drawloom-mini", "start");
+    steps::run("start of the embedded cluster", &mut start)?;
     println!("\n{TITLE}");
     for executors in &args.executors {
-        let mut run = steps::cargo(EXAMPLE);
-        run.args(SCALE).args([
+        let mut run = steps::example("fast", "drawloom-tests", "scale");
+        run.args([
             executors.to_string(),
             args.tasks.to_string(),
             args.idle.to_string(),

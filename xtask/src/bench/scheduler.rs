@@ -2,20 +2,11 @@
 
 use crate::steps;
 
-const CORE: [&str; 7] = [
-    "run",
-    "--release",
-    "--package",
-    "drawloom-driver",
-    "--example",
-    "throughput",
-    "--locked",
-];
-
 /// Runs it in the release profile; it prints its own lines.
 ///
 /// # Errors
 /// Fails when it does.
 pub(super) fn run() -> anyhow::Result<()> {
-    steps::run("scheduler core", &mut steps::cargo(CORE))
+    let mut core = steps::example("release", "drawloom-driver", "throughput");
+    steps::run("scheduler core", &mut core)
 }

@@ -25,17 +25,6 @@ const PROGRAM: [&str; 8] = [
     "--example",
     "tasks_per_second",
 ];
-const MEASURE: [&str; 9] = [
-    "run",
-    "--profile",
-    "fast",
-    "--locked",
-    "--quiet",
-    "--package",
-    "drawloom-tests",
-    "--example",
-    "tasks",
-];
 
 /// Builds what is needed and measures; the rows go to standard output.
 ///
@@ -44,9 +33,9 @@ const MEASURE: [&str; 9] = [
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     steps::run("program of functions", &mut steps::cargo(PROGRAM))?;
     let program = workspace::target().join("fast/examples/tasks_per_second");
-    let mut measure = steps::cargo(MEASURE);
+    let mut measure = steps::example("fast", "drawloom-tests", "tasks");
     measure
-        .args(["--", &args.functions.to_string(), &args.commands.to_string()])
+        .args([args.functions.to_string(), args.commands.to_string()])
         .env("FUNCTIONS_BIN", program);
     steps::run("tasks", &mut measure)
 }

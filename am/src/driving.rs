@@ -258,7 +258,7 @@ impl Driving {
                 more,
                 loss,
             },
-            LauncherReport::ResourceManagerHeard => Event::ResourceManagerHeard,
+            LauncherReport::ResourceManagerHeard { ago } => Event::ResourceManagerHeard { ago },
             LauncherReport::Hopeless(reason) => Event::LauncherGaveUp { reason },
         };
         self.handle(now, event, commands);

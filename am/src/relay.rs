@@ -239,6 +239,7 @@ mod tests {
 
     const S: fn(u64) -> Duration = Duration::from_secs;
     const BOOT: BootNonce = BootNonce(7);
+    const HEARD: LauncherReport = LauncherReport::ResourceManagerHeard { ago: Duration::ZERO };
 
     fn relay() -> Relay {
         Relay::new(&plan(), vec![1])
@@ -286,7 +287,7 @@ mod tests {
         let mut inbox = relay.attach(ConnectionId(1), BOOT);
         let mut sent = 0;
         while relay.has_room() {
-            relay.report(S(1), LauncherReport::ResourceManagerHeard);
+            relay.report(S(1), HEARD);
             sent += 1;
         }
         assert!(sent <= QUEUE - SLACK + 1 && relay.is_connected());
@@ -306,11 +307,11 @@ mod tests {
         let mut relay = relay();
         let inbox = relay.attach(ConnectionId(1), BOOT);
         while relay.has_room() {
-            relay.report(S(1), LauncherReport::ResourceManagerHeard);
+            relay.report(S(1), HEARD);
         }
         drop(inbox);
         assert!(relay.has_room());
-        relay.report(S(1), LauncherReport::ResourceManagerHeard);
+        relay.report(S(1), HEARD);
         assert!(relay.closed(S(2), ConnectionId(1)), "its end is still to be told");
     }
 
@@ -319,7 +320,7 @@ mod tests {
         let mut relay = relay();
         let _inbox = relay.attach(ConnectionId(1), BOOT);
         for _ in 0..=QUEUE {
-            relay.report(S(9), LauncherReport::ResourceManagerHeard);
+            relay.report(S(9), HEARD);
         }
         assert!(!relay.is_connected());
         assert_eq!(relay.next_deadline(), Some(S(9) + S(60)));

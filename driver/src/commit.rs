@@ -1,7 +1,8 @@
 //! Who may put a partition's result in place.
 //!
 //! The first live attempt of a partition that asks has the right until it ends. No right is given unless the
-//! ResourceManager was heard within [`CONTACT`]: when it was not, another ApplicationMaster may have taken over.
+//! ResourceManager was heard within [`CONTACT`]: when it was not, another ApplicationMaster may have taken over. What
+//! counts is when it was asked: the answer may have waited for a process that stood still.
 //! A request that comes at such a time waits. (MapReduce's ApplicationMaster has the same window,
 //! `yarn.app.mapreduce.am.job.committer.commit-window`.)
 
@@ -34,8 +35,11 @@ impl Commits {
 }
 
 impl Driver {
-    pub(crate) fn on_resource_manager_heard(&mut self, effects: &mut Vec<Effect>) {
-        self.commits.heard = Some(self.now);
+    pub(crate) fn on_resource_manager_heard(&mut self, ago: Duration, effects: &mut Vec<Effect>) {
+        self.commits.heard = self.commits.heard.max(self.now.checked_sub(ago));
+        if !self.commits.may_commit(self.now) {
+            return;
+        }
         for index in std::mem::take(&mut self.commits.held) {
             let held = self
                 .attempts

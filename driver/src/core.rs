@@ -192,7 +192,7 @@ impl Driver {
             Event::StageFailed { stage, cause } => self.on_stage_failed(stage, &cause, effects),
             Event::StageCommitted { stage, result } => self.on_stage_committed(stage, result, effects),
             Event::RackLearned { host, rack } => self.executors.hosts.set_rack(&host, &rack),
-            Event::ResourceManagerHeard => self.on_resource_manager_heard(effects),
+            Event::ResourceManagerHeard { ago } => self.on_resource_manager_heard(ago, effects),
             Event::LauncherGaveUp { reason } => self.hopeless = Some(reason),
             Event::KillRequested { by } => self.on_kill_requested(&by, effects),
             Event::JobKillRequested { job, by } => self.on_job_kill_requested(job, by, effects),

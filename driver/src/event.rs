@@ -127,8 +127,11 @@ pub enum Event {
         /// Its rack, as `/default-rack`.
         rack: String,
     },
-    /// The ResourceManager answered.
-    ResourceManagerHeard,
+    /// The ResourceManager answered what it was asked so long ago.
+    ResourceManagerHeard {
+        /// How old the news is at least of which it can be said that they were true then.
+        ago: Duration,
+    },
     /// Executors cannot be had any more.
     LauncherGaveUp {
         /// Why.

@@ -111,7 +111,7 @@ impl Audit {
             Event::StageCommitted { result: Err(why), .. } | Event::StagePlanned { tasks: Err(why), .. } => {
                 self.excuse(why);
             }
-            Event::ResourceManagerHeard => self.rm_heard = Some(now),
+            Event::ResourceManagerHeard { ago } => self.rm_heard = self.rm_heard.max(now.checked_sub(*ago)),
             Event::LauncherGaveUp { reason } => self.excuse(reason),
             _ => {}
         }

@@ -328,7 +328,7 @@ impl World {
             }
             // What the shell reports by itself.
             LauncherEffect::Report(
-                LauncherReport::ResourceManagerHeard
+                LauncherReport::ResourceManagerHeard { .. }
                 | LauncherReport::ExecutorRegistered(_)
                 | LauncherReport::Heard { .. }
                 | LauncherReport::ExecutorDisconnected { .. },
@@ -463,7 +463,10 @@ impl World {
                 let memory_mib = available.memory_mb;
                 self.process(Step::Launcher(LauncherEvent::HeadroomChanged { memory_mib }));
             }
-            SessionEvent::RmContact => self.tell_driver(DriverEvent::ResourceManagerHeard),
+            SessionEvent::RmContact { asked } => {
+                let ago = self.now.saturating_sub(asked);
+                self.tell_driver(DriverEvent::ResourceManagerHeard { ago });
+            }
             SessionEvent::AskRefused { message, .. } => self.audit.complain('D', message),
             SessionEvent::Superseded { reason } => {
                 self.audit

@@ -92,7 +92,9 @@ impl Happening {
     /// Whether a trace is better with it: heartbeats that say nothing new are not.
     fn is_telling(&self) -> bool {
         match self {
-            Self::NodeBeat(_) | Self::CallArrives(_) | Self::SessionSays(SessionEvent::RmContact) => false,
+            Self::NodeBeat(_) | Self::CallArrives(_) | Self::SessionSays(SessionEvent::RmContact { .. }) => {
+                false
+            }
             Self::AnswerArrives(answer) => matches!(answer, SessionAnswer::Failed(_)),
             Self::ToGateway { message, .. } => !matches!(message, ExecutorMessage::Heartbeat(_)),
             Self::Process { moment, .. } => match moment {

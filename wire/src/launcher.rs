@@ -120,8 +120,11 @@ pub enum LauncherReport {
         /// Why.
         loss: ExecutorLoss,
     },
-    /// The ResourceManager answered.
-    ResourceManagerHeard,
+    /// The ResourceManager answered what it was asked so long ago.
+    ResourceManagerHeard {
+        /// Since the question, which is the moment that the answer is known to be true of.
+        ago: Duration,
+    },
     /// Executors cannot be had any more; the text says why and what to do.
     Hopeless(String),
 }

@@ -335,7 +335,9 @@ fn every_message_to_a_driver_survives() {
             more: 2,
             loss: ExecutorLoss::Preempted,
         },
-        LauncherReport::ResourceManagerHeard,
+        LauncherReport::ResourceManagerHeard {
+            ago: Duration::from_millis(12),
+        },
         LauncherReport::Hopeless("no nodes".into()),
     ];
     reports

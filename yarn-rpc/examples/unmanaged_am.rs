@@ -142,7 +142,7 @@ async fn run(
     while let Some(event) = events.recv().await {
         let at = begin.elapsed().as_millis();
         match event {
-            SessionEvent::RmContact => {}
+            SessionEvent::RmContact { .. } => {}
             SessionEvent::Allocated { containers, seq } => {
                 as_of = seq;
                 for container in containers {

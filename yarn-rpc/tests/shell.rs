@@ -632,7 +632,7 @@ fn one(count: u32, as_of: GrantSeq) -> SessionCommand {
 async fn next(events: &mut mpsc::Receiver<SessionEvent>) -> Option<SessionEvent> {
     loop {
         match events.recv().await? {
-            SessionEvent::RmContact | SessionEvent::CallFailed { .. } => {}
+            SessionEvent::RmContact { .. } | SessionEvent::CallFailed { .. } => {}
             event => return Some(event),
         }
     }

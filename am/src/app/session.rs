@@ -1,5 +1,7 @@
 //! What the ResourceManager says.
 
+use std::time::Duration;
+
 use yarn_rpc::records::{Container, ContainerStatus, NodeReport, NodeState as YarnNodeState};
 use yarn_rpc::session::{Registration, SessionEvent};
 
@@ -80,7 +82,7 @@ impl App {
             SessionEvent::ReleaseRefused { containers, message } => {
                 tracing::warn!(?containers, message, "the ResourceManager refused a release");
             }
-            SessionEvent::RmContact => self.on_rm_contact(),
+            SessionEvent::RmContact { asked } => self.on_rm_contact(asked),
             SessionEvent::CallFailed { method, message } => {
                 tracing::warn!(
                     method,
@@ -195,9 +197,11 @@ impl App {
         self.process(Step::Launcher(LauncherEvent::NodeUpdated(facts)));
     }
 
-    fn on_rm_contact(&mut self) {
-        self.rm.last = self.clock.now();
-        self.process(Step::Driver(LauncherReport::ResourceManagerHeard));
+    /// An answer that has waited, because all of us stood still, is no sign that we are still wanted.
+    fn on_rm_contact(&mut self, asked: Duration) {
+        let ago = self.session.instant(asked).elapsed();
+        self.rm.last = self.rm.last.max(self.clock.now().saturating_sub(ago));
+        self.process(Step::Driver(LauncherReport::ResourceManagerHeard { ago }));
     }
 }
 

@@ -270,7 +270,11 @@ impl Rig {
     /// Has the second task give back its result, too, and requires both in place.
     async fn must_end_well(&self, mut driving: Driving) {
         let mut commands = Vec::new();
-        driving.report(NOW, LauncherReport::ResourceManagerHeard, &mut commands);
+        driving.report(
+            NOW,
+            LauncherReport::ResourceManagerHeard { ago: Duration::ZERO },
+            &mut commands,
+        );
         driving.report(NOW, gave_back(1, Some(inline("1"))), &mut commands);
         until(&mut driving, &mut commands, |command| {
             matches!(command, LauncherCommand::Finish(Verdict::Succeeded))
@@ -361,7 +365,11 @@ async fn results_are_not_written_where_somebody_else_is_at_work() {
     std::fs::create_dir(&out).unwrap();
     std::fs::write(out.join("theirs"), "").unwrap();
     let mut commands = Vec::new();
-    driving.report(NOW, LauncherReport::ResourceManagerHeard, &mut commands);
+    driving.report(
+        NOW,
+        LauncherReport::ResourceManagerHeard { ago: Duration::ZERO },
+        &mut commands,
+    );
     for (partition, json) in [(0, "0"), (1, "1")] {
         driving.report(NOW, gave_back(partition, Some(inline(json))), &mut commands);
     }

@@ -110,7 +110,7 @@ fn story() -> (Driver, Vec<(Duration, Vec<Happening>)>) {
         tasks: Ok(vec![TaskInput::default(); 3]),
     };
     let events = [
-        Event::ResourceManagerHeard,
+        Event::ResourceManagerHeard { ago: Duration::ZERO },
         Event::Started,
         planned,
         registered(2),

@@ -4,7 +4,7 @@ use driver::event::{Effect, Event, Verdict};
 use driver::view::StageStatus;
 use wire::failure::ExecutorLoss;
 
-use crate::rig::{Rig, decisions, exit, id, key, plan, seconds, stage, with_output};
+use crate::rig::{HEARD, Rig, decisions, exit, id, key, plan, seconds, stage, with_output};
 
 fn running() -> Rig {
     let mut rig = Rig::new(plan(2, 1, vec![with_output(stage("a", 1))]));
@@ -55,7 +55,7 @@ fn permission_that_got_lost_is_given_again_once_the_resource_manager_is_heard() 
     rig.ask_commit("x", id(0, 0, 0));
     rig.pass(seconds(11));
     assert!(rig.ask_commit("x", id(0, 0, 0)).is_empty());
-    let heard = rig.send(Event::ResourceManagerHeard);
+    let heard = rig.send(HEARD);
     assert_eq!(decisions(&heard), [(id(0, 0, 0), true)]);
 }
 
@@ -65,9 +65,22 @@ fn a_request_waits_while_the_resource_manager_is_silent() {
     rig.pass(seconds(11));
     assert!(rig.ask_commit("x", id(0, 0, 0)).is_empty());
     assert!(rig.ask_commit("x", id(0, 0, 0)).is_empty());
-    assert_eq!(
-        decisions(&rig.send(Event::ResourceManagerHeard)),
-        [(id(0, 0, 0), true)]
+    assert_eq!(decisions(&rig.send(HEARD)), [(id(0, 0, 0), true)]);
+}
+
+#[test]
+fn an_answer_that_waited_while_we_stood_still_gives_no_right() {
+    let mut rig = running();
+    rig.pass(seconds(60));
+    assert!(rig.ask_commit("x", id(0, 0, 0)).is_empty());
+    let stale = Event::ResourceManagerHeard { ago: seconds(11) };
+    assert!(rig.send(stale).is_empty(), "it was asked before we stood still");
+    let news = Event::ResourceManagerHeard { ago: seconds(9) };
+    assert_eq!(decisions(&rig.send(news)), [(id(0, 0, 0), true)]);
+    rig.pass(seconds(2));
+    assert!(
+        rig.ask_commit("x", id(0, 0, 0)).is_empty(),
+        "its ten seconds are over"
     );
 }
 
@@ -79,7 +92,7 @@ fn a_stage_is_not_marked_while_the_resource_manager_is_silent() {
     rig.succeed("x", id(0, 0, 0));
     assert_eq!(rig.stage(0).status, StageStatus::Committing);
     assert_eq!(rig.verdict, None);
-    let effects = rig.send(Event::ResourceManagerHeard);
+    let effects = rig.send(HEARD);
     assert!(effects.contains(&Effect::CommitStage { stage: key(0) }));
     assert_eq!(rig.verdict, Some(Verdict::Succeeded));
 }

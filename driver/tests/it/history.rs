@@ -7,7 +7,7 @@ use driver::history::Happening;
 use wire::failure::ExecutorLoss;
 use wire::id::{ExecutorId, TaskAttemptId};
 
-use crate::rig::{Rig, exit, id, plan, stage};
+use crate::rig::{HEARD, Rig, exit, id, plan, stage};
 
 /// The books of someone who only hears what happens. It may have begun to listen in the middle.
 #[derive(Default)]
@@ -87,7 +87,7 @@ fn the_story_of_a_job_with_a_failure_and_a_lost_executor() {
         act(rig);
         story.extend(words(&rig.driver.take_history()));
     };
-    then(&mut rig, &|rig| rig.send(Event::ResourceManagerHeard));
+    then(&mut rig, &|rig| rig.send(HEARD));
     then(&mut rig, &|rig| rig.send(Event::Started));
     then(&mut rig, &|rig| rig.register("x", 1));
     then(&mut rig, &|rig| rig.register("y", 1));

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use wire::failure::ExecutorLoss;
 
 use crate::random::any_plan;
-use crate::rig::{Rig, cancels, executor, exit, id, launches, plan, seconds, stage, with_output};
+use crate::rig::{HEARD, Rig, cancels, executor, exit, id, launches, plan, seconds, stage, with_output};
 use crate::world::{Journal, World};
 
 fn recover(
@@ -80,7 +80,7 @@ impl Recorded {
             plan,
             entries: Vec::new(),
         };
-        recorded.act(|rig| rig.send(Event::ResourceManagerHeard));
+        recorded.act(|rig| rig.send(HEARD));
         recorded.act(|rig| rig.send(Event::Started));
         recorded
     }
@@ -105,17 +105,13 @@ impl Recorded {
         let mut rig = Rig::unstarted(self.plan.clone());
         rig.driver = Driver::recover(self.plan, None, &self.entries).unwrap();
         rig.now = self.rig.now;
-        assert_eq!(
-            rig.send(Event::ResourceManagerHeard),
-            [],
-            "it was not told to go on"
-        );
+        assert_eq!(rig.send(HEARD), [], "it was not told to go on");
         let mut effects = rig.send(Event::Resumed {
             present: present.iter().map(|name| executor(name)).collect(),
             patience: seconds(10),
             lost,
         });
-        effects.extend(rig.send(Event::ResourceManagerHeard));
+        effects.extend(rig.send(HEARD));
         (rig, effects)
     }
 }

@@ -2,7 +2,7 @@
 
 use driver::event::Event;
 
-use crate::rig::{Rig, id, launches, plan, seconds, stage};
+use crate::rig::{HEARD, Rig, id, launches, plan, seconds, stage};
 
 fn prefer(hosts: &[&[&str]]) -> Rig {
     let tasks = u32::try_from(hosts.len()).unwrap();
@@ -11,7 +11,7 @@ fn prefer(hosts: &[&[&str]]) -> Rig {
         .iter()
         .map(|hosts| hosts.iter().map(|&host| host.to_owned()).collect())
         .collect();
-    rig.send(Event::ResourceManagerHeard);
+    rig.send(HEARD);
     rig
 }
 
@@ -71,7 +71,7 @@ fn the_wait_for_a_node_begins_when_tasks_may_begin() {
     plan.settings.min_registered_ratio = 1.0;
     let mut rig = Rig::unstarted(plan);
     rig.hosts = vec![vec!["h1".to_owned()]; 2];
-    rig.send(Event::ResourceManagerHeard);
+    rig.send(HEARD);
     rig.send(Event::Started);
     rig.pass(seconds(10));
     rig.register_on("x", 1, "h1");

@@ -15,6 +15,9 @@ use wire::id::{BootNonce, ExecutorId, StageKey, TaskAttemptId};
 use wire::message::{RunningTask, TaskReport};
 use wire::task::TaskMetrics;
 
+/// The ResourceManager has answered just now.
+pub(crate) const HEARD: Event = Event::ResourceManagerHeard { ago: Duration::ZERO };
+
 /// A plan of these stages on this many executors of this many slots, without a gate.
 pub(crate) fn plan(instances: u32, cores: u32, stages: Vec<StagePlan>) -> AppPlan {
     AppPlan {
@@ -121,7 +124,7 @@ impl Rig {
     /// A started driver whose ResourceManager was heard.
     pub(crate) fn new(plan: AppPlan) -> Self {
         let mut rig = Self::unstarted(plan);
-        rig.send(Event::ResourceManagerHeard);
+        rig.send(HEARD);
         rig.send(Event::Started);
         rig
     }

@@ -5,7 +5,7 @@ use driver::plan::AppPlan;
 use wire::failure::ExecutorLoss;
 use wire::id::TaskAttemptId;
 
-use crate::rig::{Rig, cancels, exit, id, launches, plan, seconds, stage};
+use crate::rig::{HEARD, Rig, cancels, exit, id, launches, plan, seconds, stage};
 
 fn pair(tasks: u32, others: u32) -> AppPlan {
     let mut second = stage("b", others);
@@ -236,7 +236,7 @@ fn nothing_is_speculated_before_enough_tasks_are_done() {
     rig.pass(seconds(1));
     rig.succeed(rig.task(0, 0).executor.unwrap().to_string().as_str(), id(0, 0, 0));
     assert!(launches(&rig.pass(seconds(60))).is_empty());
-    assert!(rig.send(Event::ResourceManagerHeard).is_empty());
+    assert!(rig.send(HEARD).is_empty());
 }
 
 #[test]

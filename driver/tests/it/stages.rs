@@ -7,7 +7,7 @@ use driver::view::{JobStatus, StageStatus};
 use wire::id::TaskAttemptId;
 use wire::launcher::ExecutorTarget;
 
-use crate::rig::{Rig, after, exit, id, key, launches, plan, seconds, stage, with_output};
+use crate::rig::{HEARD, Rig, after, exit, id, key, launches, plan, seconds, stage, with_output};
 
 #[test]
 fn a_job_of_one_stage_runs_to_success() {
@@ -58,7 +58,7 @@ fn an_edge_is_a_barrier() {
 #[test]
 fn a_stage_without_tasks_is_done_at_once_and_its_output_is_still_marked() {
     let mut rig = Rig::unstarted(plan(1, 1, vec![with_output(stage("a", 0))]));
-    rig.send(Event::ResourceManagerHeard);
+    rig.send(HEARD);
     let effects = rig.send(Event::Started);
     assert!(effects.contains(&Effect::CommitStage { stage: key(0) }));
     assert_eq!(rig.verdict, Some(Verdict::Succeeded));

@@ -16,6 +16,7 @@ use wire::message::{RunningTask, TaskReport};
 use wire::task::TaskMetrics;
 
 use crate::history::Audit;
+use crate::rig::HEARD;
 
 /// What a modelled executor does with an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +122,7 @@ impl World {
             22..=24 => self.launch_executor(),
             25 => self.fault(which),
             26 => self.beat(),
-            27 => self.deliver(Event::ResourceManagerHeard),
+            27 => self.deliver(HEARD),
             28 => self.reconnect(which),
             _ => self.sleep(Duration::from_millis(u64::from(choice % 4096) * 3)),
         }
@@ -151,7 +152,7 @@ impl World {
             self.deliver_any(0);
         }
         self.launch_executor();
-        self.deliver(Event::ResourceManagerHeard);
+        self.deliver(HEARD);
         self.beat();
         let attempts: usize = self.executors.values().map(|model| model.attempts.len()).sum();
         for which in 0..attempts {

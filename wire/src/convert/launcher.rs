@@ -1,6 +1,8 @@
 //! The messages between gateway and a driver in the client. What an executor said or is told passes as the frame
 //! that it would be on the executor's own connection.
 
+use std::time::Duration;
+
 use crate::failure::ExecutorLoss;
 use crate::frame::{FrameError, sealed::Wire};
 use crate::id::BootNonce;
@@ -86,9 +88,9 @@ impl Wire for LauncherMessage {
     fn from_body(body: Body) -> Result<Self, FrameError> {
         Ok(match body {
             Body::DriverWelcome(welcome) => Self::Welcome(DriverWelcome {
-                heartbeat: std::time::Duration::from_millis(welcome.heartbeat_ms),
-                silence: std::time::Duration::from_millis(welcome.silence_ms),
-                reconnect: std::time::Duration::from_millis(welcome.reconnect_ms),
+                heartbeat: Duration::from_millis(welcome.heartbeat_ms),
+                silence: Duration::from_millis(welcome.silence_ms),
+                reconnect: Duration::from_millis(welcome.reconnect_ms),
             }),
             Body::DriverRefused(refused) => Self::Refused {
                 reason: refused.reason().into(),
@@ -176,8 +178,8 @@ impl From<LauncherReport> for proto::LauncherReport {
                 more,
                 loss: Some(loss.into()),
             }),
-            LauncherReport::ResourceManagerHeard => {
-                Report::ResourceManagerHeard(proto::ResourceManagerHeard {})
+            LauncherReport::ResourceManagerHeard { ago } => {
+                Report::ResourceManagerHeard(proto::ResourceManagerHeard { ago_ms: millis(ago) })
             }
             LauncherReport::Hopeless(reason) => Report::Hopeless(reason),
         };
@@ -212,7 +214,9 @@ impl TryFrom<proto::LauncherReport> for LauncherReport {
                 more: drain.more,
                 loss: loss_of(drain.loss),
             },
-            Report::ResourceManagerHeard(_) => Self::ResourceManagerHeard,
+            Report::ResourceManagerHeard(heard) => Self::ResourceManagerHeard {
+                ago: Duration::from_millis(heard.ago_ms),
+            },
             Report::Hopeless(reason) => Self::Hopeless(reason),
         })
     }

@@ -464,7 +464,11 @@ pub struct ExecutorGone {
     pub detail: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ResourceManagerHeard {}
+pub struct ResourceManagerHeard {
+    /// How long ago it was asked.
+    #[prost(uint64, tag = "1")]
+    pub ago_ms: u64,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Concluded {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -197,7 +197,11 @@ pub enum SessionEvent {
         message: String,
     },
     /// The ResourceManager answered. Silence is the absence of this event.
-    RmContact,
+    RmContact {
+        /// When it was asked ([`SessionHandle::instant`](super::SessionHandle::instant)): the answer may have waited
+        /// for a process that stood still, and says nothing of the time since.
+        asked: Duration,
+    },
     /// A call failed and will be tried again.
     CallFailed {
         /// `registerApplicationMaster`, `allocate` or `finishApplicationMaster`.

@@ -78,6 +78,8 @@ pub struct SessionMachine {
     /// The request under way, or waiting to be repeated as it was.
     pub(super) request: Option<Request>,
     pub(super) in_flight: bool,
+    /// When the call under way, or the last one, was begun.
+    asked: Duration,
     /// When to make the next call, unless one is under way.
     due: Option<Duration>,
     last_sent: Option<Duration>,
@@ -132,6 +134,7 @@ impl SessionMachine {
             response_id: 0,
             request: None,
             in_flight: false,
+            asked: Duration::ZERO,
             due: Some(Duration::ZERO),
             last_sent: None,
             beats: 0,
@@ -273,6 +276,7 @@ impl SessionMachine {
         }
         self.request = Some(request);
         self.in_flight = true;
+        self.asked = now;
     }
 
     fn answer(&mut self, now: Duration, answer: SessionAnswer, effects: &mut Vec<SessionEffect>) {
@@ -300,7 +304,7 @@ impl SessionMachine {
     /// Something of the other side came: failures begin to count anew.
     pub(super) fn contact(&mut self, effects: &mut Vec<SessionEffect>) {
         self.failures = 0;
-        effects.push(SessionEffect::Emit(SessionEvent::RmContact));
+        effects.push(SessionEffect::Emit(SessionEvent::RmContact { asked: self.asked }));
     }
 
     /// The attempt is registered: tells the owner, and goes on with heartbeats or with the end.

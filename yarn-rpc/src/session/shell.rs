@@ -50,9 +50,16 @@ pub struct SessionClosed;
 #[derive(Debug, Clone)]
 pub struct SessionHandle {
     commands: mpsc::Sender<SessionCommand>,
+    start: Instant,
 }
 
 impl SessionHandle {
+    /// When `at` on the session's clock was or will be.
+    #[must_use]
+    pub fn instant(&self, at: Duration) -> Instant {
+        self.start + at
+    }
+
     /// Queues a command; waits while the queue is full.
     pub async fn send(&self, command: SessionCommand) -> Result<(), SessionClosed> {
         self.commands.send(command).await.map_err(|_| SessionClosed)
@@ -73,13 +80,14 @@ impl AmSession {
     pub fn start(config: SessionConfig) -> (SessionHandle, mpsc::Receiver<SessionEvent>) {
         let (commands, command_queue) = mpsc::channel(CHANNEL);
         let (events, event_queue) = mpsc::channel(CHANNEL);
-        let session = tokio::spawn(Shell::new(config, command_queue, events).run());
+        let start = Instant::now();
+        let session = tokio::spawn(Shell::new(config, start, command_queue, events).run());
         tokio::spawn(async move {
             if let Err(error) = session.await {
                 tracing::error!(%error, "the session with the ResourceManager has failed");
             }
         });
-        (SessionHandle { commands }, event_queue)
+        (SessionHandle { commands, start }, event_queue)
     }
 }
 
@@ -108,6 +116,7 @@ enum Woken {
 impl Shell {
     fn new(
         config: SessionConfig,
+        start: Instant,
         commands: mpsc::Receiver<SessionCommand>,
         events: mpsc::Sender<SessionEvent>,
     ) -> Self {
@@ -120,7 +129,7 @@ impl Shell {
             machine: SessionMachine::new(identity, config.pacing),
             rm: ApplicationMasterClient::new(config.resource_managers, config.token, config.rpc),
             nm_tokens: config.nm_tokens,
-            start: Instant::now(),
+            start,
             commands,
             events,
             backlog: VecDeque::new(),

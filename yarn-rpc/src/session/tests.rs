@@ -100,6 +100,8 @@ struct Session {
     events: Vec<SessionEvent>,
     others: Vec<SessionEffect>,
     call: Option<SessionCall>,
+    /// When it was asked what was answered last.
+    heard: Option<Duration>,
 }
 
 impl Session {
@@ -111,6 +113,7 @@ impl Session {
             events: Vec::new(),
             others: Vec::new(),
             call: None,
+            heard: None,
         }
     }
 
@@ -132,7 +135,7 @@ impl Session {
                     assert!(self.call.is_none(), "two calls at once");
                     self.call = Some(call);
                 }
-                SessionEffect::Emit(SessionEvent::RmContact) => {}
+                SessionEffect::Emit(SessionEvent::RmContact { asked }) => self.heard = Some(asked),
                 SessionEffect::Emit(event) => {
                     self.others.push(SessionEffect::Emit(event.clone()));
                     self.events.push(event);
@@ -242,6 +245,19 @@ fn registers_first_and_tells_what_the_cluster_allows() {
     assert_eq!(registration.maximum, Some(Resource::new(8192, 4)));
     assert_eq!(registration.previous[0].id, cid(9));
     assert!(registration.schedules_cores);
+}
+
+#[test]
+fn an_answer_is_as_old_as_its_question() {
+    let mut session = Session::registered();
+    session.next_heartbeat();
+    let asked = session.now;
+    session.now += Duration::from_secs(60);
+    session.answer(alloc(pb::AllocateResponseProto {
+        response_id: Some(1),
+        ..Default::default()
+    }));
+    assert_eq!(session.heard, Some(asked));
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Environment {
         let container: ContainerId = required("CONTAINER_ID")?.parse().context("CONTAINER_ID")?;
         let default_base = format!("/proxy/{}", container.application());
         let build = required(launch::env::BUILD)?;
-        let running = lookup(crate::upgrade::RUNNING_BUILD).filter(|build| !build.is_empty());
+        let running = lookup(launch::env::RUNNING_BUILD).filter(|build| !build.is_empty());
         let user = lookup("HADOOP_USER_NAME").or_else(|| lookup("USER"));
         Ok(Self {
             token_file: required("HADOOP_TOKEN_FILE_LOCATION")?.into(),

@@ -35,8 +35,8 @@ use crate::launch::LaunchFile;
 use writer::Writing;
 
 pub(crate) use spark::{locality, log_url};
+pub use teller::Teller;
 pub(crate) use teller::pool;
-pub use teller::{Teller, Who};
 pub use writer::{MOST_WAITING, Status};
 
 /// How long the end of a log may take.
@@ -44,6 +44,20 @@ pub const ENDING: Duration = Duration::from_secs(20);
 
 /// The suffix of a log that is being written, as Spark has it.
 pub const IN_PROGRESS: &str = ".inprogress";
+
+/// As Spark's: the log's owner and the group of the directory.
+const PERMISSION: u32 = 0o660;
+
+/// Whose log it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Who {
+    /// The application's id.
+    pub application: String,
+    /// The attempt of the ApplicationMaster; none for a driver in the client.
+    pub attempt: Option<u32>,
+    /// The driver's node.
+    pub host: String,
+}
 
 /// The name of a log: Spark's `EventLogFileWriter.nameForAppAndAttempt`.
 #[must_use]

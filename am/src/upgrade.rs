@@ -20,12 +20,10 @@ use futures::TryStreamExt as _;
 use wire::id::Epoch;
 
 use crate::environment::{self, Environment};
-use crate::launch::BINARY_NAME;
+use crate::launch::{BINARY_NAME, env};
 use crate::restart::ORDERS;
 use crate::staged;
 
-/// Set for a process that has become another build: the SHA-256 of its executable.
-pub const RUNNING_BUILD: &str = "DRAWLOOM_RUNNING_BUILD";
 const PREFIX: &str = "upgrade-";
 /// How long the staging file system may be away.
 const PATIENCE: Duration = Duration::from_secs(75);
@@ -117,7 +115,7 @@ impl Build {
         Command::new(&self.path)
             .arg0(name)
             .args(arguments)
-            .env(RUNNING_BUILD, &self.digest)
+            .env(env::RUNNING_BUILD, &self.digest)
             .exec()
     }
 }

@@ -5,6 +5,8 @@
 /// computes it itself, which costs some milliseconds of its start. It guards against a mix of builds, not against an
 /// attacker: for that there are certificates.
 pub const BUILD: &str = "DRAWLOOM_BUILD";
+/// Set for an ApplicationMaster that has become another build since it was submitted: the SHA-256 of its executable.
+pub const RUNNING_BUILD: &str = "DRAWLOOM_RUNNING_BUILD";
 /// URI of the application's staging directory. Set for the ApplicationMaster and for executors, which find a later
 /// ApplicationMaster there.
 pub const STAGING: &str = "DRAWLOOM_STAGING";

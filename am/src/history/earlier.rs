@@ -12,8 +12,7 @@ use futures::TryStreamExt;
 use serde_json::json;
 
 use super::spark::line;
-use super::writer::PERMISSION;
-use super::{IN_PROGRESS, file_name};
+use super::{IN_PROGRESS, PERMISSION, file_name};
 
 /// How long HDFS may take to hand the file over.
 const HANDED_OVER: Duration = Duration::from_secs(60);

@@ -14,7 +14,7 @@ use wire::failure::{FailureCause, TaskFailure};
 use wire::id::{ExecutorId, TaskAttemptId};
 use wire::task::TaskMetrics;
 
-use super::teller::Who;
+use super::Who;
 use crate::configuration::Entry;
 use crate::launch::LaunchFile;
 

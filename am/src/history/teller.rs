@@ -22,17 +22,6 @@ const PIECE: usize = 500;
 /// Lines that are made when they are wanted.
 pub(super) type Lines = Box<dyn Iterator<Item = Vec<u8>> + Send>;
 
-/// Whose log it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Who {
-    /// The application's id.
-    pub application: String,
-    /// The attempt of the ApplicationMaster; none for a driver in the client.
-    pub attempt: Option<u32>,
-    /// The driver's node.
-    pub host: String,
-}
-
 /// What a stage is, apart from its state.
 #[derive(Debug)]
 struct StageFacts {

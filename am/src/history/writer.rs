@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::teller::Lines;
-use super::{IN_PROGRESS, earlier};
+use super::{IN_PROGRESS, PERMISSION, earlier};
 use crate::supervise::TaskGroup;
 
 /// Bytes that may wait to be written; with more the log is given up.
@@ -20,8 +20,6 @@ pub const MOST_WAITING: usize = 16 << 20;
 const GROUP: Duration = Duration::from_secs(1);
 /// Bytes that are handed to the file system at a time.
 const CHUNK: usize = 256 << 10;
-/// As Spark's: the log's owner and the group of the directory.
-pub(super) const PERMISSION: u32 = 0o660;
 
 /// How a log is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]

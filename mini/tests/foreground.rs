@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a step may take on a busy machine.
-const STEP: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_secs(120);
 
 fn executable() -> Option<PathBuf> {
     let named = std::env::var_os("DRAWLOOM_BIN").map(PathBuf::from);

@@ -74,7 +74,7 @@ async fn amid_the_tasks(directory: &Path, disturb: impl FnOnce()) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), search)
+    tokio::time::timeout(Duration::from_secs(120), search)
         .await
         .expect("no task begins");
     disturb();

@@ -12,10 +12,10 @@ use std::fs;
 use std::time::Duration;
 
 /// How long a step of an application may take on a busy machine.
-pub const STEP: Duration = Duration::from_secs(90);
+pub const STEP: Duration = Duration::from_secs(120);
 
 /// How long what we started may outlive its application or its parent.
-const GONE: Duration = Duration::from_secs(30);
+const GONE: Duration = Duration::from_secs(90);
 
 /// Set by the executor's guard for the executor proper.
 const SESSION: &str = "DRAWLOOM_EXECUTOR_SESSION";
@@ -100,7 +100,8 @@ impl<'a> Application<'a> {
     pub fn wait_state(&self, states: &[&str]) -> anyhow::Result<Value> {
         let mut last = Value::Null;
         let probe = || {
-            last = self.report()?;
+            // A ResourceManager that is busy, or about to be back, is asked again.
+            last = self.report().unwrap_or_else(|error| format!("{error:#}").into());
             let reached = states.iter().any(|state| last["state"] == *state);
             Ok(reached.then(|| last.clone()))
         };
@@ -215,7 +216,7 @@ impl<'a> Application<'a> {
     /// Waits until none of its processes is left.
     ///
     /// # Errors
-    /// Fails when some are left after half a minute, naming them.
+    /// Fails when some are left after a minute and a half, naming them.
     pub fn wait_gone(&self) -> anyhow::Result<()> {
         let gone = wait::until("the application's processes to end", GONE, || {
             self.processes().is_empty()
@@ -227,7 +228,7 @@ impl<'a> Application<'a> {
 /// Waits until these have ended.
 ///
 /// # Errors
-/// Fails when some live after half a minute, naming them.
+/// Fails when some live after a minute and a half, naming them.
 pub fn wait_ended(processes: &[Process]) -> anyhow::Result<()> {
     let ended = || processes.iter().all(Process::has_ended);
     wait::until("processes to end", GONE, ended).with_context(|| {

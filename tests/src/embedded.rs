@@ -17,8 +17,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const ASK: Duration = Duration::from_secs(20);
-const START: Duration = Duration::from_secs(60);
+const ASK: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(120);
 
 /// What the real cluster's nodes have by default too.
 const NODE: [&str; 4] = ["--memory", "4096MiB", "--cores", "8"];
@@ -38,7 +38,7 @@ impl Embedded {
     /// Starts a cluster of so many nodes.
     ///
     /// # Errors
-    /// Fails when the binary is missing or does not say within a minute how to use its cluster.
+    /// Fails when the binary is missing or does not say within two minutes how to use its cluster.
     pub fn start(nodes: usize) -> anyhow::Result<Self> {
         let dir = fresh_directory(None)?;
         let watchdog = Watchdog::start(&dir)?;

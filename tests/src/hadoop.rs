@@ -43,7 +43,7 @@ pub use summary::{DaemonSummary, Summary};
 pub use version::Version;
 
 /// How long ending everything may take.
-const END: Duration = Duration::from_secs(10);
+const END: Duration = Duration::from_secs(60);
 
 /// How folders begin that belong to a test process, whose id follows.
 const OWNED: &str = "test-";
@@ -203,7 +203,7 @@ impl Hadoop {
             .as_ref()
             .context("this cluster has no HDFS")?;
         let request = format!("/webhdfs/v1{path}?op={operation}&user.name={}", superuser()?);
-        http::request(ports.web.addr(), method, &request, "", Duration::from_secs(20))
+        http::request(ports.web.addr(), method, &request, "", Duration::from_secs(60))
     }
 
     fn webhdfs(&self, path: &str, operation: &str) -> anyhow::Result<()> {
@@ -240,7 +240,7 @@ impl Hadoop {
     /// Ends everything this cluster started, as dropping it does.
     ///
     /// # Errors
-    /// Fails, naming them, when processes survive for ten seconds.
+    /// Fails, naming them, when processes survive for a minute.
     pub fn end(mut self) -> anyhow::Result<()> {
         let survivors = self.end_processes();
         ensure!(

@@ -79,14 +79,16 @@ fn a_job_can_be_listed_looked_at_and_its_logs_read_while_it_runs_and_afterwards(
         .unwrap();
     let scraped = Scraped::by(&mut exporter);
     scraped.lists_and_relays(&id);
-    let logs = user.must(["logs", &id]).unwrap();
+    let container = application.container(1, 2);
     for words in [
         "words of task 0",
         "words of task 1",
         "registered with the ResourceManager",
-        &application.container(1, 2),
+        &container,
     ] {
-        assert!(logs.contains(words), "no {words:?} in: {logs}");
+        // What a task says comes into its log by way of its executor.
+        let said = || user.must(["logs", &id]).unwrap().contains(words);
+        wait::until(words, STEP, said).unwrap();
     }
 
     user.gate().open().unwrap();

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const DOOMED: &str = "FIXTURE_TEST_DIRECTORY";
 /// An AM that leaves a grandchild without environment beside itself.
 const COMMAND: &str = "env -i sleep 900 & sleep 900";
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 
 #[test]
 fn cluster_with_hdfs_runs_its_nodes_and_ends_without_a_trace() {
@@ -36,7 +36,8 @@ fn cluster_with_hdfs_runs_its_nodes_and_ends_without_a_trace() {
     for file in ["core-site.xml", "hdfs-site.xml", "yarn-site.xml"] {
         assert!(hadoop.conf_dir().join(file).is_file(), "{file}");
     }
-    assert_eq!(hadoop.processes().len(), 5, "RM, two NMs, NN, DN");
+    // Daemons run small programs now and then.
+    wait::until("RM, two NMs, NN, DN", SOON, || hadoop.processes().len() == 5).unwrap();
     hadoop.end().unwrap();
     assert!(processes::of_cluster(&dir).is_empty());
     assert!(!dir.exists());

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// How long a step may take on a busy machine.
-const STEP: Duration = Duration::from_secs(90);
+const STEP: Duration = Duration::from_secs(120);
 
 /// An embedded cluster, a person's directory and the History Server of what lies in it.
 struct Lab {

@@ -275,7 +275,7 @@ fn the_clients_timeout_kills_it(mode: Mode) {
     let _tails = cluster.tails_on_panic();
     let user = User::in_mode(cluster, "timeout", mode).unwrap();
     let output = user
-        .submit_and_wait(&waiting_job(&user), &["--timeout", "4s"])
+        .submit_and_wait(&waiting_job(&user), &["--timeout", "15s"])
         .unwrap();
     output.must_end(6, &["--timeout", "was killed"]);
     let application = Application::of_output(cluster, &output).unwrap();
@@ -321,9 +321,9 @@ fn a_task_that_takes_too_long_fails_with_its_timeout(mode: Mode) {
     let cluster = CLUSTER.get();
     let _tails = cluster.tails_on_panic();
     let user = User::in_mode(cluster, "slow-task", mode).unwrap();
-    let stage = "    tasks: 1\n    timeout: 1s\n    retries: 0\n    shell: echo so slow >&2; sleep 800";
+    let stage = "    tasks: 1\n    timeout: 5s\n    retries: 0\n    shell: echo so slow >&2; sleep 800";
     let output = user.submit_and_wait(&job("slow", stage), &[]).unwrap();
-    output.must_end(1, &["verdict    failed", "timeout of 1s", "so slow"]);
+    output.must_end(1, &["verdict    failed", "timeout of 5s", "so slow"]);
     Application::of_output(cluster, &output)
         .unwrap()
         .wait_gone()

@@ -96,6 +96,8 @@ fn words_of_twenty_megabytes_in_hdfs_are_counted_and_every_promise_of_a_run_is_k
     let mut seen = Seen::default();
     let looked = || seen.look(&application) || seen.enough();
     wait::until("its pages and progress", COMMAND, looked).unwrap();
+    // The last of them may come when others have done most of the work.
+    client.wait_for_text("executors  3/3", COMMAND).unwrap();
     user.gate().open().unwrap();
     wait::until("the application's end", COMMAND, || seen.look(&application)).unwrap();
     let output = client.wait(STEP).unwrap();

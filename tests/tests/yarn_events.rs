@@ -6,7 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use harness::application::{Application, STEP};
-use harness::hadoop::{Builder, Calculator, Hadoop, Role, Shared, Signal, Site};
+use harness::hadoop::{Builder, Calculator, ContainerOnDisk, Hadoop, Role, Shared, Signal, Site};
 use harness::process::{Output, Running};
 use harness::processes::Process;
 use harness::user::User;
@@ -16,6 +16,9 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 static HADOOP: Shared = Shared::new(eventful);
+
+/// How often an application is begun whose containers should be on both nodes.
+const TRIES: u32 = 5;
 
 /// Two hosts of four executors and two of a resource of the site's own each, two queues with half of them that may take the other half, and what belongs to
 /// the other queue is taken back within seconds.
@@ -115,6 +118,20 @@ impl<'a> Gated<'a> {
         gated
     }
 
+    /// The same with an executor on a node without the ApplicationMaster, where it usually is: a node that is silent
+    /// for a moment gets nothing, and another application is begun.
+    fn begin_apart(hadoop: &'a Hadoop, plan: &Plan<'_>) -> Self {
+        for time in 1..=TRIES {
+            let name = &format!("{}-{time}", plan.name);
+            let gated = Self::begin(hadoop, &Plan { name, ..*plan });
+            if gated.container_apart().is_some() {
+                return gated;
+            }
+            gated.user.must(["kill", gated.application.id()]).unwrap();
+        }
+        panic!("all containers are on one node, {TRIES} times");
+    }
+
     fn submit(hadoop: &'a Hadoop, plan: &Plan<'_>) -> Self {
         let user = User::new(hadoop, plan.name).unwrap();
         let file = user.write("shipped.txt", "as it was").unwrap();
@@ -142,14 +159,17 @@ impl<'a> Gated<'a> {
         }
     }
 
-    /// The number of the node that an executor has to itself, and the executor.
-    fn node_apart(&self) -> (usize, Process) {
+    /// An executor's container that is not on the ApplicationMaster's node.
+    fn container_apart(&self) -> Option<ContainerOnDisk> {
         let containers = self.application.containers();
-        let master = containers
-            .iter()
-            .find(|one| one.container.ends_with("_000001"))
-            .unwrap();
-        let apart = containers.iter().find(|one| one.node != master.node).unwrap();
+        let is_master = |one: &&ContainerOnDisk| one.container.ends_with("_000001");
+        let node = containers.iter().find(is_master).unwrap().node;
+        containers.into_iter().find(|one| one.node != node)
+    }
+
+    /// The number of a node that has an executor and not the ApplicationMaster, and the executor.
+    fn node_apart(&self) -> (usize, Process) {
+        let apart = self.container_apart().unwrap();
         let there = |process: &Process| process.variable("CONTAINER_ID").as_ref() == Some(&apart.container);
         let executor = self.application.executors().into_iter().find(there);
         (apart.node, executor.unwrap())
@@ -159,8 +179,10 @@ impl<'a> Gated<'a> {
     fn dossiers(&self, count: usize) -> Vec<Value> {
         let mut last = Value::Null;
         let found = wait::for_value("dossiers", STEP, || {
-            let page = self.application.page("api/v1/drawloom/dossiers")?;
-            last = serde_json::from_slice(&page.body).unwrap_or_default();
+            let page = self.application.page("api/v1/drawloom/dossiers");
+            last = page.map_or(Value::Null, |page| {
+                serde_json::from_slice(&page.body).unwrap_or_default()
+            });
             let list = last.as_array().cloned().unwrap_or_default();
             let complete = list.len() >= count && list.iter().all(|one| one["exitStatus"].is_i64());
             Ok(complete.then_some(list))
@@ -203,7 +225,7 @@ fn a_node_manager_that_restarts_with_recovery_costs_nothing() {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
     let name = "restarts";
-    let gated = Gated::begin(
+    let gated = Gated::begin_apart(
         hadoop,
         &Plan {
             name,
@@ -214,7 +236,8 @@ fn a_node_manager_that_restarts_with_recovery_costs_nothing() {
     hadoop.kill_node(node, Signal::KILL).unwrap();
     hadoop.restart_node(node).unwrap();
     hadoop.wait_nodes(2, STEP).unwrap();
-    let summary = gated.application.summary().unwrap();
+    let all = |summary: &Value| summary["executors"]["registered"] == 2;
+    let summary = gated.application.wait_summary("the executors", all).unwrap();
     assert_eq!(summary["executors"]["lost"], 0, "{summary}");
     gated.assert_no_rerun();
     gated.succeed();
@@ -435,7 +458,7 @@ fn a_node_that_is_decommissioned_in_good_order_is_drained() {
         tasks: 4,
         ..Plan::default()
     };
-    let gated = Gated::begin(hadoop, &plan);
+    let gated = Gated::begin_apart(hadoop, &plan);
     let (node, executor) = gated.node_apart();
     hadoop.decommission(&[node], Duration::from_secs(120)).unwrap();
     // Its successor is there before it goes, because its own task has not ended.

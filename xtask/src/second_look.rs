@@ -22,6 +22,10 @@ pub(crate) fn run(title: &str, command: impl Fn() -> Command, arguments: &[&str]
     if status.success() {
         return Ok(());
     }
+    ensure!(
+        first.begun == first.ended,
+        "{title} failed ({status}): a test runner has not come to its end"
+    );
     let failed = first.failed;
     ensure!(
         !failed.is_empty() && failed.len() <= MOST,
@@ -35,10 +39,16 @@ pub(crate) fn run(title: &str, command: impl Fn() -> Command, arguments: &[&str]
     let mut alone = command();
     alone.args(["--", "--exact", "--test-threads", "1"]).args(&names);
     let (status, second) = watched(&mut alone)?;
-    let again: Vec<_> = failed.difference(&second.passed).cloned().collect();
-    if !status.success() || !again.is_empty() {
-        bail!("{title} failed twice: {}", again.join(", "));
+    if !status.success() {
+        let again = Vec::from_iter(second.failed);
+        bail!("{title} failed twice ({status}): {}", again.join(", "));
     }
+    ensure!(
+        second.passed >= failed.len(),
+        "{title} failed ({status}), and at the second look only {} of {} tests were run",
+        second.passed,
+        failed.len()
+    );
     eprintln!(
         "== {title}: UNSTEADY, failed and then passed alone: {}",
         names.join(", ")
@@ -49,14 +59,17 @@ pub(crate) fn run(title: &str, command: impl Fn() -> Command, arguments: &[&str]
 /// What the test runners have said.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Told {
-    passed: BTreeSet<String>,
+    passed: usize,
     failed: BTreeSet<String>,
+    /// Test runners that have begun, and those that have said what came of it: one that crashes does not.
+    begun: usize,
+    ended: usize,
     /// Whether the list of those that failed is being read.
     listing: bool,
 }
 
 impl Told {
-    /// Takes a line of libtest's. The result may come on a line of its own, when the test's processes have printed.
+    /// Takes a line of libtest's. What it says of a single test is not read: others may have printed amid the line.
     fn take(&mut self, line: &str) {
         let name = line.strip_prefix("    ").filter(|name| !name.starts_with(' '));
         match (line, name) {
@@ -67,13 +80,29 @@ impl Told {
             ("", _) => {}
             _ => {
                 self.listing = false;
-                let passed = line
-                    .strip_prefix("test ")
-                    .and_then(|rest| rest.strip_suffix(" ... ok"));
-                self.passed.extend(passed.map(str::to_owned));
+                self.begun += usize::from(is_beginning(line));
+                if let Some(result) = line.strip_prefix("test result: ") {
+                    self.ended += 1;
+                    self.passed += passed(result);
+                }
             }
         }
     }
+}
+
+/// `ok. 3 passed; 0 failed; …`
+fn passed(result: &str) -> usize {
+    let number = |(before, _): (&str, &str)| before.rsplit(' ').next()?.parse().ok();
+    result.split_once(" passed").and_then(number).unwrap_or(0)
+}
+
+/// `running 3 tests`
+fn is_beginning(line: &str) -> bool {
+    let mut words = line.split(' ');
+    let number = |word: &str| word.parse::<usize>().is_ok();
+    words.next() == Some("running")
+        && words.next().is_some_and(number)
+        && words.next().is_some_and(|word| word.starts_with("test"))
 }
 
 /// Runs a command whose standard output is read and passed on.
@@ -121,13 +150,16 @@ failures:
 
 test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out
     Running a second
+
+running 1 test
 test two::good ... ok
 ";
         let mut told = Told::default();
         text.lines().for_each(|line| told.take(line));
         let names = |all: &[&str]| all.iter().map(|&name| name.to_owned()).collect::<BTreeSet<_>>();
         assert_eq!(told.failed, names(&["one::bad", "one::worse"]));
-        assert_eq!(told.passed, names(&["one::good", "two::good"]));
+        assert_eq!(told.passed, 1);
+        assert_eq!((told.begun, told.ended), (2, 1), "the second has crashed");
     }
 
     #[test]
@@ -137,7 +169,8 @@ test two::good ... ok
             let seen = place.path().join(name);
             let text = format!(
                 "if [ -e {seen} ]; then {second}; else touch {seen}; \
-                 printf 'test a ... FAILED\\nfailures:\\n    a\\n'; exit 101; fi",
+                 printf 'running 1 test\\nfailures:\\n    a\\n{end}'; exit 101; fi",
+                end = "test result: FAILED. 0 passed; 1 failed\\n",
                 seen = seen.display()
             );
             move || {
@@ -147,7 +180,12 @@ test two::good ... ok
             }
         };
         run("steady", script("steady", "true"), &[]).expect_err("nothing was run the second time");
-        run("unsteady", script("unsteady", "echo test a ... ok"), &[]).expect("it passed alone");
+        run(
+            "unsteady",
+            script("unsteady", "echo 'test result: ok. 1 passed; 0 failed'"),
+            &[],
+        )
+        .expect("it passed alone");
         run("wrong", script("wrong", "false"), &[]).expect_err("it failed twice");
     }
 }

@@ -17,7 +17,7 @@ use crate::gateway::links::Links;
 
 const EPOCH: Epoch = Epoch(2);
 const BOOT: BootNonce = BootNonce(99);
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(120);
 
 /// A served gateway and its keys.
 struct Bench {

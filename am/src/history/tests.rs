@@ -149,7 +149,7 @@ async fn settled(history: &History) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), settled)
+    tokio::time::timeout(Duration::from_secs(120), settled)
         .await
         .unwrap();
 }
@@ -305,7 +305,7 @@ async fn a_log_of_a_lost_attempt_that_cannot_be_had_for_long_holds_up_nothing() 
     for (at, happened) in story().1 {
         history.tell(at, happened);
     }
-    let written = tokio::time::timeout(Duration::from_secs(20), settled(&history)).await;
+    let written = tokio::time::timeout(Duration::from_secs(120), settled(&history)).await;
     // Opened before anything is asserted: a thread that waits for it would keep the test from ending.
     let opened = std::fs::File::options()
         .read(true)

@@ -11,7 +11,7 @@ use super::*;
 use crate::cli::Via;
 
 /// Nobody waits longer for anything here.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn exporter(resource_manager: SocketAddr) -> Exporter {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -22,7 +22,7 @@ use wire::security::{ApplicationKeys, secret, server_config};
 use wire::task::{Body, Capture, Feed, InputSlice, StageSpec, TaskSpec};
 
 /// How long anything may take before a test fails: far more than it should.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) const STAGE: StageKey = StageKey {
     job: 0,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::harness::{Container, eventually, id, is_alive, kill, shell, task};
 use rustix::process::Signal;
 use wire::failure::KillReason;
-use wire::id::Epoch;
+use wire::id::{Epoch, TaskAttemptId};
 use wire::message::{ExecutorMessage, GatewayMessage, Refusal};
 use wire::task::StageSpec;
 
@@ -176,10 +176,15 @@ async fn a_report_that_nobody_acknowledged_is_sent_again_after_a_reconnection() 
         sequences: vec![first.sequence],
     })
     .await;
-    peer.until(|message| matches!(message, ExecutorMessage::Heartbeat(_)).then_some(()))
-        .await;
+    // Orders are taken one after the other, so what follows the acknowledgement shows that it was heard.
+    peer.launch(shell("sleep 300"), vec![task(1, Vec::new())]).await;
+    peer.until(|message| {
+        let begun = |id: &TaskAttemptId| id.partition == 1;
+        matches!(message, ExecutorMessage::TaskStarted { id, .. } if begun(id)).then_some(())
+    })
+    .await;
     drop(peer);
-    assert_eq!(container.welcome().await.hello().running, []);
+    assert_eq!(container.welcome().await.hello().running, [id(1)]);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use mini::{Cluster, Options};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a step may take on a busy machine.
-const STEP: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_secs(120);
 
 fn executable() -> Option<PathBuf> {
     let named = std::env::var_os("DRAWLOOM_BIN").map(PathBuf::from);

@@ -13,7 +13,7 @@ use yarn_rpc::error::RpcError;
 use yarn_rpc::proto::yarn as pb;
 use yarn_rpc::records::{Container, ContainerLaunchContext, NmToken};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A cluster, a client, and a place where masters leave their credentials.
 pub(crate) struct Lab {

@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-const ASK: Duration = Duration::from_secs(20);
-const COMMAND: Duration = Duration::from_secs(60);
-const RESTART: Duration = Duration::from_secs(90);
+const ASK: Duration = Duration::from_secs(60);
+const COMMAND: Duration = Duration::from_secs(180);
+const RESTART: Duration = Duration::from_secs(180);
 
 /// A container whose log folder a NodeManager still has.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -261,7 +261,7 @@ impl Hadoop {
     /// `org.apache.hadoop.yarn.client.cli.ApplicationCLI` with `-kill`; gives what it printed.
     ///
     /// # Errors
-    /// Fails when it exits other than 0 or takes longer than a minute; the message quotes its words.
+    /// Fails when it exits other than 0 or takes longer than three minutes; the message quotes its words.
     pub fn tool(&self, class: &str, args: &[&str]) -> anyhow::Result<String> {
         let mut command = self.java.command(&self.conf_dir(), &self.release.lib);
         command

@@ -11,7 +11,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-const END: Duration = Duration::from_secs(30);
+const END: Duration = Duration::from_secs(90);
 
 /// A daemon and, while it lives, its process. Shared by reference between the tests of a suite.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const RESOLUTION: Duration = Duration::from_secs(900);
-const FORMAT: Duration = Duration::from_secs(90);
+const FORMAT: Duration = Duration::from_secs(180);
 const PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies";
 
 /// What the four daemons and the command line tools need; `hadoop-common` and the timeline service are `provided`
@@ -105,9 +105,11 @@ fn resolve_once(dir: &Path, pom: &str) -> anyhow::Result<()> {
     let mut command = Command::new(maven);
     command
         .args(["-B", "-q", PLUGIN, "-DincludeScope=runtime"])
-        .arg(format!("-DoutputDirectory={}", partial.display()));
-    run_logged(command.current_dir(dir), &dir.join("mvn.log"), RESOLUTION)
-        .context("Maven cannot resolve it")?;
+        .arg(format!("-DoutputDirectory={}", partial.display()))
+        .current_dir(dir);
+    let mut fetch = || run_logged(&mut command, &dir.join("mvn.log"), RESOLUTION);
+    // Networks fail now and then; what was fetched is not fetched again.
+    fetch().or_else(|_| fetch()).context("Maven cannot resolve it")?;
     ensure!(
         fs::read_dir(&partial)?.next().is_some(),
         "Maven copied no jar to {}",

@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Small heap, quick start: these daemons live for minutes and share few cores.
-const FLAGS: [&str; 7] = [
+const FLAGS: [&str; 9] = [
     "-Xmx256m",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-XX:-UsePerfData",
+    // The jars are Maven's own; proving thousands of classes once more is a fifth of a start.
+    "-XX:+UnlockDiagnosticVMOptions",
+    "-XX:-BytecodeVerificationRemote",
     "-Djava.net.preferIPv4Stack=true",
     "-Djava.awt.headless=true",
     // Guice, as the 3.3 and 3.4 web pages use it, defines classes by reflection and ends on Java 17 without this.

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Loopback and a busy machine: seconds, but not for ever.
-const ASK: Duration = Duration::from_secs(5);
+const ASK: Duration = Duration::from_secs(20);
 
 /// A document of whichever ResourceManager is active; none when no one is, or it is not up yet.
 pub(super) fn active_rm(layout: &Layout, path: &str) -> Option<Value> {

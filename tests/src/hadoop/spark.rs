@@ -16,10 +16,10 @@ use std::time::Duration;
 /// The release, which reads what all since 3.0 do.
 const VERSION: &str = "4.1.1";
 const CLASS: &str = "org.apache.spark.deploy.history.HistoryServer";
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(120);
 /// In seconds.
-const LIFE: &str = "600";
-const ASK: Duration = Duration::from_secs(20);
+const LIFE: &str = "1500";
+const ASK: Duration = Duration::from_secs(60);
 
 /// The running server; it ends when this is dropped.
 #[derive(Debug)]

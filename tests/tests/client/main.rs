@@ -15,7 +15,6 @@ mod screens;
 use harness::{http, wait};
 use lab::Job;
 use serde_json::Value;
-use std::time::Duration;
 
 /// Waits for a report of the ResourceManager that pleases.
 fn wait_report(job: &Job<'_>, pleases: impl Fn(&Value) -> bool) -> Value {
@@ -23,7 +22,7 @@ fn wait_report(job: &Job<'_>, pleases: impl Fn(&Value) -> bool) -> Value {
     let path = format!("/ws/v1/cluster/apps/{}", job.id);
     let mut last = Value::Null;
     let found = wait::for_value("a report", lab::STEP, || {
-        last = http::get_json(address, &path, Duration::from_secs(5))?["app"].take();
+        last = http::get_json(address, &path, lab::STEP).unwrap_or_default()["app"].take();
         Ok(pleases(&last).then(|| last.clone()))
     });
     found.unwrap_or_else(|error| panic!("{error:#}; the last report: {last:#}"))

@@ -1,7 +1,6 @@
 //! Orders about parts of an application: one of several jobs is ended, and what may not be ordered is explained.
 
 use std::fs;
-use std::time::Duration;
 
 use harness::process::{Drawloom, Output};
 use harness::{http, wait};
@@ -50,7 +49,7 @@ impl Submitted {
         let address = self.lab.cluster().web_address().parse().unwrap();
         let path = format!("/proxy/{}/api/v1/drawloom/executors/{container}/state", self.id);
         let body = format!("{{\"state\":\"{state}\"}}");
-        let answer = http::request(address, "PUT", &path, &body, Duration::from_secs(10)).unwrap();
+        let answer = http::request(address, "PUT", &path, &body, STEP).unwrap();
         (answer.status, answer.text())
     }
 }

@@ -147,8 +147,10 @@ fn doctor_explain_logs_and_top_on_a_terminal() {
     job.wait_executors(0, 1);
     insta::assert_snapshot!("explain", shown(&["explain", &job.id]));
     let container = job.container(2);
-    let logs = shown(&["logs", &job.id, "--executor", &container, "--task", "work/0"]);
-    assert!(logs.contains("words of the task"), "{logs}");
+    let logs = || shown(&["logs", &job.id, "--executor", &container, "--task", "work/0"]);
+    // They come into the log by way of the executor.
+    wait::until("its words", STEP, || logs().contains("words of the task")).unwrap();
+    let logs = logs();
     insta::assert_snapshot!("logs", logs);
     let top = on_terminal(&lab, 60, &["top", &job.id, "--interval", "100ms"]);
     let seen = top.wait_for_text("alive", STEP).unwrap();

@@ -23,7 +23,7 @@ pub(crate) const NODE_CORES: u32 = 8;
 /// Silence after which an ApplicationMaster is given up.
 pub(crate) const MASTER_EXPIRY: Duration = Duration::from_secs(15);
 /// The longest that anything may take to happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// Between two looks at something that has not happened yet.
 pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 const REST: &str = "/ws/v1/cluster";

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 /// How long a step may take on a busy machine.
-const STEP: Duration = Duration::from_secs(90);
+const STEP: Duration = Duration::from_secs(120);
 /// Of the job; each has one slot.
 const EXECUTORS: u64 = 3;
 

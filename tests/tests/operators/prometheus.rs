@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::lab::Lab;
 
-const STEP: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_secs(120);
 /// Should the test die, it does not live on for long; in seconds.
 const LIFE: &str = "300";
 /// What has nothing to show while no application has begun or ended since the exporter started.

@@ -16,7 +16,10 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 /// How long a step may take on a busy machine.
-pub(crate) const STEP: Duration = Duration::from_secs(60);
+pub(crate) const STEP: Duration = Duration::from_secs(120);
+
+/// How long an answer may take before it is asked for again: the ApplicationMaster may be dying.
+const ASK: Duration = Duration::from_secs(20);
 
 /// Timings that make waits short, and budgets that no scenario uses up by accident.
 const CONF: &str = "executor.heartbeat.interval: 200ms, executor.heartbeat.suspect: 1s, executor.heartbeat.dead: 3s, \
@@ -222,7 +225,7 @@ impl Job<'_> {
     fn get(&self, name: &str) -> anyhow::Result<Value> {
         let address = self.lab.cluster().web_address().parse()?;
         let path = format!("/proxy/{}/api/v1/drawloom/{name}", self.id);
-        http::get_json(address, &path, Duration::from_secs(5))
+        http::get_json(address, &path, ASK)
     }
 
     /// What the ApplicationMaster says now.

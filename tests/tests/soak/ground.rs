@@ -18,7 +18,7 @@ use crate::chance::Chance;
 /// Nodes of the cluster. The first keeps out of trouble, so that there always is one.
 const NODES: u64 = 3;
 /// How long the ResourceManager may go on holding containers after the last job.
-const CONVERGE: Duration = Duration::from_secs(60);
+const CONVERGE: Duration = Duration::from_secs(120);
 
 /// A cluster under faults.
 pub(crate) trait Ground: Sync {

@@ -14,9 +14,9 @@ use crate::chance::Chance;
 use crate::ground::Ground;
 
 /// The longest that a job may take, whatever befalls it: then it hangs.
-const HANG: Duration = Duration::from_secs(240);
+const HANG: Duration = Duration::from_secs(480);
 /// The longest that anything of a job may live on after its end.
-const LEAK: Duration = Duration::from_secs(60);
+const LEAK: Duration = Duration::from_secs(120);
 
 /// What happened.
 #[derive(Debug, Default)]

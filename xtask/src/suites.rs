@@ -180,6 +180,9 @@ const CRATES: [&str; 6] = [
 /// What proptest draws its cases from. A change is judged by the same cases on every machine; plain `cargo test` draws
 /// others each time, and with `PROPTEST_CASES=100000` that is how one looks for more.
 const PROPERTY_SEED: &str = "PROPTEST_RNG_SEED";
+/// What the suite `soak` draws its faults from; the same on every machine for the same reason. `cargo xtask soak` draws
+/// others each time.
+const SOAK_SEED: &str = "SOAK_SEED";
 const HARNESS: [&str; 5] = ["test", "--package", "drawloom-tests", "--lib", "--locked"];
 /// The suite of that name runs the same cases on both clusters.
 const CONFORMANCE: [&str; 6] = [
@@ -253,6 +256,9 @@ impl<'a> Group<'a> {
         let mut command = steps::cargo(SUITES);
         command.envs(self.deploy_mode.map(|mode| (DEPLOY_MODE, mode)));
         command.envs(self.on_mini.then_some((CLUSTER, "mini")));
+        if env::var_os(SOAK_SEED).is_none() {
+            command.env(SOAK_SEED, "1");
+        }
         for suite in &self.suites {
             command.args(["--test", suite]);
         }

@@ -26,6 +26,9 @@ use crate::settings::whole_chain;
 /// What may wait to be sent, in bytes. A gateway that takes nothing for so long is as good as gone.
 const UNSENT_LIMIT: usize = 64 << 20;
 
+/// What is not sent at once, in bytes: a record of TLS.
+const HELD: usize = 16 << 10;
+
 /// Makes a connection, handshake included, within `limit`.
 ///
 /// # Errors
@@ -96,6 +99,8 @@ pub struct Connection<Out, In> {
     decoder: Decoder,
     unsent: BytesMut,
     flushed: bool,
+    /// Nothing is sent yet.
+    held: bool,
     messages: PhantomData<fn(Out) -> In>,
 }
 
@@ -106,6 +111,7 @@ impl<Out: Framed, In: Framed> Connection<Out, In> {
             decoder: Decoder::default(),
             unsent: BytesMut::new(),
             flushed: true,
+            held: false,
             messages: PhantomData,
         }
     }
@@ -145,9 +151,14 @@ impl<Out: Framed, In: Framed> Connection<Out, In> {
         }
     }
 
-    /// Writes what can be written at once; what goes wrong is seen by [`Connection::next`].
+    /// Whether what is to be sent waits for more; not [`HELD`] bytes of it.
+    pub(crate) fn hold(&mut self, hold: bool) {
+        self.held = hold && self.unsent.len() < HELD;
+    }
+
+    /// Writes what can be written at once, unless it waits; what goes wrong is seen by [`Connection::next`].
     pub(crate) async fn push(&mut self) {
-        if !self.flushed {
+        if !self.flushed && !self.held {
             poll_fn(|context| {
                 let _seen_later = self.poll_send(context);
                 Poll::Ready(())
@@ -167,7 +178,9 @@ impl<Out: Framed, In: Framed> Connection<Out, In> {
 
     /// Writes what can be written, and is ready when something was read.
     fn poll_exchange(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Err(error)) = self.poll_send(context) {
+        if !self.held
+            && let Poll::Ready(Err(error)) = self.poll_send(context)
+        {
             return Poll::Ready(Err(error));
         }
         let mut chunk = [0; 8 << 10];

@@ -10,6 +10,7 @@
 //! | `process` | threads and end of the executor proper |
 //! | `session` | the conversation with the ApplicationMaster, a pure machine |
 //! | `link`, `gateway` | the loop and the TLS connection around it |
+//! | `pace` | what is said a moment later, together with more |
 //! | `discovery` | where to dial, also when another ApplicationMaster has taken over |
 //! | [`functions`] | Rust functions that a program registers as tasks |
 //! | `task` | running attempts: directory, command, input, result, logs, process tree |
@@ -35,6 +36,7 @@ pub mod gateway;
 mod guard;
 mod link;
 mod oom;
+mod pace;
 mod process;
 mod process_table;
 mod reports;

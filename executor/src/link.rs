@@ -1,7 +1,6 @@
 //! The loop of the executor's main thread: owns the session, the connection and the pool of attempts, and does
 //! nothing that takes long. Heartbeats go out from here, whatever the tasks and their input and output do.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use crate::board::Board;
 use crate::discovery::{Discovery, Found};
 use crate::ending::Ending;
 use crate::gateway::{self, dial};
+use crate::pace::Pace;
 use crate::process_table::Process;
 use crate::reports::Stored;
 use crate::session::{Effect, Event, Lookup, Session, TaskEnd};
@@ -51,6 +51,7 @@ pub(crate) struct Link<D> {
     inbox: mpsc::Receiver<Event>,
     /// Events that have come and are not taken yet.
     batch: Vec<Event>,
+    pace: Pace,
     effects: Vec<Effect>,
     ending: Option<Ending>,
 }
@@ -76,6 +77,7 @@ impl<D: Discovery> Link<D> {
             board,
             inbox,
             batch: Vec::with_capacity(BATCH),
+            pace: Pace::default(),
             effects: Vec::new(),
             ending: None,
         }
@@ -96,10 +98,13 @@ impl<D: Discovery> Link<D> {
 
     /// Waits until something happens; what attempts say comes in batches, so that a batch is answered in one write.
     async fn gather(&mut self) {
+        let waits = self.pace.waits(Instant::now());
         if let Line::Up(connection) = &mut self.line {
+            connection.hold(waits);
             connection.push().await;
         }
-        let deadline = self.session.next_deadline();
+        let deadlines = [self.session.next_deadline(), self.pace.deadline()];
+        let deadline = deadlines.into_iter().flatten().min();
         let timer = async {
             match deadline {
                 Some(at) => sleep_until(at.into()).await,
@@ -120,7 +125,8 @@ impl<D: Discovery> Link<D> {
 
     fn take_all(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
-        leave_out_short_lives(&mut batch);
+        self.pace
+            .sift(Instant::now(), self.session.has_plenty(), &mut batch);
         for event in batch.drain(..) {
             self.take(event);
         }
@@ -226,6 +232,7 @@ impl<D: Discovery> Link<D> {
         let Line::Up(connection) = &mut self.line else {
             return;
         };
+        self.pace.say(Instant::now(), &envelope.message);
         if let Err(reason) = connection.send(envelope) {
             self.line = Line::Down;
             self.session
@@ -276,17 +283,5 @@ impl<D: Discovery> Link<D> {
         {
             tracing::debug!("the last frames may not have arrived");
         }
-    }
-}
-
-/// Drops the news that an attempt has begun where its end is in the same batch: that says as much.
-fn leave_out_short_lives(batch: &mut Vec<Event>) {
-    let ended = batch.iter().filter_map(|event| match event {
-        Event::TaskEnded { id, .. } => Some(*id),
-        _ => None,
-    });
-    let ended: BTreeSet<TaskAttemptId> = ended.collect();
-    if !ended.is_empty() {
-        batch.retain(|event| !matches!(event, Event::TaskStarted { id, .. } if ended.contains(id)));
     }
 }

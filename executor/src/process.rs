@@ -3,7 +3,8 @@
 //! | thread | what it does |
 //! |---|---|
 //! | main | the [`crate::link`] loop: connection, session, heartbeats |
-//! | `signals` | waits for children, passes SIGTERM on, prints the dump that SIGQUIT asks for |
+//! | `children` | waits for child processes |
+//! | `signals` | passes SIGTERM on, prints the dump that SIGQUIT asks for |
 //! | `lifeline` | reads the guard's pipe; at its end kills everything |
 //! | `tasks` | a runtime for the input and output of tasks, made for the first one |
 //!
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use sha2::{Digest, Sha256};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::mpsc;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -34,12 +35,14 @@ use crate::ending::Ending;
 use crate::functions::Functions;
 use crate::guard::restore_for_tasks;
 use crate::link::Link;
+use crate::oom::Kills;
 use crate::process_table::own_pid;
 use crate::reports::Reports;
 use crate::session::{Event, Session};
 use crate::settings::Settings;
 use crate::storage::Storage;
 use crate::task::attempt::Context;
+use crate::task::directory::Directories;
 use crate::task::pool::Pool;
 
 /// Events that may wait for the main loop; attempts wait when there are more.
@@ -65,6 +68,7 @@ pub(crate) fn run(functions: Functions) -> anyhow::Result<Ending> {
     let (events, inbox) = mpsc::channel(INBOX);
     watch_signals(Arc::clone(&children), Arc::clone(&board), events.clone())?;
     watch_lifeline(Arc::clone(&children))?;
+    watch_children(Arc::clone(&children))?;
 
     let boot = BootNonce(getrandom::u64().context("the system gives no random numbers")?);
     let session = Session::new(
@@ -78,8 +82,10 @@ pub(crate) fn run(functions: Functions) -> anyhow::Result<Ending> {
     let context = Context {
         storage: Arc::new(Storage::new(Arc::clone(&settings))),
         reports: Reports::new(&settings.directory),
+        directories: Directories::new(&settings.directory, settings.slots),
         settings,
         children: Arc::clone(&children),
+        kills: Kills::default(),
         board: Arc::clone(&board),
         functions,
     };
@@ -171,12 +177,10 @@ fn watch_signals(
     board: Arc<Board>,
     events: mpsc::Sender<Event>,
 ) -> anyhow::Result<()> {
-    let mut signals =
-        Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD]).context("cannot handle signals")?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT]).context("cannot handle signals")?;
     spawn_thread("signals", move || {
         for signal in signals.forever() {
             match signal {
-                SIGCHLD => children.reap(),
                 SIGQUIT => eprint!("{}", board.dump()),
                 _ => terminate(signal, &children, &events),
             }
@@ -196,6 +200,10 @@ fn terminate(signal: i32, children: &Arc<Children>, events: &mpsc::Sender<Event>
     if backstop.is_err() {
         Ending::Signal(signal).apply();
     }
+}
+
+fn watch_children(children: Arc<Children>) -> anyhow::Result<()> {
+    spawn_thread("children", move || children.watch())
 }
 
 /// The guard holds the other end of our standard input. Nothing is ever written there.

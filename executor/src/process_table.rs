@@ -3,7 +3,8 @@
 //! A [`ProcessTable`] is a snapshot that is old as soon as it is taken: a caller that must be sure repeats.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,9 +21,6 @@ pub(crate) struct Process {
     pub(crate) zombie: bool,
     pub(crate) user_ticks: u64,
     pub(crate) system_ticks: u64,
-    /// Of children that ended and were waited for, their own such children included.
-    pub(crate) children_user_ticks: u64,
-    pub(crate) children_system_ticks: u64,
     /// Since the machine's start; with the pid it names a process for good.
     pub(crate) started_ticks: u64,
     /// Physical memory, in pages; pages shared with other processes are counted in each.
@@ -46,8 +44,6 @@ impl Process {
             session: id(3)?,
             user_ticks: number(11)?,
             system_ticks: number(12)?,
-            children_user_ticks: number(13)?,
-            children_system_ticks: number(14)?,
             started_ticks: number(19)?,
             resident_pages: number(21)?,
         })
@@ -195,10 +191,40 @@ fn children_of(pid: i32) -> Vec<i32> {
         .collect()
 }
 
-/// The children of this process, alive or not; nothing when the kernel keeps no lists of them.
-pub(crate) fn own_children() -> Option<Vec<i32>> {
-    let own = own_pid();
-    keeps_children(own).then(|| children_of(own))
+/// The children that this process was given because those that had started them have ended. It must be a child
+/// subreaper.
+///
+/// The kernel gives an orphan to the first thread of the subreaper that lives (`find_alive_thread` in `kernel/exit.c`),
+/// which is the main thread as long as there is one; what other threads start is in lists of their own.
+#[derive(Debug)]
+pub(crate) struct Adopted {
+    /// The kernel's list, where it keeps any.
+    list: Option<File>,
+}
+
+impl Default for Adopted {
+    fn default() -> Self {
+        let own = own_pid();
+        let list = proc_file(own, "task").join(own.to_string()).join("children");
+        Self {
+            list: File::open(list).ok(),
+        }
+    }
+}
+
+impl Adopted {
+    /// Those that are there now, alive or not; nothing when the kernel does not say, or there are more than anybody
+    /// would look through. May hold what this process has started itself.
+    pub(crate) fn list(&self) -> Option<Vec<i32>> {
+        let mut bytes = [0; 4096];
+        let read = self.list.as_ref()?.read_at(&mut bytes, 0).ok()?;
+        let text = std::str::from_utf8(&bytes[..read])
+            .ok()
+            .filter(|_| read < bytes.len())?;
+        text.split_ascii_whitespace()
+            .map(|pid| pid.parse().ok())
+            .collect()
+    }
 }
 
 /// This process's id.
@@ -258,12 +284,8 @@ mod tests {
             (17, 3, 4242)
         );
         assert_eq!(
-            (
-                process.user_ticks,
-                process.children_system_ticks,
-                process.resident_pages
-            ),
-            (5, 8, 25)
+            (process.user_ticks, process.system_ticks, process.resident_pages),
+            (5, 6, 25)
         );
     }
 

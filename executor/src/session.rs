@@ -43,6 +43,8 @@ const GREETING_LIMIT: Duration = Duration::from_secs(10);
 const LEAVE_GRACE: Duration = Duration::from_secs(1);
 /// Of the failed dials of a long search every so many leave a line in the log.
 const QUIET: u32 = 16;
+/// So many attempts that wait for each that runs are plenty.
+const PLENTY: usize = 8;
 /// Heartbeats never come faster than this.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
 
@@ -191,6 +193,11 @@ impl Session {
             on_disk: self.unacknowledged.on_disk(),
             stale_frames: self.stale_frames,
         }
+    }
+
+    /// Whether there is so much to do that nobody waits for what attempts say.
+    pub(crate) fn has_plenty(&self) -> bool {
+        self.waiting.len() / PLENTY >= self.running.len().max(1)
     }
 
     /// When [`Event::Tick`] is due.

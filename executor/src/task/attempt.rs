@@ -22,7 +22,7 @@ use wire::task::{Body, Capture, Feed, StageSpec, TaskMetrics, TaskResult, TaskSp
 use crate::board::Board;
 use crate::children::Children;
 use crate::functions::Functions;
-use crate::oom;
+use crate::oom::{self, Kills};
 use crate::reports::{Kept, Reports};
 use crate::said::{FileListener, Said};
 use crate::session::{Event, TaskEnd};
@@ -31,7 +31,7 @@ use crate::shares::Share;
 use crate::storage::Storage;
 use crate::task::capture::Place;
 use crate::task::command::{command, environment, explain_start, write_input_list};
-use crate::task::directory::{Directory, log_name, progress_file};
+use crate::task::directory::{Directories, Directory, log_name, progress_file};
 use crate::task::feed;
 use crate::task::log::{BoundedLog, LOG_LIMIT};
 use crate::task::running::Running;
@@ -46,6 +46,8 @@ pub(crate) struct Context {
     pub(crate) settings: Arc<Settings>,
     pub(crate) storage: Arc<Storage>,
     pub(crate) children: Arc<Children>,
+    pub(crate) directories: Arc<Directories>,
+    pub(crate) kills: Kills,
     pub(crate) board: Arc<Board>,
     /// What tasks may call.
     pub(crate) functions: Functions,
@@ -206,8 +208,8 @@ impl Attempt {
 
     async fn execute(&self) -> Result<Option<TaskResult>, FailureCause> {
         let Order { stage, task, .. } = &self.order;
-        let container = &self.context.settings.directory;
-        let directory = Directory::create(container, task.id, stage).map_err(FailureCause::StartFailed)?;
+        let created = self.context.directories.create(task.id, stage);
+        let directory = created.map_err(FailureCause::StartFailed)?;
         let Some(place) = self.place()? else {
             let produced = Box::pin(self.produce(&directory, None)).await;
             return self.take_result(&directory, produced).await;
@@ -316,7 +318,7 @@ impl Attempt {
         let started = self.context.children.spawn(&mut command);
         let child = started.map_err(|error| FailureCause::StartFailed(explain_start(stage, &error)))?;
         drop(command);
-        let killed_before = oom::kills();
+        let killed_before = self.context.kills.lately();
         let ended = Box::pin(Running::new(self, &child, directory, place).run(child)).await;
         self.listener.look(&self.said);
         let exit = ended?;

@@ -209,6 +209,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::task::directory::Directories;
     use crate::task::tests::{settings, stage, task};
     use wire::id::Epoch;
 
@@ -231,7 +232,9 @@ mod tests {
             ("LANG".to_owned(), "C.UTF-8".to_owned()),
         ];
         let task = task(7, 2);
-        let directory = Directory::create(container.path(), task.id, &stage).unwrap();
+        let directory = Directories::new(container.path(), 2)
+            .create(task.id, &stage)
+            .unwrap();
         let environment = environment(&settings, &order(stage, task, Epoch(3)), &directory);
         assert_eq!(text(&environment, "LANG"), Some("C.UTF-8"));
         assert_eq!(text(&environment, "PATH"), Some(DEFAULT_PATH));
@@ -274,7 +277,9 @@ mod tests {
             };
             let share = shares.take(&stage).unwrap();
             let task = task(7, 2);
-            let directory = Directory::create(container.path(), task.id, &stage).unwrap();
+            let directory = Directories::new(container.path(), 2)
+                .create(task.id, &stage)
+                .unwrap();
             let order = Order {
                 share,
                 ..order(stage, task, Epoch(1))
@@ -297,7 +302,9 @@ mod tests {
         let mut stage = stage("true");
         stage.environment = vec![("PATH".to_owned(), "/opt/bin".to_owned())];
         let task = task(0, 0);
-        let directory = Directory::create(container.path(), task.id, &stage).unwrap();
+        let directory = Directories::new(container.path(), 2)
+            .create(task.id, &stage)
+            .unwrap();
         let order = order(stage.clone(), task, Epoch(1));
         let environment = environment(&settings(container.path()), &order, &directory);
         assert_eq!(text(&environment, "PATH"), Some("/opt/bin"));

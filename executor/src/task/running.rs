@@ -42,6 +42,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Running<'a> {
     attempt: &'a Attempt,
+    directory: &'a Directory,
     place: Option<&'a Place>,
     pid: i32,
     tree: TaskTree,
@@ -55,13 +56,14 @@ impl<'a> Running<'a> {
     pub(crate) fn new(
         attempt: &'a Attempt,
         child: &Child,
-        directory: &Directory,
+        directory: &'a Directory,
         place: Option<&'a Place>,
     ) -> Self {
         let tree = TaskTree::new(child.pid, &marker(attempt.id()), directory.path().to_owned());
         let flag = || watch::Sender::new(false);
         Self {
             attempt,
+            directory,
             place,
             pid: child.pid,
             tree,
@@ -179,7 +181,7 @@ impl<'a> Running<'a> {
     async fn end_leftovers(&self) {
         // Most commands leave nothing behind, and that is much cheaper to see than what they did leave.
         if self.attempt.context.children.leaves_nothing_behind() {
-            return;
+            return self.directory.release();
         }
         if !self.tree.is_empty() {
             let note = b"[drawloom: the command ended and left processes behind; they were ended]\n";

@@ -405,6 +405,24 @@ async fn what_a_task_leaves_behind_is_ended() {
 }
 
 #[tokio::test]
+async fn of_many_short_commands_on_all_slots_each_succeeds_in_a_directory_of_its_own() {
+    let (container, mut peer) = Container::serving().await;
+    let number = 200;
+    // Each second one leaves something behind that the next one must not find.
+    let script = "[ \"$(ls -A . tmp | tr -s '\\n' ' ')\" = '.: tmp tmp: ' ] || { ls -A . tmp >&2; exit 9; }; \
+                  [ $((DRAWLOOM_TASK % 2)) = 0 ] || echo x > tmp/file";
+    let tasks = (0..number).map(|partition| task(partition, Vec::new())).collect();
+    peer.launch(shell(script), tasks).await;
+    for _ in 0..number {
+        assert_eq!(peer.finished().await.outcome, Ok(()));
+    }
+    for partition in 0..number {
+        let directory = format!("drawloom-tasks/0.0.0-{partition}.0");
+        assert!(!container.path(&directory).exists(), "{directory}");
+    }
+}
+
+#[tokio::test]
 async fn what_runs_on_in_the_background_may_finish_the_result() {
     let (container, mut peer) = Container::serving().await;
     let script = "printf 'b\\na\\n' > >(sleep 0.3; sort)";

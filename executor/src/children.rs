@@ -126,6 +126,9 @@ impl Children {
 
     /// Starts a process.
     ///
+    /// The command has no `pre_exec`, user or group of its own, so that `std` starts it with `posix_spawn`: after a fork
+    /// it would wait by itself for a child that cannot be executed, and panic when [`Children::watch`] had done so.
+    ///
     /// # Errors
     /// Those of [`Command::spawn`], and [`io::ErrorKind::Interrupted`] after [`Children::extinguish`].
     pub(crate) fn spawn(&self, command: &mut Command) -> io::Result<Child> {

@@ -148,7 +148,9 @@ impl Scraped {
     fn keeps_the_last_sample(&self, id: &str) {
         wait::until("the end to be counted", STEP, || {
             let counted = |line: &str| {
-                line.starts_with("drawloom_apps_finished_total{") && line.contains("\"SUCCEEDED\"")
+                line.starts_with("drawloom_apps_finished_total{")
+                    && line.contains("\"SUCCEEDED\"")
+                    && !line.ends_with(" 0")
             };
             self.get("/metrics").1.lines().any(counted)
         })

@@ -48,7 +48,8 @@ pub struct SubmissionContext {
     /// The queue; `default` if none is given. The empty text is a 400 under the Fair Scheduler.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
-    /// The priority; the queue's default if none is given. Capped by the cluster.
+    /// The priority, capped by the cluster. None becomes -1, not the queue's default, and comes behind all that have 0
+    /// (`ApplicationSubmissionContextInfo`, `CapacityScheduler.checkAndGetApplicationPriority`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
     /// Does somebody else than YARN run the ApplicationMaster?

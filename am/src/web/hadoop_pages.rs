@@ -24,7 +24,7 @@ const MARKER: &str = "<!-- OUTPUT -->";
 pub fn log_level(levels: &mut LogLevels, request: &Request) -> Answer {
     let mut lines = Vec::new();
     if let Some(name) = request.parameter("log").filter(|name| !name.is_empty()) {
-        lines.push(("Submitted Log Name", name.to_owned()));
+        lines.push(("Submitted Class Name", name.to_owned()));
         if let Some(level) = new_level(request) {
             lines.push(("Submitted Level", level.to_owned()));
             let set = levels.set(name, level);
@@ -70,7 +70,8 @@ fn form(text: &str, more: &str) -> String {
     )
 }
 
-/// `JMXJsonServlet`: `qry` chooses beans by name, `*` at its end for any rest; `get` is `BEAN::ATTRIBUTE`.
+/// `JMXJsonServlet`: `qry` chooses beans by a pattern of names, `get` is `BEAN::ATTRIBUTE`. Like there, a name that no bean
+/// has is an answer without beans, and a `get` that is none says so with status 200.
 pub(super) fn jmx(scene: &Scene<'_>, request: &Request) -> Answer {
     let beans = beans(scene);
     if let Some(get) = request.parameter("get") {
@@ -81,29 +82,63 @@ pub(super) fn jmx(scene: &Scene<'_>, request: &Request) -> Answer {
     Answer::json(&json!({ "beans": found.collect::<Vec<_>>() }))
 }
 
-fn matches(bean: &Value, wanted: &str) -> bool {
+/// As `javax.management.ObjectName` does: `DOMAIN:KEY=VALUE,…` in any order, `*` for any text in the domain and in values,
+/// and alone among the properties for any others.
+fn matches(bean: &Value, pattern: &str) -> bool {
     let name = bean["name"].as_str().unwrap_or_default();
-    match wanted.strip_suffix('*') {
-        Some(start) => name.starts_with(start.trim_end_matches('*').trim_end_matches(':')),
-        None => name == wanted,
-    }
+    let (Some((domain, properties)), Some((wanted_domain, wanted))) =
+        (name.split_once(':'), pattern.split_once(':'))
+    else {
+        return pattern == "*";
+    };
+    let has: Vec<(&str, &str)> = properties
+        .split(',')
+        .filter_map(|part| part.split_once('='))
+        .collect();
+    let wants: Vec<&str> = wanted.split(',').filter(|part| *part != "*").collect();
+    let is_there = |wanted: &&str| {
+        let wanted = wanted.split_once('=');
+        wanted.is_some_and(|(key, value)| has.iter().any(|has| has.0 == key && fits(has.1, value)))
+    };
+    let others_may_be = wanted.split(',').any(|part| part == "*");
+    fits(domain, wanted_domain) && wants.iter().all(is_there) && (others_may_be || wants.len() == has.len())
+}
+
+/// Whether a text is that of a pattern in which `*` is any text.
+fn fits(text: &str, pattern: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else {
+        return text == pattern;
+    };
+    let Some(text) = text.strip_prefix(start) else {
+        return false;
+    };
+    let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let Some(mut text) = text.strip_suffix(end) else {
+        return false;
+    };
+    middle.split('*').all(|part| {
+        let found = text.find(part);
+        text = found.map_or("", |at| &text[at + part.len()..]);
+        found.is_some()
+    })
 }
 
 fn attribute(beans: &[Value], get: &str) -> Answer {
     let Some((name, attribute)) = get.split_once("::") else {
-        let error = json!({ "result": "ERROR", "message": "query format is not as expected." });
-        return Answer {
-            status: 400,
-            ..Answer::json(&error)
-        };
+        return Answer::json(&json!({ "result": "ERROR", "message": "query format is not as expected." }));
     };
-    let bean = beans.iter().find(|bean| bean["name"] == name);
-    match bean.and_then(|bean| Some((bean, bean.get(attribute)?))) {
-        None => Answer {
-            status: 404,
-            ..Answer::json(&json!({ "result": "ERROR", "message": "No such bean or attribute" }))
-        },
-        Some((bean, value)) => {
+    let Some(bean) = beans.iter().find(|bean| bean["name"] == name) else {
+        return Answer::json(&json!({ "beans": [] }));
+    };
+    match bean.get(attribute) {
+        None => {
+            let why = format!("No attribute with name {attribute} was found.");
+            Answer {
+                status: 404,
+                ..Answer::json(&json!({ "result": "ERROR", "message": why }))
+            }
+        }
+        Some(value) => {
             let only = json!({ "name": name, "modelerType": bean["modelerType"], attribute: value });
             Answer::json(&json!({ "beans": [only] }))
         }
@@ -217,4 +252,31 @@ pub(super) fn stacks(scene: &Scene<'_>) -> Answer {
         format!("waiting for: {}", why.unwrap_or_else(|| "nothing".to_owned())),
     ];
     Answer::text(200, &lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beans_are_chosen_as_object_names_are() {
+        let bean = json!({ "name": format!("{DOMAIN}Tasks") });
+        for (pattern, fits) in [
+            ("*", true),
+            ("*:*", true),
+            ("drawloom:*", true),
+            ("Hadoop:*", false),
+            ("draw*:service=Application*,name=*ask*", true),
+            ("drawloom:name=Tasks,service=ApplicationMaster", true),
+            ("*:name=Tasks,*", true),
+            ("*:service=ApplicationMaster", false),
+            ("*:name=Task,*", false),
+            ("*:name=T*T*s,*", false),
+            ("*:name=Tasks*s,*", false),
+            ("drawloom", false),
+            ("", false),
+        ] {
+            assert_eq!(matches(&bean, pattern), fits, "{pattern}");
+        }
+    }
 }

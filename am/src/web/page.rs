@@ -11,7 +11,7 @@ use driver::view::{ExecutorStatus, Snapshot, StageView};
 
 use super::html::{Cell, Escaped, table};
 use super::{Request, Scene, date};
-use crate::summary::{CounterTotal, StageSummary, job_counters, stage_word};
+use crate::summary::{CounterTotal, FailureNote, StageSummary, job_counters, stage_word};
 
 pub(super) use cluster::{allocation, configuration};
 pub(super) use executors::executors;
@@ -140,14 +140,19 @@ fn awaited(scene: &Scene<'_>) -> String {
 }
 
 fn failures(scene: &Scene<'_>) -> String {
-    let rows = scene.notes.iter().rev().take(20).map(|note| {
+    failure_table("Latest failures", scene.notes.iter().rev())
+}
+
+/// The first failures of these that a page has room for.
+fn failure_table<'a>(caption: &str, notes: impl Iterator<Item = &'a FailureNote>) -> String {
+    let rows = notes.take(20).map(|note| {
         let texts = [&note.subject, &note.host, &note.cause].map(|text| Cell::Text(text.clone()));
         let when = Cell::Text(date::plain(note.unix_ms));
         [when].into_iter().chain(texts).collect()
     });
     let rows: Vec<Vec<Cell>> = rows.collect();
     table(
-        "Latest failures",
+        caption,
         &["When, GMT", "What", "Where", "Why"],
         &rows,
         "Nothing has failed.",

@@ -150,6 +150,22 @@ fn secrets_are_on_no_page() {
 }
 
 #[test]
+fn the_page_of_a_stage_says_why_its_attempts_failed() {
+    let title = "Latest failures of this stage";
+    assert!(!Stand::new().get("/tasks?stage=0").body.contains(title));
+    let page = Stand::busy().get("/tasks?stage=0").body;
+    let (_, failures) = page.split_once(title).unwrap();
+    assert!(
+        failures.contains("<td>stage count, task 1, attempt 0</td>"),
+        "{failures}"
+    );
+    assert!(
+        !failures.contains("SIGKILL"),
+        "of an executor, not of the stage: {failures}"
+    );
+}
+
+#[test]
 fn what_hadoop_s_daemons_answer() {
     let stand = Stand::busy();
     let beans = stand.get("/jmx").body;
@@ -170,7 +186,23 @@ fn what_hadoop_s_daemons_answer() {
         "{}",
         get.body
     );
-    assert_eq!(stand.get("/jmx?get=nonsense").status, 400);
+    let nonsense = stand.get("/jmx?get=nonsense");
+    assert!(
+        nonsense.status == 200 && nonsense.body.contains("ERROR"),
+        "{}",
+        nonsense.body
+    );
+    let unknown = stand.get("/jmx?get=a:b=c::d");
+    assert_eq!(
+        (unknown.status, unknown.body.as_str()),
+        (200, "{\n  \"beans\": []\n}\n")
+    );
+    assert_eq!(
+        stand
+            .get("/jmx?get=drawloom:service=ApplicationMaster,name=Tasks::None")
+            .status,
+        404
+    );
     let xml = stand.get("/conf?name=queue").body;
     assert!(xml.contains("<name>queue</name><value>etl</value>"), "{xml}");
     assert_eq!(stand.get("/conf?name=nothing").status, 404);
@@ -205,7 +237,7 @@ fn levels_of_logs_are_shown_and_set_as_hadoop_daemonlog_reads_them() {
     assert_eq!(ask(&[]), [""; 0]);
     assert_eq!(
         ask(&[("log", "am")]),
-        ["Submitted Log Name: am", "Effective Level: INFO"]
+        ["Submitted Class Name: am", "Effective Level: INFO"]
     );
     let set = ask(&[("log", "am"), ("level", "debug")]);
     assert_eq!(set.last().unwrap(), "Effective Level: DEBUG");

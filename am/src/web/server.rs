@@ -159,6 +159,7 @@ async fn admitted(request: http::Request<Incoming>, shared: &Shared) -> Response
         Method::GET | Method::HEAD if changes(&reduced) => Kind::Modify,
         Method::GET | Method::HEAD => Kind::View,
         Method::PUT if shared.visitors.take_orders() => Kind::Modify,
+        Method::OPTIONS => return options(&shared.visitors),
         _ => return not_allowed(&shared.visitors),
     };
     if !shared
@@ -195,16 +196,26 @@ fn changes(request: &Request) -> bool {
     request.path == LOG_LEVEL && new_level(request).is_some()
 }
 
+/// What Hadoop's tools begin with: `KerberosAuthenticator` and `PseudoAuthenticator` send `OPTIONS`, and go on when it
+/// succeeds, as it does with every servlet (`HttpServlet.doOptions`).
+fn options(visitors: &Visitors) -> Response<Full<Bytes>> {
+    about_methods(200, visitors)
+}
+
 fn not_allowed(visitors: &Visitors) -> Response<Full<Bytes>> {
+    about_methods(405, visitors)
+}
+
+fn about_methods(status: u16, visitors: &Visitors) -> Response<Full<Bytes>> {
     let methods = if visitors.take_orders() {
-        "GET, HEAD, PUT"
+        "GET, HEAD, PUT, OPTIONS"
     } else {
-        "GET, HEAD"
+        "GET, HEAD, OPTIONS"
     };
-    let mut response = response(Answer::text(405, &format!("answered are {methods}")));
-    if let Ok(methods) = HeaderValue::from_str(methods) {
-        response.headers_mut().insert(header::ALLOW, methods);
-    }
+    let mut response = response(Answer::text(status, &format!("answered are {methods}")));
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(methods));
     response
 }
 
@@ -465,11 +476,17 @@ mod tests {
             head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"),
             "{head}"
         );
-        for method in ["POST", "PATCH", "DELETE", "OPTIONS"] {
+        for (method, status) in [("POST", 405), ("PATCH", 405), ("DELETE", 405), ("OPTIONS", 200)] {
             let answer = exchange("127.0.0.1:8088", &format!("{method} /x")).await;
-            assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
-            assert!(answer.contains("allow: GET, HEAD, PUT"), "{answer}");
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+            assert!(answer.contains("allow: GET, HEAD, PUT, OPTIONS\r\n"), "{answer}");
+            assert!(
+                answer.ends_with("answered are GET, HEAD, PUT, OPTIONS\n"),
+                "{answer}"
+            );
         }
+        let answer = exchange("127.0.0.2:8088", "OPTIONS /logLevel?log=am").await;
+        assert!(answer.starts_with("HTTP/1.1 302"), "{answer}");
     }
 
     #[test]

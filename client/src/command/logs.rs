@@ -127,6 +127,8 @@ struct Search<'a> {
     shown: Shown,
     /// What could not be read, in words for people.
     problems: Vec<String>,
+    /// Whether a node has nothing of a container that ran there.
+    missing: bool,
 }
 
 impl<'a> Search<'a> {
@@ -143,10 +145,12 @@ impl<'a> Search<'a> {
             report,
             shown: Shown::default(),
             problems: Vec::new(),
+            missing: false,
         }
     }
 
-    /// Looks where they are most probably first, and goes on until there are some.
+    /// Looks where they are most probably first, and goes on until there are some. What YARN has collected of a
+    /// container while the application runs is not on its node any more.
     async fn show(mut self, wanted: &Wanted<'_>) -> Result<(), CommandError> {
         let (ended, status) = match &self.report {
             Ok(report) => (report.is_final(), report.log_aggregation_status.clone()),
@@ -155,7 +159,8 @@ impl<'a> Search<'a> {
         if status != "SUCCEEDED" && self.report.is_ok() {
             self.ask_nodes(wanted).await?;
         }
-        if ended && !(status == "DISABLED" && self.shown.files > 0) {
+        let may_be_collected = status != "DISABLED" || self.shown.files == 0;
+        if (ended || self.missing) && may_be_collected {
             self.read_collected(wanted).await?;
         }
         if ended && self.shown.files == 0 {
@@ -174,6 +179,7 @@ impl<'a> Search<'a> {
             }
             if let Ok(keeper) = self.client.node(&node).map(Keeper::Node) {
                 let files = keeper.files(container).await;
+                self.missing |= files.is_empty();
                 self.print_container(&keeper, (container, &node), files, wanted)
                     .await?;
             }
@@ -305,9 +311,12 @@ impl Keeper {
     }
 }
 
+/// Each file once: of a running container, a node lists what it has and what it has collected.
 fn file_names(places: impl IntoIterator<Item = LogFiles>) -> Vec<String> {
+    let mut known = BTreeSet::new();
     let files = places.into_iter().flat_map(|place| place.files);
-    files.map(|file| file.file_name).collect()
+    let names = files.map(|file| file.file_name);
+    names.filter(|name| known.insert(name.clone())).collect()
 }
 
 /// What cannot name a container or a task is wrong usage, not a log that is gone.
@@ -449,6 +458,21 @@ mod tests {
         };
         assert!(check(&executor("container_1_0001_01_000002")).is_ok());
         assert!(check(&executor("2")).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_on_the_node_and_collected_is_named_once() {
+        let place = |kind: &str, names: &[&str]| -> LogFiles {
+            let files = names.iter().map(|name| serde_json::json!({ "fileName": name }));
+            let files: Vec<_> = files.collect();
+            let place = serde_json::json!({ "containerLogInfo": files, "logAggregationType": kind });
+            serde_json::from_value(place).unwrap()
+        };
+        let places = [
+            place("AGGREGATED", &["app.log.1"]),
+            place("LOCAL", &["stderr", "app.log.1"]),
+        ];
+        assert_eq!(file_names(places), ["app.log.1", "stderr"]);
     }
 
     #[test]

@@ -123,7 +123,7 @@ pub(crate) const KEYS: &[Key] = &[
         "priority",
         "",
         Kind::Number,
-        "the application's priority in its queue; the queue's default when empty",
+        "the application's priority in its queue; 0 when empty",
     ),
     key(
         "tags",
@@ -470,6 +470,13 @@ pub(crate) const KEYS: &[Key] = &[
         "",
         Kind::Text,
         "the address of that History Server, which YARN's link leads to after the end: http://HOST:18080",
+    ),
+    key(
+        "logs.rolled",
+        r"\.[0-9-]+(\.gz)?$",
+        Kind::Text,
+        "log files that YARN may collect while the application runs, where it does, and that nobody writes any more: a \
+         regular expression of Java's; nothing of a running application when empty",
     ),
     key(
         "client.poll-interval",

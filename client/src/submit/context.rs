@@ -6,7 +6,8 @@ use am::launch::{self, Localized, LocalizedKind};
 use hadoop::ids::ApplicationId;
 use wire::security::{ApplicationKeys, secret};
 use yarn_rest::{
-    AclKind, LocalResource, LocalResourceKind, Resource, SecretBytes, SubmissionContext, Visibility,
+    AclKind, LocalResource, LocalResourceKind, LogAggregation, Resource, SecretBytes, SubmissionContext,
+    Visibility,
 };
 
 use crate::settings::Resolved;
@@ -36,6 +37,10 @@ pub(super) struct Parts<'a> {
 /// The command of the ApplicationMaster's container. YARN replaces `<LOG_DIR>`.
 pub(super) const AM_COMMAND: &str = "./drawloom am 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr";
 
+/// The priority of applications that ask for none: what the `CapacityScheduler` gives those that come by RPC, unless their
+/// queue has another default. By REST an omitted one is -1 (`ApplicationSubmissionContextInfo`), behind all of those.
+const USUAL_PRIORITY: i32 = 0;
+
 /// Puts the parts together.
 pub(super) fn build(parts: &Parts<'_>) -> SubmissionContext {
     let settings = parts.settings;
@@ -43,7 +48,10 @@ pub(super) fn build(parts: &Parts<'_>) -> SubmissionContext {
     context.name = parts.name.to_owned();
     context.application_type = settings.text("application-type").to_owned();
     context.queue = settings.optional("queue").map(str::to_owned);
-    context.priority = settings.optional("priority").and_then(|text| text.parse().ok());
+    context.priority = settings
+        .optional("priority")
+        .and_then(|text| text.parse().ok())
+        .or(Some(USUAL_PRIORITY));
     context.max_app_attempts = Some(settings.count("am.max-attempts"));
     context.keep_containers_across_application_attempts = settings.text("am.recovery") == "on";
     context.attempt_failures_validity_interval = Some(settings.duration("am.failures.validity-interval"))
@@ -57,6 +65,7 @@ pub(super) fn build(parts: &Parts<'_>) -> SubmissionContext {
     context.container.local_resources = parts.resources.iter().map(local_resource).collect();
     context.container.credentials.secrets = secrets(parts.keys, settings.text("deploy-mode") == "client");
     context.container.acls = acls(settings);
+    context.log_aggregation_context = settings.optional("logs.rolled").map(rolled);
     context
 }
 
@@ -112,6 +121,17 @@ fn secrets(keys: &ApplicationKeys, client_mode: bool) -> BTreeMap<String, Secret
         .collect()
 }
 
+/// NodeManagers that collect logs while an application runs (`yarn.nodemanager.log-aggregation.
+/// roll-monitoring-interval-seconds`) do so only for those that name files: these, and whatever containers that have
+/// ended leave. They remove what they have collected, so a file must not be written any more.
+fn rolled(pattern: &str) -> LogAggregation {
+    LogAggregation {
+        rolled_log_include_pattern: pattern.to_owned(),
+        rolled_log_exclude_pattern: String::new(),
+        ..LogAggregation::default()
+    }
+}
+
 fn acls(settings: &Resolved) -> BTreeMap<AclKind, String> {
     let lists = [
         (AclKind::ViewApp, "acls.view"),
@@ -121,4 +141,21 @@ fn acls(settings: &Resolved) -> BTreeMap<AclKind, String> {
         .into_iter()
         .filter_map(|(kind, key)| Some((kind, settings.optional(key)?.to_owned())))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_running_applications_only_what_the_pattern_names_is_collected() {
+        let context = serde_json::to_value(rolled(r"\.[0-9-]+$")).unwrap();
+        let expected = serde_json::json!({
+            "log-include-pattern": ".*",
+            "log-exclude-pattern": "",
+            "rolled-log-include-pattern": r"\.[0-9-]+$",
+            "rolled-log-exclude-pattern": "",
+        });
+        assert_eq!(context, expected);
+    }
 }

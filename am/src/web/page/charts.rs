@@ -18,8 +18,10 @@ const WIDTH: u64 = 1000;
 const NAMES: u64 = 250;
 /// The height of a row.
 const ROW: u64 = 20;
-/// The most letters of a name.
+/// The most letters of a name there.
 const LETTERS: usize = 34;
+/// The most letters of a name in a box.
+const LETTERS_OF_BOX: usize = 21;
 
 /// Stages as boxes from left to right, each behind those that it waits for.
 pub(super) fn stages(scene: &Scene<'_>, snapshot: &Snapshot) -> String {
@@ -87,7 +89,7 @@ fn arrow((x, y): (usize, usize), (to_x, to_y): (usize, usize)) -> String {
 
 fn stage_box(stage: &StageView, (x, y): (usize, usize)) -> String {
     let state = stage_word(stage.status);
-    let name: String = stage.name.chars().take(22).collect();
+    let name = shortened(&stage.name, LETTERS_OF_BOX);
     let counts = format!("{state}, {} of {}", stage.succeeded, stage.tasks);
     let (number, whole) = (stage.key.stage, Escaped(&stage.name));
     format!(
@@ -146,8 +148,7 @@ impl Bar {
         let (x, to, y) = (scale(self.from), scale(self.to), row * ROW + 3);
         let width = to.saturating_sub(x).max(2);
         let (class, text, base) = (self.class, Escaped(&self.text), y + 11);
-        let name: String = self.name.chars().take(LETTERS).collect();
-        let name = Escaped(name);
+        let name = Escaped(shortened(&self.name, LETTERS));
         format!(
             "<g><title>{text}</title><text class=\"small\" x=\"4\" y=\"{base}\">{name}</text>\
              <rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"14\"/></g>"
@@ -191,6 +192,15 @@ fn executor_bar(executor: &ExecutorView, end: Duration) -> Bar {
         name: format!("{} on {}", short(executor.id.as_str()), executor.host),
         text,
     }
+}
+
+/// A name that is longer ends with an ellipsis.
+fn shortened(name: &str, most: usize) -> String {
+    if name.chars().count() <= most {
+        return name.to_owned();
+    }
+    let start = name.chars().take(most - 1);
+    start.chain(['…']).collect()
 }
 
 /// A container's number, which tells those of an application apart.

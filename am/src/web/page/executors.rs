@@ -55,11 +55,9 @@ pub(super) fn executor_table(caption: &str, scene: &Scene<'_>, executors: &[&Exe
 
 fn row(scene: &Scene<'_>, executor: &ExecutorView) -> Vec<Cell> {
     let vital = scene.vitals.of(&executor.id).cloned().unwrap_or_default();
-    let memory = format!(
-        "{} of {}",
-        (vital.resident + vital.tasks_resident) >> 20,
-        vital.memory >> 20
-    );
+    let used = (vital.resident + vital.tasks_resident) >> 20;
+    // Nothing is known of one that is gone, or has not been heard of since it registered.
+    let memory = (vital.memory > 0).then(|| format!("{used} of {}", vital.memory >> 20));
     let record = scene.launcher.remembered(&executor.id);
     let silent = scene.now.saturating_sub(executor.last_heard).as_secs_f64();
     let heard = executor.gone.is_none().then(|| format!("{silent:.1}"));
@@ -72,7 +70,7 @@ fn row(scene: &Scene<'_>, executor: &ExecutorView) -> Vec<Cell> {
         Cell::Text(format!("{} of {}", executor.used_slots, executor.slots)),
         Cell::Number(executor.succeeded.into()),
         Cell::Number(executor.failed.into()),
-        Cell::Text(memory),
+        Cell::Text(memory.unwrap_or_default()),
         Cell::Text(heard.unwrap_or_default()),
         Cell::Text(record.map(launch).unwrap_or_default()),
     ]

@@ -4,7 +4,7 @@ use driver::view::{TaskOrder, TaskStatus, TaskView};
 
 use super::super::html::{Cell, Escaped, table};
 use super::super::{Request, Scene, quantiles};
-use super::{ROWS, page, turning};
+use super::{ROWS, failure_table, page, turning};
 use crate::history::locality;
 
 /// States that can be asked for, and what they are called.
@@ -73,8 +73,24 @@ pub(in super::super) fn tasks(scene: &Scene<'_>, request: &Request) -> Option<St
             "No tasks here (yet).",
         ),
         turning(&here(state, sort), from, total),
+        failures(scene, name),
     ];
     Some(page(scene, &caption, request, &body.concat()))
+}
+
+/// Why attempts at tasks of a stage failed, of those that are still remembered; nothing when none are.
+fn failures(scene: &Scene<'_>, stage: &str) -> String {
+    let subject = format!("stage {stage}, task ");
+    let mut of_stage = scene
+        .notes
+        .iter()
+        .rev()
+        .filter(|note| note.subject.starts_with(&subject))
+        .peekable();
+    match of_stage.peek() {
+        None => String::new(),
+        Some(_) => failure_table("Latest failures of this stage", of_stage),
+    }
 }
 
 fn link(to: &str, text: &str, here: bool) -> String {

@@ -8,6 +8,7 @@ use driver::plan::{ExecutorPlan, Settings};
 use hadoop::credentials::{Credentials, Format};
 use hadoop::ids::{ContainerId, NodeId};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use wire::amounts::Amounts;
 use wire::id::ExecutorId;
 use yarn_rpc::am_nm::{NmError, NodeManagers};
@@ -18,6 +19,7 @@ use yarn_rpc::records::{
 
 use crate::environment::{self, Environment};
 use crate::launch::{self, Acls, LaunchFile, Localized, LocalizedKind, Visibility};
+use crate::metrics::Calls;
 use launcher::{Event, StartFailure};
 
 /// What the container runs. The launch script gives the line to `bash -c`, so `exec` leaves only our process.
@@ -130,6 +132,7 @@ pub struct Starter {
     context: Arc<ContainerLaunchContext>,
     /// Starts that are under way at a time: each is a connection of its own to a NodeManager.
     turns: Arc<Semaphore>,
+    calls: Calls,
 }
 
 impl Starter {
@@ -140,14 +143,34 @@ impl Starter {
             nodes,
             context: Arc::new(context),
             turns: Arc::new(Semaphore::new(STARTS)),
+            calls: Calls::default(),
         }
+    }
+
+    /// Where the times of calls are told.
+    #[must_use]
+    pub fn calls(&self) -> Calls {
+        self.calls.clone()
+    }
+
+    /// Tells how long a call takes.
+    async fn timed<T, E>(
+        calls: &Calls,
+        method: &'static str,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let asked = Instant::now();
+        let answer = call.await;
+        calls.node(method, answer.is_ok(), asked.elapsed());
+        answer
     }
 
     /// Starts a container and says what came of it; the deadline is the NodeManagers'.
     pub async fn start(self, executor: ExecutorId, container: Container) -> Event {
         // Never closed; without a turn the start is late, not lost.
         let _turn = self.turns.acquire().await.ok();
-        match self.nodes.start_container(&container, &self.context).await {
+        let call = self.nodes.start_container(&container, &self.context);
+        match Self::timed(&self.calls, "startContainers", call).await {
             Ok(()) => Event::StartAccepted { executor },
             Err(error) => start_failed(executor, &error),
         }
@@ -155,7 +178,8 @@ impl Starter {
 
     /// Whether a container that was started waits for its files or for its turn: its process has not begun.
     pub async fn is_localizing(self, node: NodeId, container: ContainerId) -> bool {
-        match self.nodes.container_status(&node, container).await {
+        let call = self.nodes.container_status(&node, container);
+        match Self::timed(&self.calls, "getContainerStatuses", call).await {
             Ok(status) => status.sub_state == Some(ContainerSubState::Scheduled),
             Err(error) => {
                 tracing::warn!(%container, %node, error = chain(&error), "the NodeManager does not say how far a container is");
@@ -166,7 +190,8 @@ impl Starter {
 
     /// Ends a container; a failure is only logged, because the ResourceManager ends it, too.
     pub async fn stop(self, node: NodeId, container: ContainerId) {
-        if let Err(error) = self.nodes.stop_container(&node, container).await {
+        let call = self.nodes.stop_container(&node, container);
+        if let Err(error) = Self::timed(&self.calls, "stopContainers", call).await {
             tracing::debug!(%container, %node, error = chain(&error), "the NodeManager did not stop a container");
         }
     }

@@ -4,9 +4,10 @@
 //! asks. Names have the prefix `drawloom_`, units are seconds and bytes, and no label is unbounded.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use driver::view::{Snapshot, StageStatus, StageView};
+use driver::view::{ExecutorView, Snapshot, StageStatus, StageView};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -29,6 +30,19 @@ struct Cause {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Method {
     method: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Call {
+    service: &'static str,
+    method: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Executor {
+    executor: String,
+    host: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -58,6 +72,9 @@ struct StageOutcome {
     outcome: &'static str,
 }
 
+/// Executors of which each has figures of its own; of more there are only sums, for Prometheus's sake.
+const MOST_EXECUTORS: usize = 500;
+
 /// Buckets of durations, from 5 ms to an hour.
 #[derive(Debug, Clone, Copy)]
 struct Durations;
@@ -72,13 +89,41 @@ impl MetricConstructor<Histogram> for Durations {
 
 type Timings<L> = Family<L, Histogram, Durations>;
 
+/// How long ResourceManager and NodeManagers take to answer; cheap to clone, for those who ask them.
+#[derive(Debug, Clone)]
+pub struct Calls(Timings<Call>);
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self(Family::new_with_constructor(Durations))
+    }
+}
+
+impl Calls {
+    /// A call to a NodeManager has ended.
+    pub fn node(&self, method: &'static str, succeeded: bool, took: Duration) {
+        let outcome = if succeeded { "succeeded" } else { "failed" };
+        self.observe("nm", method, outcome, took);
+    }
+
+    fn observe(&self, service: &'static str, method: &'static str, outcome: &'static str, took: Duration) {
+        let labels = Call {
+            service,
+            method,
+            outcome,
+        };
+        self.0.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+}
+
 /// Counters and histograms of the process.
 #[derive(Debug)]
 pub struct Metrics {
     exits: Family<Cause, Counter>,
     rm_failures: Family<Method, Counter>,
+    calls: Calls,
     granted: Counter,
-    register: Gauge<f64, std::sync::atomic::AtomicU64>,
+    register: Gauge<f64, AtomicU64>,
     phases: Timings<Phase>,
     attempts: Family<StageOutcome, Counter>,
     durations: Timings<StageOutcome>,
@@ -94,6 +139,7 @@ impl Default for Metrics {
         Self {
             exits: Family::default(),
             rm_failures: Family::default(),
+            calls: Calls::default(),
             granted: Counter::default(),
             register: Gauge::default(),
             phases: Family::new_with_constructor(Durations),
@@ -120,6 +166,12 @@ impl Metrics {
         }
     }
 
+    /// With what is told to this handle.
+    #[must_use]
+    pub fn with_calls(self, calls: Calls) -> Self {
+        Self { calls, ..self }
+    }
+
     /// With the counters that may stay at zero: what first appears with its first event is no increase to Prometheus.
     #[must_use]
     pub fn from_zero<'a>(self, stages: impl Iterator<Item = &'a str>) -> Self {
@@ -143,6 +195,11 @@ impl Metrics {
     /// A call to the ResourceManager failed.
     pub fn rm_call_failed(&self, method: &'static str) {
         self.rm_failures.get_or_create(&Method { method }).inc();
+    }
+
+    /// The ResourceManager answered, so long after it was asked.
+    pub fn rm_answered(&self, took: Duration) {
+        self.calls.observe("rm", "any", "succeeded", took);
     }
 
     /// Records of the journal are safe.
@@ -219,10 +276,12 @@ impl Metrics {
     #[must_use]
     pub fn text(&self, scene: &Scene<'_>) -> String {
         let mut registry = Registry::default();
+        let snapshot = scene.driver.snapshot();
         self.register_own(&mut registry);
         describe_application(scene, &mut registry);
         describe_executors(scene, &mut registry);
-        describe_tasks(&scene.driver.snapshot(), &mut registry);
+        describe_tasks(&snapshot, &mut registry);
+        describe_each_executor(scene, &snapshot, &mut registry);
         process::describe(&mut registry);
         let mut text = String::new();
         match encode(&mut text, &registry) {
@@ -242,6 +301,12 @@ impl Metrics {
             "drawloom_rm_call_failures",
             "Failed calls to the ResourceManager",
             self.rm_failures.clone(),
+        );
+        registry.register_with_unit(
+            "drawloom_rpc_duration",
+            "Calls to ResourceManager and NodeManagers",
+            seconds.clone(),
+            self.calls.0.clone(),
         );
         registry.register(
             "drawloom_containers_granted",
@@ -467,6 +532,39 @@ fn describe_tasks(snapshot: &Snapshot, registry: &mut Registry) {
     registry.register("drawloom_tasks", "Tasks by state", tasks);
 }
 
+/// What each executor says of itself, which is its memory, its tasks' and its own processor time; nothing when there are
+/// too many of them.
+fn describe_each_executor(scene: &Scene<'_>, snapshot: &Snapshot, registry: &mut Registry) {
+    let there = |executor: &&ExecutorView| executor.gone.is_none();
+    let all: Vec<_> = snapshot.executors.iter().filter(there).collect();
+    if all.len() > MOST_EXECUTORS {
+        return;
+    }
+    let [busy, resident, limit]: [Family<Executor, Gauge>; 3] = Default::default();
+    let cpu: Family<Executor, Counter<f64, AtomicU64>> = Family::default();
+    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    for executor in all {
+        let labels = Executor {
+            executor: executor.id.to_string(),
+            host: executor.host.clone(),
+        };
+        busy.get_or_create(&labels).set(executor.used_slots.into());
+        if let Some(vital) = scene.vitals.of(&executor.id) {
+            let used = vital.resident + vital.tasks_resident;
+            resident.get_or_create(&labels).set(bytes(used));
+            limit.get_or_create(&labels).set(bytes(vital.memory));
+            cpu.get_or_create(&labels).inc_by(vital.cpu.as_secs_f64());
+        }
+    }
+    registry.register("drawloom_executor_busy_slots", "Slots in use", busy);
+    let help = "Memory of an executor and its tasks";
+    registry.register_with_unit("drawloom_executor_resident_memory", help, Unit::Bytes, resident);
+    let help = "Memory of its container";
+    registry.register_with_unit("drawloom_executor_memory_limit", help, Unit::Bytes, limit);
+    let help = "Processor time of an executor's own process";
+    registry.register_with_unit("drawloom_executor_cpu", help, Unit::Seconds, cpu);
+}
+
 fn by_state(stage: &StageView) -> [(&'static str, u32); 3] {
     [
         ("pending", stage.pending),
@@ -514,6 +612,20 @@ mod tests {
             outcome: "failed",
         };
         assert_eq!(metrics.attempts.get_or_create(&failed).get(), 0);
+    }
+
+    #[test]
+    fn calls_are_measured_through_any_handle() {
+        let calls = Calls::default();
+        let metrics = Metrics::default().with_calls(calls.clone());
+        calls.node("startContainers", true, Duration::from_millis(30));
+        let mut registry = Registry::default();
+        metrics.register_own(&mut registry);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        let labels = "service=\"nm\",method=\"startContainers\",outcome=\"succeeded\"";
+        let line = format!("drawloom_rpc_duration_seconds_sum{{{labels}}} 0.03");
+        assert!(text.lines().any(|found| found == line), "{text}");
     }
 
     #[test]

@@ -200,6 +200,7 @@ impl App {
     /// An answer that has waited, because all of us stood still, is no sign that we are still wanted.
     fn on_rm_contact(&mut self, asked: Duration) {
         let ago = self.session.instant(asked).elapsed();
+        self.metrics.rm_answered(ago);
         self.rm.last = self.rm.last.max(self.clock.now().saturating_sub(ago));
         self.process(Step::Driver(LauncherReport::ResourceManagerHeard { ago }));
     }

@@ -478,6 +478,7 @@ impl Job {
         } else {
             Launcher::new(rules)
         };
+        let calls = self.starter.calls();
         let directory = self.launch.history.dir.clone();
         let client_log = directory
             .filter(|_| self.driver_certificate.is_some())
@@ -530,6 +531,7 @@ impl Job {
             last_words: LastWords::new(&self.environment.user),
             vitals: Vitals::default(),
             metrics: Metrics::of_gateway(self.servers.turned_away)
+                .with_calls(calls)
                 .from_zero(self.plan.stages.iter().map(|stage| stage.name.as_str())),
             clock: self.clock,
             environment: self.environment,

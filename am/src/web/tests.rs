@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use wire::failure::{ExecutorLoss, FailureCause, TaskFailure};
 use wire::id::{BootNonce, ExecutorId, StageKey, TaskAttemptId};
 use wire::launcher::ExecutorTarget;
-use wire::message::TaskReport;
+use wire::message::{Heartbeat, Hello, TaskReport};
 use wire::task::TaskMetrics;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -437,6 +437,42 @@ fn metrics_are_documented() {
             documented.contains(&format!("`{name}`")),
             "docs/operations.md lacks {name}"
         );
+    }
+}
+
+#[test]
+fn figures_of_single_executors_follow_their_heartbeats() {
+    let mut stand = Stand::busy();
+    let hello = Hello {
+        protocol: wire::version::PROTOCOL,
+        build: String::new(),
+        application: String::new(),
+        executor: id(2),
+        host: "nm1".into(),
+        pid: 7,
+        slots: 1,
+        memory: 512 << 20,
+        started_unix_ms: 0,
+        running: Vec::new(),
+    };
+    stand.vitals.registered(&hello, None);
+    let labels = format!("{{executor=\"{}\",host=\"nm1\"}}", id(2));
+    for (resident, seconds) in [(20_u64 << 20, 1), (30 << 20, 2)] {
+        let heartbeat = Heartbeat {
+            resident,
+            cpu: Duration::from_secs(seconds),
+            ..Heartbeat::default()
+        };
+        stand.vitals.heard(&id(2), &heartbeat);
+        let text = stand.get("/metrics").body;
+        for line in [
+            format!("drawloom_executor_resident_memory_bytes{labels} {resident}"),
+            format!("drawloom_executor_memory_limit_bytes{labels} {}", 512 << 20),
+            format!("drawloom_executor_cpu_seconds_total{labels} {seconds}.0"),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
+        assert!(!text.contains(id(3).as_str()), "it is gone: {text}");
     }
 }
 

@@ -129,7 +129,7 @@ fn other_commands_are_not_kept() {
 fn what_a_replaced_application_master_says_changes_nothing() {
     let mut bench = Bench::serving();
     bench.hear(1, 2, LauncherMessage::Heartbeat);
-    let report = LauncherMessage::Report(LauncherReport::ResourceManagerHeard);
+    let report = LauncherMessage::Report(LauncherReport::ResourceManagerHeard { ago: Duration::ZERO });
     assert!(bench.hear(2, 1, report.clone()).is_empty());
     assert_eq!(bench.hear(2, 2, report).len(), 1);
 }

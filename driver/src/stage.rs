@@ -156,6 +156,11 @@ impl Stage {
         totals.stderr_bytes = totals.stderr_bytes.saturating_add(metrics.stderr_bytes);
     }
 
+    /// Whether it is known which tasks it has.
+    pub(crate) fn is_planned(&self) -> bool {
+        self.tasks.is_some()
+    }
+
     /// Its finished tasks, and all of them as far as they are known.
     pub(crate) fn progress(&self, source: &TaskSource) -> (u64, u64) {
         let Some(tasks) = &self.tasks else {

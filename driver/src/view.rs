@@ -15,6 +15,7 @@ use crate::failures::FailureRecord;
 use crate::index::StageIx;
 use crate::job::JobState;
 pub use crate::locality::{Level, LocalityCounts};
+use crate::plan::TaskSource;
 use crate::stage::{Phase, Stage};
 use crate::task_set::{Task, TaskSet, TaskState};
 
@@ -295,12 +296,16 @@ pub struct FailureView {
 }
 
 impl Driver {
-    /// Finished tasks, and tasks that are known by now.
+    /// Finished tasks, and tasks that are known by now. A stage whose inputs nobody has seen yet has at least one, so
+    /// that an application is not all done while it has stages before it.
     #[must_use]
     pub fn progress(&self) -> (u64, u64) {
         let parts = self.stages.iter().map(|(index, stage)| {
             let source = &self.plan.stages[index.number() as usize].source;
-            stage.progress(source)
+            match (source, stage.is_planned()) {
+                (TaskSource::Inputs { groups, .. }, false) => (0, u64::from(groups.unwrap_or(1))),
+                _ => stage.progress(source),
+            }
         });
         parts.fold((0, 0), |(done, known), part| (done + part.0, known + part.1))
     }

@@ -187,6 +187,20 @@ fn known_tasks_count_before_their_stage_is_planned() {
 }
 
 #[test]
+fn an_application_is_not_all_done_before_a_stage_whose_inputs_nobody_has_seen() {
+    for (groups, known) in [(None, 2), (Some(4), 5)] {
+        let mut reads = after(stage("b", 0), &[0]);
+        reads.source = TaskSource::Inputs {
+            paths: vec!["file:///a".to_owned()],
+            groups,
+            split: None,
+        };
+        let rig = Rig::new(plan(1, 1, vec![stage("a", 1), reads]));
+        assert_eq!(rig.driver.progress(), (0, known));
+    }
+}
+
+#[test]
 fn stages_that_wait_for_each_other_are_refused_by_name() {
     let stages = vec![
         after(stage("a", 1), &[2]),

@@ -82,7 +82,8 @@ pub struct JobSummary {
     pub state: String,
     /// Why it failed or who ended it; empty when neither is so.
     pub cause: String,
-    /// What the tasks of all its stages that are done have counted together, in the order of groups and names.
+    /// What the tasks of all its stages have counted together, those that run as far as they are, in the order of
+    /// groups and names.
     pub counters: Vec<CounterTotal>,
 }
 
@@ -125,7 +126,7 @@ pub struct StageSummary {
     pub state: String,
     /// Its tasks.
     pub tasks: TaskCounts,
-    /// What the tasks that are done have counted together.
+    /// What its tasks have counted together, those that run as far as they are.
     pub counters: Vec<CounterTotal>,
     /// How near its attempts were to what they read.
     pub placed: LocalityCounts,

@@ -401,6 +401,9 @@ pub struct Mini {
     /// Cores that each says it has
     #[arg(long, value_name = "N", default_value = "8", value_parser = clap::value_parser!(u32).range(1..))]
     pub cores: u32,
+    /// What each has besides, as NAME=N,…; with any, cores count, too
+    #[arg(long, value_name = "RESOURCES", default_value = "", hide_default_value = true)]
+    pub resources: String,
     /// What is to go wrong, and when (docs/faults.md)
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,

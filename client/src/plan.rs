@@ -417,6 +417,18 @@ stages:
     }
 
     #[test]
+    fn waits_for_a_better_place_may_differ_by_level() {
+        let text = "\
+version: 1
+conf: { locality.wait: 5s, locality.wait.rack: 0s }
+stages: [{ name: a, tasks: 1, shell: x }]
+";
+        let waits = planned(text).unwrap().plan.scheduling.locality;
+        let seconds = [waits.process, waits.node, waits.rack].map(|wait| wait.as_secs());
+        assert_eq!(seconds, [5, 5, 0]);
+    }
+
+    #[test]
     fn archives_are_such_as_yarn_unpacks() {
         let archive = |name: &str| {
             planned(&format!(

@@ -348,6 +348,7 @@ impl Driver {
             progress: 0.0,
             status: String::new(),
             resident: 0,
+            counters: Vec::new(),
             level: self.level_on(index, partition, executor),
             sibling: task.and_then(|task| task.live),
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use wire::failure::KillReason;
 use wire::id::{StageKey, TaskAttemptId};
+use wire::task::Counter;
 
 use crate::index::{AttemptIx, ExecutorIx, Slab, StageIx};
 use crate::locality::Level;
@@ -45,6 +46,8 @@ pub(crate) struct Attempt {
     /// What it says it is doing.
     pub(crate) status: String,
     pub(crate) resident: u64,
+    /// What it has counted, as last heard.
+    pub(crate) counters: Vec<Counter>,
     /// How near its data it is.
     pub(crate) level: Level,
     /// The next live attempt of the same task.

@@ -1,8 +1,9 @@
 //! What makes a plan impossible to run, found before anything is asked of a cluster.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::plan::{AppPlan, StagePlan, TaskSource, VERSION};
+use crate::plan::{AppPlan, Settings, StagePlan, TaskSource, VERSION};
 use crate::policy::PoolPlan;
 
 /// A reason why a plan cannot run.
@@ -126,7 +127,9 @@ pub enum PlanProblem {
         pool: String,
     },
     /// Guaranteed slots that will never be there.
-    #[error("pool {pool} has a min-share of {wanted}, all executors together have {offered} slots")]
+    #[error(
+        "pool {pool} has a min-share of {wanted}, all executors together have {offered} slots: lower it, or ask for more executors"
+    )]
     MinShareTooLarge {
         /// The pool.
         pool: String,
@@ -152,6 +155,18 @@ pub enum PlanProblem {
     KeptOutput {
         /// The stage.
         stage: String,
+    },
+    /// Every executor would be under suspicion, or given up before it is.
+    #[error(
+        "executor.heartbeat.interval is {interval:?}, .suspect {suspect:?} and .dead {dead:?}: the first must be below the second, and that not above the third"
+    )]
+    HeartbeatOrder {
+        /// From one sign of life to the next.
+        interval: Duration,
+        /// Silence that makes an executor suspect.
+        suspect: Duration,
+        /// Silence after which it is given up.
+        dead: Duration,
     },
     /// Bounds that exclude each other.
     #[error("executors: min {min} is above max {max}")]
@@ -185,6 +200,7 @@ impl PlanProblem {
             | Self::PoolTwice { .. }
             | Self::PoolCycle { .. }
             | Self::MinShareTooLarge { .. }
+            | Self::HeartbeatOrder { .. }
             | Self::ElasticBounds { .. } => None,
         }
     }
@@ -212,6 +228,7 @@ impl AppPlan {
         }
         let mut problems = Vec::new();
         check_executors(self, &mut problems);
+        check_heartbeats(self, &mut problems);
         for stage in &self.stages {
             check_edges(self, stage, &mut problems);
             check_size(self, stage, &mut problems);
@@ -256,6 +273,22 @@ fn check_executors(plan: &AppPlan, problems: &mut Vec<PlanProblem>) {
     }
     if plan.most_executors() == 0 && !plan.stages.is_empty() {
         problems.push(PlanProblem::NoExecutors);
+    }
+}
+
+fn check_heartbeats(plan: &AppPlan, problems: &mut Vec<PlanProblem>) {
+    let Settings {
+        heartbeat_interval: interval,
+        heartbeat_suspect: suspect,
+        heartbeat_dead: dead,
+        ..
+    } = plan.settings;
+    if interval >= suspect || suspect > dead {
+        problems.push(PlanProblem::HeartbeatOrder {
+            interval,
+            suspect,
+            dead,
+        });
     }
 }
 

@@ -5,7 +5,7 @@
 //! as soon as they could use fewer, but executors only go when they have been idle for a while. What is asked for is
 //! always a total, and never below what is held: an executor goes by being stopped, not by a smaller total.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use wire::failure::ExecutorLoss;
@@ -94,10 +94,21 @@ impl Driver {
             self.demand.hosts = self.collect_wishes();
         }
         let executors = self.wanted_executors();
-        let said = |asked: &ExecutorTarget| asked.executors == executors && asked.hosts == self.demand.hosts;
+        let avoid: BTreeSet<String> = self
+            .exclusions
+            .hosts()
+            .map(|host| self.executors.hosts.name(host).to_owned())
+            .collect();
+        let said = |asked: &ExecutorTarget| {
+            asked.executors == executors && asked.hosts == self.demand.hosts && asked.avoid == avoid
+        };
         if !self.demand.asked.as_ref().is_some_and(said) {
             let hosts = self.demand.hosts.clone();
-            let target = ExecutorTarget { executors, hosts };
+            let target = ExecutorTarget {
+                executors,
+                hosts,
+                avoid,
+            };
             self.demand.asked = Some(target.clone());
             effects.push(Effect::SetTarget(target));
         }

@@ -188,6 +188,11 @@ impl Exclusions {
         self.executors.contains_key(&executor)
     }
 
+    /// The nodes that are avoided.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = HostIx> {
+        self.hosts.keys().copied()
+    }
+
     /// Executors with failures that count still, and those that are avoided.
     pub(crate) fn named_executors(&self) -> impl Iterator<Item = ExecutorIx> {
         self.failures.keys().chain(self.executors.keys()).copied()

@@ -169,6 +169,9 @@ impl Driver {
                 attempt.progress = details.progress;
                 attempt.status.clone_from(&details.status);
                 attempt.resident = details.resident;
+                if !details.counters.is_empty() {
+                    attempt.counters.clone_from(&details.counters);
+                }
             }
         }
         self.give_up_missing(index, effects);

@@ -490,6 +490,29 @@ mod tests {
     }
 
     #[test]
+    fn tasks_without_preference_come_before_those_for_the_rack_and_wait_for_nothing() {
+        let levels = [
+            Level::Process,
+            Level::Node,
+            Level::NoPreference,
+            Level::Rack,
+            Level::Any,
+        ];
+        assert!(levels.is_sorted());
+        let mut hosts = Hosts::new();
+        hosts.set_rack("a", "/r");
+        let mut locality = Locality::new(&[input(&["a"]), input(&[])], &mut hosts, false, at(0)).unwrap();
+        for partition in (0..2).rev() {
+            locality.enqueue(partition, &hosts, |_| HostIx::new(0));
+        }
+        let host = hosts.intern("a");
+        hosts.add_executor(host);
+        locality.revalidate(&hosts, |_| true);
+        // The task for the node is running: what is left prefers nothing.
+        assert_eq!(locality.allowed(at(0), &WAITS, |task| task == 1), Level::Any);
+    }
+
+    #[test]
     fn a_better_level_that_appears_is_taken() {
         let (mut locality, mut hosts) = example();
         assert_eq!(locality.allowed(at(9), &WAITS, |_| true), Level::Any);

@@ -151,7 +151,7 @@ impl Driver {
         let (complete, exhausted) = (tasks.is_complete(), !tasks.wants_slots());
         let others = tasks.get(partition).and_then(|task| task.live);
         stage.add_metrics(&report.metrics);
-        stage.add_counters(&report.counters);
+        stage.counters.add(&report.counters);
         if self.plan.stages[index.number() as usize].body.is_function() {
             let stage = self.stages[index].key;
             effects.push(Effect::KeepResult { stage, partition });

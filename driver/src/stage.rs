@@ -60,14 +60,31 @@ pub(crate) struct Stage {
     pub(crate) max_failures: u32,
     pub(crate) times: StageTimes,
     pub(crate) totals: TaskMetrics,
-    /// What the attempts that made its results have counted together, by group and name.
-    pub(crate) counters: BTreeMap<(String, String), i64>,
+    /// What the attempts have counted that made its results.
+    pub(crate) counters: Counters,
     /// When the last copy was begun because of what a task had reported about its progress.
     pub(crate) copied_at: Option<Duration>,
     /// How near its attempts were to what they read.
     pub(crate) placed: LocalityCounts,
     /// How far the current round of offers has come with it.
     pub(crate) sweep: Sweep,
+}
+
+/// What several attempts have counted together, by group and name.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Counters(pub(crate) BTreeMap<(String, String), i64>);
+
+impl Counters {
+    /// Adds what an attempt has counted; more names than [`MOST_STAGE_COUNTERS`] are not kept.
+    pub(crate) fn add(&mut self, counters: &[Counter]) {
+        for counter in counters {
+            let key = (counter.group.clone(), counter.name.clone());
+            if self.0.len() < MOST_STAGE_COUNTERS || self.0.contains_key(&key) {
+                let total = self.0.entry(key).or_insert(0);
+                *total = total.saturating_add(counter.value);
+            }
+        }
+    }
 }
 
 /// When a stage came to each phase.
@@ -105,7 +122,7 @@ impl Stage {
             max_failures: plan.max_failures.unwrap_or(default_failures).max(1),
             times: StageTimes::default(),
             totals: TaskMetrics::default(),
-            counters: BTreeMap::new(),
+            counters: Counters::default(),
             copied_at: None,
             placed: LocalityCounts::default(),
             sweep: Sweep::new(),
@@ -132,17 +149,6 @@ impl Stage {
             self.phase,
             Phase::Planning | Phase::Running | Phase::Complete | Phase::Committing
         )
-    }
-
-    /// Adds what an attempt has counted; more names than [`MOST_STAGE_COUNTERS`] are not kept.
-    pub(crate) fn add_counters(&mut self, counters: &[Counter]) {
-        for counter in counters {
-            let key = (counter.group.clone(), counter.name.clone());
-            if self.counters.len() < MOST_STAGE_COUNTERS || self.counters.contains_key(&key) {
-                let total = self.counters.entry(key).or_insert(0);
-                *total = total.saturating_add(counter.value);
-            }
-        }
     }
 
     pub(crate) fn add_metrics(&mut self, metrics: &TaskMetrics) {

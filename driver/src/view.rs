@@ -2,17 +2,20 @@
 //!
 //! All times are on the clock that [`Driver::handle`] is given.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use wire::failure::ExecutorLoss;
 use wire::id::{ExecutorId, StageKey, TaskAttemptId};
-use wire::task::TaskMetrics;
+use wire::task::{Counter, TaskMetrics};
 
+use crate::attempts::Attempt;
 use crate::core::{Driver, Life};
 use crate::executors::{Executor, Liveness};
 use crate::failures::FailureRecord;
-use crate::index::StageIx;
+use crate::index::{AttemptIx, StageIx};
 use crate::job::JobState;
 pub use crate::locality::{Level, LocalityCounts};
 use crate::plan::TaskSource;
@@ -151,7 +154,7 @@ pub struct StageView {
     pub completed: Option<Duration>,
     /// What its successful attempts used together; `peak_resident` is the highest of them.
     pub totals: TaskMetrics,
-    /// What those have counted together, in the order of groups and names.
+    /// What those have counted together with the tasks that run, as far as these are, in the order of groups and names.
     pub counters: Vec<CounterView>,
     /// How near its attempts were to what they read, as far as this driver has launched them.
     #[serde(default)]
@@ -327,11 +330,7 @@ impl Driver {
             progress: self.progress(),
             wanted_executors: self.wanted_executors(),
             jobs: self.job_views(),
-            stages: self
-                .stages
-                .iter()
-                .map(|(index, stage)| self.stage_view(index, stage))
-                .collect(),
+            stages: self.stage_views(),
             executors: self.executor_views(),
             failures: self
                 .failures
@@ -469,7 +468,16 @@ impl Driver {
         numbered.map(view).collect()
     }
 
-    fn stage_view(&self, index: StageIx, stage: &Stage) -> StageView {
+    fn stage_views(&self) -> Vec<StageView> {
+        let counted = self.counted_by_running();
+        let counted = |index| counted.get(&index).map_or(&[][..], Vec::as_slice);
+        let stages = self.stages.iter();
+        stages
+            .map(|(index, stage)| self.stage_view(index, stage, counted(index)))
+            .collect()
+    }
+
+    fn stage_view(&self, index: StageIx, stage: &Stage, running: &[&[Counter]]) -> StageView {
         let plan = &self.plan.stages[index.number() as usize];
         let tasks = stage.tasks.as_ref();
         StageView {
@@ -486,9 +494,39 @@ impl Driver {
             first_launch: stage.times.first_launch,
             completed: stage.times.completed,
             totals: stage.totals,
-            counters: counters(stage),
+            counters: counter_views(stage, running),
             placed: stage.placed,
         }
+    }
+
+    /// What the running tasks of each stage have counted so far.
+    fn counted_by_running(&self) -> BTreeMap<StageIx, Vec<&[Counter]>> {
+        let mut counted: BTreeMap<StageIx, Vec<&[Counter]>> = BTreeMap::new();
+        let telling = self
+            .attempts
+            .iter()
+            .filter(|(_, attempt)| !attempt.counters.is_empty());
+        for (_, attempt) in telling.filter(|&(index, attempt)| self.speaks_for_its_task(index, attempt)) {
+            counted.entry(attempt.stage).or_default().push(&attempt.counters);
+        }
+        counted
+    }
+
+    /// Whether what an attempt says counts for its task: of several the one that is furthest, as MapReduce has it
+    /// (`TaskImpl.selectBestAttempt`), and the older of two that are equal.
+    fn speaks_for_its_task(&self, index: AttemptIx, attempt: &Attempt) -> bool {
+        if attempt.cancelled.is_some() || !self.is_open(attempt) {
+            return false;
+        }
+        let tasks = self.stages[attempt.stage].tasks.as_ref();
+        let first = tasks.and_then(|tasks| tasks.get(attempt.partition)?.live);
+        let next = |index: &AttemptIx| self.attempts.get(*index).and_then(|attempt| attempt.sibling);
+        let others = std::iter::successors(first, next).filter(|&other| other != index);
+        let mut others = others.filter_map(|other| self.attempts.get(other));
+        let behind = |other: &Attempt| {
+            (other.progress, Reverse(other.number)) < (attempt.progress, Reverse(attempt.number))
+        };
+        others.all(|other| other.cancelled.is_some() || behind(other))
     }
 
     /// How near the attempt that [`Driver::task_view`] shows is to what it reads.
@@ -586,13 +624,12 @@ impl Driver {
     }
 }
 
-fn counters(stage: &Stage) -> Vec<CounterView> {
-    let counter = |((group, name), value): (&(String, String), &i64)| CounterView {
-        group: group.clone(),
-        name: name.clone(),
-        value: *value,
-    };
-    stage.counters.iter().map(counter).collect()
+/// What the results of a stage have counted, and its running tasks so far.
+fn counter_views(stage: &Stage, running: &[&[Counter]]) -> Vec<CounterView> {
+    let mut counters = stage.counters.clone();
+    running.iter().for_each(|counted| counters.add(counted));
+    let view = |((group, name), value)| CounterView { group, name, value };
+    counters.0.into_iter().map(view).collect()
 }
 
 fn is_in(state: TaskState, status: TaskStatus) -> bool {

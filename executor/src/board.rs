@@ -14,6 +14,7 @@ use wire::id::TaskAttemptId;
 use wire::task::LONGEST_NAME;
 
 use crate::process_table::{Process, own_pid, proc_file};
+use crate::said::Said;
 use crate::session::Standing;
 
 /// What a task says about itself.
@@ -54,7 +55,7 @@ pub(crate) struct AttemptView {
     pub(crate) pid: Option<i32>,
     /// Memory of all its processes, in bytes, as last seen.
     pub(crate) resident: u64,
-    pub(crate) gauge: Arc<Gauge>,
+    pub(crate) said: Arc<Said>,
 }
 
 #[derive(Debug, Default)]
@@ -108,24 +109,22 @@ impl Board {
             since,
             pid: None,
             resident: 0,
-            gauge: Arc::default(),
+            said: Arc::default(),
         });
         (view.phase, view.since) = (phase, since);
     }
 
     /// Where the attempt says what it says about itself.
-    pub(crate) fn set_gauge(&self, id: TaskAttemptId, gauge: Arc<Gauge>) {
+    pub(crate) fn set_said(&self, id: TaskAttemptId, said: Arc<Said>) {
         if let Some(view) = self.contents().attempts.get_mut(&id) {
-            view.gauge = gauge;
+            view.said = said;
         }
     }
 
-    /// Memory of an attempt's processes in bytes, how far it says it is, and what it says it does.
-    pub(crate) fn vital(&self, id: TaskAttemptId) -> (u64, f32, String) {
-        match self.contents().attempts.get(&id) {
-            Some(view) => (view.resident, view.gauge.progress(), view.gauge.status()),
-            None => (0, 0.0, String::new()),
-        }
+    /// Memory of an attempt's processes in bytes, and what it says about itself.
+    pub(crate) fn vital(&self, id: TaskAttemptId) -> (u64, Arc<Said>) {
+        let view = self.contents().attempts.get(&id).cloned();
+        view.map(|view| (view.resident, view.said)).unwrap_or_default()
     }
 
     pub(crate) fn set_pid(&self, id: TaskAttemptId, pid: i32) {

@@ -181,7 +181,7 @@ pub struct TaskContext {
     /// When the time is up, and how much it was.
     deadline: Option<(Instant, Duration)>,
     stop: Mutex<Option<Stop>>,
-    said: Said,
+    said: Arc<Said>,
 }
 
 impl TaskContext {
@@ -193,7 +193,7 @@ impl TaskContext {
             devices,
             deadline: stage.timeout.map(|limit| (now + limit, limit)),
             stop: Mutex::new(None),
-            said: Said::default(),
+            said: Arc::default(),
         }
     }
 
@@ -255,8 +255,8 @@ impl TaskContext {
         self.id
     }
 
-    pub(crate) fn gauge(&self) -> &Arc<Gauge> {
-        self.said.gauge()
+    pub(crate) fn said(&self) -> &Arc<Said> {
+        &self.said
     }
 
     /// Tells the function to return; the first reason counts.

@@ -36,6 +36,9 @@ enum NoConnection {
     Over(String),
 }
 
+/// Counters that a heartbeat has room for, of all attempts together; each takes at most two names.
+const COUNTERS_IN_A_HEARTBEAT: usize = 2000;
+
 /// Events of attempts that are taken at a time.
 const BATCH: usize = 256;
 
@@ -247,21 +250,25 @@ impl<D: Discovery> Link<D> {
         running: Vec<TaskAttemptId>,
         waiting: Vec<TaskAttemptId>,
     ) {
-        let task = |id, waiting: bool| {
+        let mut room = COUNTERS_IN_A_HEARTBEAT;
+        let mut task = |id, waiting: bool| {
             let vital = (!waiting).then(|| self.board.vital(id));
-            let (resident, progress, status) = vital.unwrap_or_default();
+            let (resident, said) = vital.unwrap_or_default();
+            let counters = said.counters();
+            let fits = counters.len() <= room;
+            room -= if fits { counters.len() } else { 0 };
             RunningTask {
                 id,
                 resident,
-                progress,
+                progress: said.gauge().progress(),
                 waiting,
-                status,
+                status: said.gauge().status(),
+                counters: if fits { counters } else { Vec::new() },
             }
         };
-        let begun = running.into_iter().map(|id| task(id, false));
-        let running = begun
-            .chain(waiting.into_iter().map(|id| task(id, true)))
-            .collect();
+        let begun = running.into_iter().map(|id| (id, false));
+        let all = begun.chain(waiting.into_iter().map(|id| (id, true)));
+        let running = all.map(|(id, waiting)| task(id, waiting)).collect();
         let this = Process::this();
         let heartbeat = Heartbeat {
             sequence,

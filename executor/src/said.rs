@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use wire::task::{Counter, LONGEST_NAME, MOST_COUNTERS};
 
@@ -34,12 +34,12 @@ const CHUNK: usize = 64 << 10;
 /// What one attempt has said.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
-    gauge: Arc<Gauge>,
+    gauge: Gauge,
     counters: Mutex<BTreeMap<(String, String), i64>>,
 }
 
 impl Said {
-    pub(crate) fn gauge(&self) -> &Arc<Gauge> {
+    pub(crate) fn gauge(&self) -> &Gauge {
         &self.gauge
     }
 

@@ -1,6 +1,6 @@
 //! The state machine of the launcher; the module above says what it is for.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use wire::failure::ExecutorLoss;
@@ -112,6 +112,7 @@ impl Launcher {
             Event::TargetSet(target) => {
                 self.target = target.executors;
                 self.wishes = target.hosts;
+                self.avoid(&target.avoid, effects);
             }
             Event::StopRequested { executor, loss } => self.stop_requested(now, &executor, loss, effects),
             Event::RmRegistered { max_memory_mib } => self.rm_registered(max_memory_mib, effects),
@@ -398,6 +399,14 @@ impl Launcher {
         self.strike(now, &node, strike_of(loss), effects);
         if loss.counts_for_budget() {
             self.count(now, &node, loss, detail, effects);
+        }
+    }
+
+    /// Keeps new containers off the nodes that the driver avoids.
+    fn avoid(&mut self, unwanted: &BTreeSet<String>, effects: &mut Vec<Effect>) {
+        let (additions, removals) = self.nodes.avoid(unwanted);
+        if !additions.is_empty() || !removals.is_empty() {
+            effects.push(Effect::UpdateBlacklist { additions, removals });
         }
     }
 

@@ -343,6 +343,24 @@ fn a_failing_node_is_avoided_and_used_again_later() {
 }
 
 #[test]
+fn a_node_that_the_driver_avoids_gets_no_containers_until_it_does_not_any_more() {
+    let mut bench = Bench::new(6, &["a", "b"]);
+    let avoiding = |names: &[&str]| {
+        Event::TargetSet(ExecutorTarget {
+            executors: 6,
+            avoid: names.iter().map(|&name| name.to_owned()).collect(),
+            ..ExecutorTarget::default()
+        })
+    };
+    let blacklist = |additions: &[&str], removals: &[&str]| Effect::UpdateBlacklist {
+        additions: additions.iter().map(|name| NodeName::new(name)).collect(),
+        removals: removals.iter().map(|name| NodeName::new(name)).collect(),
+    };
+    assert!(bench.on(avoiding(&["a"])).contains(&blacklist(&["a"], &[])));
+    assert!(bench.on(avoiding(&[])).contains(&blacklist(&[], &["a"])));
+}
+
+#[test]
 fn too_large_an_executor_is_hopeless_at_registration() {
     let mut bench = Bench::new(1, &[]);
     let text = hopeless(&bench.on(Event::RmRegistered { max_memory_mib: 256 })).unwrap();

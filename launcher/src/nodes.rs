@@ -120,6 +120,8 @@ struct Node {
     losses: Vec<Duration>,
     strikes: Vec<Duration>,
     excluded_until: Option<Duration>,
+    /// The driver wants no executors there.
+    unwanted: bool,
 }
 
 /// All nodes heard of.
@@ -220,17 +222,44 @@ impl Nodes {
 
     /// Whether `name` may be avoided: not yet, and another usable node would remain.
     fn may_exclude(&self, name: &NodeName) -> bool {
-        let open = |node: &Node| node.state == NodeState::Usable && node.excluded_until.is_none();
         let others = self
             .nodes
             .iter()
-            .filter(|(other, node)| *other != name && open(node))
+            .filter(|(other, node)| *other != name && node.is_open())
             .count();
         others > 0
             && self
                 .nodes
                 .get(name)
                 .is_none_or(|node| node.excluded_until.is_none())
+    }
+
+    /// Avoids the nodes with these names besides those where executors were lost, and none else for the driver's sake; gives
+    /// those that are avoided by that, and those that are not any more. The last usable node is never avoided.
+    pub fn avoid(&mut self, unwanted: &BTreeSet<String>) -> (Vec<NodeName>, Vec<NodeName>) {
+        let (mut additions, mut removals) = (Vec::new(), Vec::new());
+        for (name, node) in &mut self.nodes {
+            if node.unwanted && !unwanted.contains(name.as_str()) {
+                node.unwanted = false;
+                removals.extend(node.excluded_until.is_none().then(|| name.clone()));
+            }
+        }
+        for name in unwanted.iter().map(|name| NodeName::new(name)) {
+            let spare = self.may_exclude(&name);
+            let Some(node) = self.nodes.get_mut(&name).filter(|node| !node.unwanted) else {
+                continue;
+            };
+            node.unwanted = spare || node.excluded_until.is_some();
+            additions.extend(spare.then_some(name));
+        }
+        (additions, removals)
+    }
+
+    /// How many nodes are avoided.
+    #[must_use]
+    pub fn avoided(&self) -> usize {
+        let avoided = |node: &&Node| node.unwanted || node.excluded_until.is_some();
+        self.nodes.values().filter(avoided).count()
     }
 
     /// Ends the exclusions that are over and names their nodes.
@@ -244,7 +273,9 @@ impl Nodes {
                 node.excluded_until = None;
                 node.strikes.clear();
             }
-            removals.push(name);
+            if !self.nodes.get(&name).is_some_and(|node| node.unwanted) {
+                removals.push(name);
+            }
         }
         removals
     }
@@ -269,6 +300,11 @@ impl Nodes {
 }
 
 impl Node {
+    /// Whether containers may be wanted there.
+    fn is_open(&self) -> bool {
+        self.state == NodeState::Usable && self.excluded_until.is_none() && !self.unwanted
+    }
+
     fn book(&mut self, now: Duration, strike: Strike) {
         let horizon = now.saturating_sub(EXCLUSION);
         self.losses.retain(|at| *at >= horizon);
@@ -296,12 +332,11 @@ impl Node {
     }
 
     fn candidate(&self, name: &NodeName, executor_mib: u64) -> Option<Candidate> {
-        let open = self.state == NodeState::Usable && self.excluded_until.is_none();
         let room = self
             .free_mib
             .map_or(u64::from(u32::MAX), |free| free / executor_mib);
         let room = u32::try_from(room).unwrap_or(u32::MAX);
-        let rack = self.rack.clone().filter(|_| open && room > 0)?;
+        let rack = self.rack.clone().filter(|_| self.is_open() && room > 0)?;
         Some(Candidate {
             name: name.clone(),
             rack,
@@ -367,6 +402,29 @@ mod tests {
     fn neutral_losses_are_no_strikes() {
         let (mut nodes, a) = (nodes(&["a", "b"]), NodeName::new("a"));
         assert!((0..9).all(|i| !nodes.lost(MS(i), &a, Strike::None).excluded));
+    }
+
+    #[test]
+    fn a_node_that_the_driver_avoids_is_open_again_when_neither_it_nor_losses_close_it() {
+        let mut nodes = nodes(&["a", "b", "c"]);
+        let (a, only) = (NodeName::new("a"), |name: &str| BTreeSet::from([name.to_owned()]));
+        assert_eq!(nodes.avoid(&only("a")), (vec![a.clone()], vec![]));
+        assert_eq!(nodes.avoid(&only("a")), (vec![], vec![]));
+        assert!(nodes.candidates().iter().all(|candidate| candidate.name != a));
+        assert!(nodes.lost(MS(0), &a, Strike::Out).excluded);
+        assert_eq!(nodes.avoid(&BTreeSet::new()), (vec![], vec![]));
+        assert_eq!(nodes.avoid(&only("a")), (vec![], vec![]), "it is avoided already");
+        assert_eq!(nodes.expire(MS(600_000)), []);
+        assert_eq!(nodes.avoid(&BTreeSet::new()), (vec![], vec![a]));
+        assert_eq!((nodes.avoided(), nodes.candidates().len()), (0, 3));
+    }
+
+    #[test]
+    fn the_driver_cannot_close_the_last_usable_node() {
+        let mut nodes = nodes(&["a", "b"]);
+        let all = ["a", "b", "elsewhere"].map(str::to_owned).into();
+        assert_eq!(nodes.avoid(&all), (vec![NodeName::new("a")], vec![]));
+        assert_eq!(nodes.avoided(), 1);
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Launcher {
             Some(_) => text.push_str("; the queue has room, no node has yet"),
             None => {}
         }
-        let excluded = self.nodes.excluded().count();
+        let excluded = self.nodes.avoided();
         if excluded > 0 {
             text.push_str(&format!("; {} avoided after failures", counted(excluded, "node")));
         }

@@ -77,7 +77,7 @@ impl ClientService {
             "getClusterNodes" => Ok(nodes(&core, &decoded(body)?)),
             "getQueueInfo" => queue(&core, view, &decoded(body)?),
             "getQueueUserAcls" => Ok(queue_acls()),
-            "getResourceTypeInfo" => Ok(resource_types()),
+            "getResourceTypeInfo" => Ok(resource_types(&core)),
             "getResourceProfiles" => Err(Failure::yarn(
                 "YARNFeatureNotEnabledException",
                 "Resource profile is not enabled, please enable resource profile feature before using its functions. \
@@ -345,8 +345,8 @@ fn queue_acls() -> Vec<u8> {
     pb::GetQueueUserAclsInfoResponseProto { queue_user_acls }.encode_to_vec()
 }
 
-fn resource_types() -> Vec<u8> {
-    let resource_type_info = crate::resource_manager::resource_types();
+fn resource_types(core: &ResourceManager) -> Vec<u8> {
+    let resource_type_info = core.resource_types();
     pb::GetAllResourceTypeInfoResponseProto { resource_type_info }.encode_to_vec()
 }
 

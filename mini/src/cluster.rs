@@ -10,7 +10,6 @@ use std::time::Duration;
 use hadoop::ids::{ContainerId, NodeId};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use yarn_rpc::records::Resource;
 
 use crate::configuration;
 use crate::control::Control;
@@ -21,7 +20,7 @@ use crate::launcher::Launcher;
 use crate::node_manager::NodeManager;
 use crate::options::Options;
 use crate::order::Order;
-use crate::resource_manager::{Event, Recovery, ResourceManager, Settings};
+use crate::resource_manager::{Calculator, Event, Recovery, ResourceManager, Settings};
 use crate::standing::{Addresses, Standing};
 use crate::tasks::Tasks;
 use crate::time;
@@ -345,7 +344,11 @@ fn settings(options: &Options, web: &str) -> Settings {
         started_ms: time::now(),
         pacing: options.pacing,
         minimum_memory_mb: options.minimum_memory_mb,
-        maximum: Resource::new(options.node_memory_mb, options.node_cores),
+        maximum: options.node_total(),
+        calculator: match options.node_resources.is_empty() {
+            true => Calculator::Memory,
+            false => Calculator::Dominant,
+        },
         max_attempts: options.max_attempts,
         master_expiry_ms: ms(options.master_expiry),
         container_expiry_ms: ms(options.container_expiry),

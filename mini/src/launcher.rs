@@ -9,7 +9,6 @@ use hadoop::ids::NodeId;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
-use yarn_rpc::records::Resource;
 
 use crate::client_service::ClientService;
 use crate::cluster::{MasterPorts, Ports, StartError, address};
@@ -131,7 +130,7 @@ impl<'a> Launcher<'a> {
             id: NodeId::new(rpc.ip().to_string(), rpc.port()),
             http_address: web.to_string(),
             rack: RACK.to_owned(),
-            total: Resource::new(options.node_memory_mb, options.node_cores),
+            total: options.node_total(),
         };
         let directories = Directories {
             local: own.join("local"),

@@ -26,8 +26,9 @@
 //!   a quarter of a second later SIGKILL, exit codes and diagnostics are Hadoop's, logs are served in Hadoop's wrapping.
 //!
 //! # What is simpler than Hadoop
-//! - One queue, `root.default`, first come first served, by memory only; no labels, reservations, quotas, no limit for
-//!   ApplicationMasters, preemption on order only. With [`Pacing::Immediate`] asks are granted in the answer to the
+//! - One queue, `root.default`, first come first served, by memory only, or with [`Options::node_resources`] by everything
+//!   that a container has. Those resources are numbers: nobody shows devices to containers. No labels, reservations,
+//!   quotas, no limit for ApplicationMasters, preemption on order only. With [`Pacing::Immediate`] asks are granted in the answer to the
 //!   heartbeat that makes them, which Hadoop never does; [`Pacing::NodeHeartbeats`] is nearer to its default.
 //! - No security but tokens: containers run as the user of this process, under whatever name they were submitted.
 //!   Therefore it listens on loopback only and, on Linux, takes submissions from processes of the same user only. There

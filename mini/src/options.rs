@@ -1,10 +1,12 @@
 //! What a cluster may be told at its start.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use hadoop::sasl::Qop;
+use yarn_rpc::records::Resource;
 
 use crate::node_manager::LightContainers;
 
@@ -25,8 +27,12 @@ pub struct Options {
     pub nodes: usize,
     /// What each NodeManager gives to containers, in MiB.
     pub node_memory_mb: u64,
-    /// Cores each NodeManager says it has. They do not limit anything, as with Hadoop's default calculator.
+    /// Cores each NodeManager says it has. Without [`Options::node_resources`] they do not limit anything, as with
+    /// Hadoop's default calculator.
     pub node_cores: u32,
+    /// What each NodeManager has besides, by name (`yarn.resource-types`, `yarn.nodemanager.resource-type.NAME`). With any,
+    /// containers are counted by all that they have, as `DominantResourceCalculator` does.
+    pub node_resources: BTreeMap<String, i64>,
     /// When asks are granted.
     pub pacing: Pacing,
     /// Container memory is rounded up to multiples of this, in MiB.
@@ -60,12 +66,23 @@ pub struct Options {
     pub directory: Option<PathBuf>,
 }
 
+impl Options {
+    /// What each NodeManager has to give.
+    pub(crate) fn node_total(&self) -> Resource {
+        Resource {
+            others: self.node_resources.clone(),
+            ..Resource::new(self.node_memory_mb, self.node_cores)
+        }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             nodes: 2,
             node_memory_mb: 4096,
             node_cores: 4,
+            node_resources: BTreeMap::new(),
             pacing: Pacing::Immediate,
             minimum_memory_mb: 64,
             max_attempts: 2,

@@ -9,6 +9,7 @@
 
 mod application;
 mod asks;
+mod calculator;
 mod check;
 mod expiry;
 mod lifecycle;
@@ -28,8 +29,8 @@ pub use application::{
     Application, ApplicationState, Attempt, AttemptState, FinalStatus, Granted, Master, Submission,
 };
 pub use asks::{AskTable, Locality, OpenAsk};
+pub use calculator::Calculator;
 pub(crate) use check::{check_label, check_size};
-pub(crate) use master::resource_types;
 pub use node::{ContainerReport, Node, NodeFacts};
 pub use preemption::Contract;
 pub use recovery::Recovery;
@@ -61,6 +62,8 @@ pub struct Settings {
     pub minimum_memory_mb: u64,
     /// The largest container.
     pub maximum: Resource,
+    /// How containers are counted.
+    pub calculator: Calculator,
     /// `yarn.resourcemanager.am.max-attempts`.
     pub max_attempts: u32,
     /// `yarn.am.liveness-monitor.expiry-interval-ms`.
@@ -423,10 +426,8 @@ impl ResourceManager {
         &self.settings.maximum
     }
 
-    /// Rounds as `DefaultResourceCalculator` does: memory up, one core whatever was asked.
     fn normalised(&self, asked: &Resource) -> Resource {
-        let step = self.settings.minimum_memory_mb.max(1);
-        let memory = asked.memory_mb.max(1).div_ceil(step) * step;
-        Resource::new(memory.min(self.settings.maximum.memory_mb), 1)
+        let (step, maximum) = (self.settings.minimum_memory_mb.max(1), &self.settings.maximum);
+        self.settings.calculator.normalise(asked, step, maximum)
     }
 }

@@ -199,6 +199,7 @@ impl World {
             progress: 0.0,
             waiting,
             status: String::new(),
+            counters: Vec::new(),
         });
         let heartbeat = Heartbeat {
             running: running.collect(),

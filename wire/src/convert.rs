@@ -217,6 +217,7 @@ impl From<Heartbeat> for proto::Heartbeat {
             progress: task.progress,
             waiting: task.waiting,
             status: task.status,
+            counters: all(task.counters),
         };
         Self {
             sequence: heartbeat.sequence,
@@ -239,6 +240,7 @@ impl TryFrom<proto::Heartbeat> for Heartbeat {
                 progress: task.progress,
                 waiting: task.waiting,
                 status: task.status,
+                counters: all(task.counters),
             })
         };
         Ok(Self {

@@ -8,7 +8,7 @@
 //! driver's connection may break between any two messages: a driver that comes back is told again which executors
 //! are gone, and every executor registers anew, with what it runs and every report that nobody has acknowledged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +25,8 @@ pub struct ExecutorTarget {
     pub executors: u32,
     /// How many pending tasks would like to run on each host.
     pub hosts: BTreeMap<String, u32>,
+    /// Nodes that new executors should not be on, by the names that executors registered with.
+    pub avoid: BTreeSet<String>,
 }
 
 /// How the application ends.

@@ -187,6 +187,9 @@ pub struct RunningTask {
     pub waiting: bool,
     /// What it says about itself, for people; empty when it says nothing.
     pub status: String,
+    /// What it has counted so far, at most [`crate::task::MOST_COUNTERS`]; empty when it counts nothing, or when the
+    /// heartbeat has no room for more.
+    pub counters: Vec<Counter>,
 }
 
 /// A sign of life.

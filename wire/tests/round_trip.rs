@@ -182,6 +182,11 @@ fn every_message_of_an_executor_survives() {
             progress: 0.5,
             waiting: true,
             status: "half of it".to_owned(),
+            counters: vec![Counter {
+                group: "rows".to_owned(),
+                name: "read".to_owned(),
+                value: 7,
+            }],
         }],
         resident: 99,
         cpu: Duration::from_millis(40),
@@ -276,6 +281,7 @@ fn every_message_of_a_driver_survives() {
         LauncherCommand::SetTarget(ExecutorTarget {
             executors: 3,
             hosts: [("n1".to_owned(), 2), ("n2".to_owned(), 1)].into(),
+            avoid: ["n3".to_owned()].into(),
         }),
         LauncherCommand::StopExecutor {
             executor: executor(),

@@ -18,10 +18,16 @@ use ::mini::{Options, Plan, StartError};
 pub(crate) async fn run(command: &Mini) -> Result<(), CommandError> {
     let memory = value::mebibytes(&command.memory)
         .map_err(|why| CommandError::usage("--memory is no size").because(why))?;
+    let resources = value::amounts(&command.resources)
+        .map_err(|why| CommandError::usage("--resources is no list of resources").because(why))?;
+    let resources = resources.into_iter();
     let mut options = Options {
         nodes: command.nodes.into(),
         node_memory_mb: memory,
         node_cores: command.cores,
+        node_resources: resources
+            .map(|(name, amount)| (name, i64::try_from(amount).unwrap_or(i64::MAX)))
+            .collect(),
         bind: command.bind,
         exposed: command.expose,
         ..Options::default()

@@ -26,15 +26,15 @@ pub(super) fn of_job(job: &JobFile, settings: &Resolved) -> Result<Scheduling, S
         .find(named)
         .filter(|_| from_file)
         .map(|pool| pool.name.clone());
-    let wait = settings.duration("locality.wait");
+    let wait = |level| settings.duration(settings.optional(level).map_or("locality.wait", |_| level));
     Ok(Scheduling {
         mode: mode(settings.text("scheduler.mode") == "fair"),
         pools,
         jobs: jobs(job, default_pool),
         locality: LocalityWaits {
-            process: wait,
-            node: wait,
-            rack: wait,
+            process: wait("locality.wait.process"),
+            node: wait("locality.wait.node"),
+            rack: wait("locality.wait.rack"),
         },
         prefetch: PrefetchPlan {
             horizon: settings.duration("scheduler.prefetch"),

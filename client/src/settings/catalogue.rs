@@ -412,6 +412,24 @@ pub(crate) const KEYS: &[Key] = &[
         "how long a task waits for a better place, at each level",
     ),
     key(
+        "locality.wait.process",
+        "",
+        Kind::Duration,
+        "the same for the executor that has its input; locality.wait when empty",
+    ),
+    key(
+        "locality.wait.node",
+        "",
+        Kind::Duration,
+        "the same for a node that has its input; locality.wait when empty",
+    ),
+    key(
+        "locality.wait.rack",
+        "",
+        Kind::Duration,
+        "the same for the rack of such a node; locality.wait when empty",
+    ),
+    key(
         "exclude.enabled",
         "true",
         Kind::Boolean,

@@ -328,6 +328,7 @@ impl Driver {
             progress: 0.0,
             status: String::new(),
             resident: 0,
+            counters: Vec::new(),
             sibling: task.live,
         };
         self.insert_attempt(attempt);

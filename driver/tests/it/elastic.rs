@@ -80,3 +80,29 @@ fn the_total_is_lowered_before_an_executor_is_stopped() {
     );
     assert_eq!(rig.task(0, 0).executor, Some(executor("x")));
 }
+
+#[test]
+fn an_idle_executor_with_a_result_that_is_still_to_be_read_stays() {
+    let mut map = stage("map", 2);
+    map.scheduling.keeps_output = true;
+    let mut plan = plan(0, 1, vec![map, crate::rig::after(stage("reduce", 1), &[0])]);
+    plan.scheduling.elastic = Some(ElasticPlan {
+        min: 0,
+        max: 2,
+        ..ElasticPlan::default()
+    });
+    let mut rig = Rig::new(plan);
+    rig.pass(seconds(3));
+    rig.register("x", 1);
+    rig.register("y", 1);
+    for task in 0..2 {
+        let place = rig.task(0, task).executor.unwrap();
+        rig.succeed(place.as_str(), id(0, task, 0));
+    }
+    assert_eq!(rig.stage(1).running, 1);
+    let gone = |effects: &[Effect]| {
+        let stop = |effect: &&Effect| matches!(effect, Effect::StopExecutor { .. });
+        effects.iter().filter(stop).count()
+    };
+    assert_eq!(gone(&rig.pass(seconds(600))), 0);
+}

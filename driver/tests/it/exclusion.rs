@@ -1,7 +1,7 @@
 //! Failures move work away from where they happen, and never into a dead end.
 
-use driver::event::Verdict;
-use driver::view::ExecutorStatus;
+use driver::event::{Effect, Verdict};
+use driver::view::{ExecutorStatus, TaskStatus};
 use wire::failure::ExecutorLoss;
 use wire::id::TaskAttemptId;
 
@@ -104,6 +104,35 @@ fn an_executor_that_spoiled_tasks_of_a_good_stage_gets_no_more_for_a_time() {
     rig.pass(seconds(600));
     assert_eq!(rig.driver.snapshot().executors[0].status, ExecutorStatus::Live);
     assert_eq!(running(&rig), 2);
+}
+
+#[test]
+fn nodes_that_the_application_avoids_are_named_to_the_launcher_for_as_long() {
+    let mut rig = Rig::new(plan(3, 2, vec![stage("a", 6), after(stage("b", 1), &[0])]));
+    rig.register_on("x", 2, "bad");
+    rig.register_on("y", 2, "bad");
+    rig.register_on("z", 2, "good");
+    let mut effects = Vec::new();
+    for task in (0..6).cycle().take(30) {
+        let view = rig.task(0, task);
+        let (Some(place), false) = (view.executor, view.status == TaskStatus::Succeeded) else {
+            continue;
+        };
+        let attempt = id(0, task, view.attempts - 1);
+        effects.extend(match place.as_str() {
+            "z" => rig.succeed("z", attempt),
+            bad => rig.fail(bad, attempt, exit(1)),
+        });
+    }
+    let avoided = |effects: &[Effect]| {
+        let mut targets = effects.iter().rev().filter_map(|effect| match effect {
+            Effect::SetTarget(target) => Some(target.avoid.clone()),
+            _ => None,
+        });
+        targets.next()
+    };
+    assert_eq!(avoided(&effects), Some(["bad".to_owned()].into()));
+    assert_eq!(avoided(&rig.pass(seconds(601))), Some([].into()));
 }
 
 #[test]

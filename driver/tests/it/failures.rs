@@ -64,6 +64,35 @@ fn a_task_that_had_not_started_is_not_blamed_for_its_executor() {
 }
 
 #[test]
+fn the_failures_of_a_task_are_forgotten_when_it_succeeds() {
+    let mut kept = stage("a", 1);
+    kept.scheduling.keeps_output = true;
+    let mut rig = Rig::new(plan(1, 1, vec![kept, crate::rig::after(stage("b", 1), &[0])]));
+    rig.register("x", 1);
+    for attempt in 0..3 {
+        rig.fail("x", id(0, 0, attempt), exit(1));
+    }
+    assert_eq!(rig.task(0, 0).failures, 3);
+    rig.succeed("x", id(0, 0, 3));
+    rig.lose("x", ExecutorLoss::NodeLost);
+    rig.register("y", 1);
+    assert_eq!(
+        (rig.task(0, 0).failures, rig.stage(0).running),
+        (0, 1),
+        "its result is made again, and it may fail as often as before"
+    );
+}
+
+#[test]
+fn a_denied_commit_does_not_count() {
+    let mut rig = Rig::new(plan(1, 1, vec![with_output(stage("a", 1))]));
+    rig.register("x", 1);
+    let denied = TaskFailure::new(FailureCause::CommitDenied);
+    assert_eq!(launches(&rig.fail("x", id(0, 0, 0), denied)).len(), 1);
+    assert_eq!(rig.task(0, 0).failures, 0);
+}
+
+#[test]
 fn a_late_success_completes_a_partition_that_is_still_open() {
     let mut rig = Rig::new(plan(2, 1, vec![stage("a", 1)]));
     rig.register("x", 1);

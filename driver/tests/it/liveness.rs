@@ -152,6 +152,7 @@ fn an_attempt_that_nobody_wants_is_cancelled() {
     let stranger = RunningTask {
         waiting: false,
         status: String::new(),
+        counters: Vec::new(),
         id: id(0, 0, 5),
         resident: 0,
         progress: 0.0,

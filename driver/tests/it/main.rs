@@ -17,6 +17,7 @@ mod outputs;
 mod placement;
 mod pools;
 mod prefetch;
+mod purity;
 mod random;
 mod rig;
 mod rules;

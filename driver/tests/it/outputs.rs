@@ -169,3 +169,35 @@ fn what_was_made_of_lost_results_before_is_made_again_too() {
         [("y".to_owned(), id(2, 0, 1))]
     );
 }
+
+#[test]
+fn readers_of_an_earlier_attempt_of_their_stage_do_not_count_again() {
+    let mut rig = mapped();
+    let first = rig.stage(1).key;
+    for task in 0..4 {
+        let Some(place) = rig.task(1, task).executor else {
+            continue;
+        };
+        let id = TaskAttemptId {
+            stage: first,
+            ..id(1, task, 0)
+        };
+        rig.send(Event::OutputUnreadable {
+            executor: place,
+            id,
+            source: executor("x"),
+        });
+    }
+    assert_eq!((rig.stage(1).key.stage_attempt, rig.verdict.clone()), (1, None));
+}
+
+#[test]
+fn a_late_result_that_went_with_its_executor_is_not_taken() {
+    let mut rig = Rig::new(map_reduce(2, 1));
+    rig.register("x", 1);
+    rig.register("y", 1);
+    let place = rig.task(0, 0).executor.unwrap();
+    rig.lose(place.as_str(), ExecutorLoss::Silent);
+    rig.succeed(place.as_str(), id(0, 0, 0));
+    assert_eq!(rig.stage(0).succeeded, 0);
+}

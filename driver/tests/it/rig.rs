@@ -233,6 +233,7 @@ impl Rig {
                 progress: self.progress.get(&task.partition).copied().unwrap_or(0.0),
                 waiting: false,
                 status: String::new(),
+                counters: Vec::new(),
             }));
         }
         self.send(Event::HeartbeatReceived {

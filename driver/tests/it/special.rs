@@ -1,5 +1,7 @@
 //! One-to-one edges, gangs and second copies.
 
+use std::time::Duration;
+
 use driver::event::{Event, Verdict};
 use driver::plan::AppPlan;
 use wire::failure::ExecutorLoss;
@@ -132,6 +134,18 @@ fn a_task_much_slower_than_the_median_gets_a_copy_on_another_node() {
     let other = if place == "x" { "y" } else { "x" };
     assert_eq!(launched, [(other.to_owned(), id(0, 3, 1))]);
     assert!(launches(&rig.pass(seconds(9))).is_empty(), "one copy is enough");
+}
+
+#[test]
+fn a_task_that_has_hardly_run_is_never_slow_however_quick_the_others_were() {
+    let mut rig = speculating(4);
+    rig.pass(Duration::from_millis(1));
+    for task in 0..3 {
+        let place = rig.task(0, task).executor.unwrap();
+        rig.succeed(place.as_str(), id(0, task, 0));
+    }
+    assert!(launches(&rig.pass(Duration::from_millis(98))).is_empty());
+    assert_eq!(launches(&rig.pass(Duration::from_millis(200))).len(), 1);
 }
 
 /// Eight tasks on x and y, of which all but these took ten seconds, and these report progress then: what is begun in the

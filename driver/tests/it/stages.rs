@@ -213,6 +213,33 @@ fn stages_that_wait_for_each_other_are_refused_by_name() {
 }
 
 #[test]
+fn heartbeats_rarer_than_the_patience_with_them_are_refused() {
+    let mut plan = plan(1, 1, vec![stage("a", 1)]);
+    assert_eq!(plan.problems(), []);
+    plan.settings.heartbeat_interval = plan.settings.heartbeat_suspect;
+    let texts: Vec<_> = plan.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        [
+            "executor.heartbeat.interval is 15s, .suspect 15s and .dead 60s: the first must be below the second, and \
+          that not above the third"
+        ]
+    );
+    plan.settings.heartbeat_interval = seconds(3);
+    plan.settings.heartbeat_suspect = seconds(61);
+    assert_eq!(plan.problems().len(), 1);
+}
+
+#[test]
+fn a_pool_of_which_nothing_is_said_is_fifo_with_a_weight_of_one_and_no_min_share() {
+    let pool = driver::policy::PoolPlan::default();
+    assert_eq!(
+        (pool.mode, pool.weight, pool.min_share),
+        (driver::policy::PoolMode::Fifo, 1, 0)
+    );
+}
+
+#[test]
 fn a_plan_survives_its_json_and_an_older_one_gets_the_defaults() {
     let mut plan = plan(2, 3, vec![with_output(stage("a", 1))]);
     plan.scheduling = driver::policy::Scheduling::default();

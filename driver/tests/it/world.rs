@@ -56,6 +56,8 @@ pub(crate) struct World {
     ledger: Ledger,
     chronicle: Audit,
     pub(crate) journal: Journal,
+    /// Every event of the driver, when it came and what it led to, as text.
+    pub(crate) script: Vec<(Duration, Event, String)>,
 }
 
 /// What the driver has recorded, and its durable state after each record.
@@ -103,6 +105,7 @@ impl World {
             ledger: Ledger::default(),
             chronicle: Audit::default(),
             journal: Journal::default(),
+            script: Vec::new(),
         };
         world.deliver(Event::Started);
         world
@@ -110,6 +113,14 @@ impl World {
 
     pub(crate) fn verdict(&self) -> Option<&Verdict> {
         self.ledger.verdict.as_ref()
+    }
+
+    /// Whether another driver has come to the same state.
+    pub(crate) fn is_the_same_as(&self, other: &Driver) -> bool {
+        let same = |text: fn(&Driver) -> String| text(&self.driver) == text(other);
+        self.driver.checkpoint() == other.checkpoint()
+            && self.driver.next_deadline() == other.next_deadline()
+            && same(|driver| format!("{:?}", driver.snapshot()))
     }
 
     /// One step of the tape.
@@ -453,6 +464,8 @@ impl World {
         let finished = self.driver.is_finished();
         let cause = event.clone();
         self.driver.handle(self.now, event, &mut effects);
+        self.script
+            .push((self.now, cause.clone(), format!("{effects:?}")));
         self.chronicle.check(self.driver.take_history());
         assert!(
             !finished || effects.is_empty(),
@@ -632,6 +645,7 @@ fn heartbeat(id: &ExecutorId, model: &Model) -> Event {
         progress: 0.5,
         waiting: stage == Stage::Launched,
         status: String::new(),
+        counters: Vec::new(),
     });
     Event::HeartbeatReceived {
         executor: id.clone(),

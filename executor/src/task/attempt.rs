@@ -106,7 +106,7 @@ pub(crate) struct Attempt {
     pub(crate) meter: Meter,
     pub(crate) stdout: Mutex<BoundedLog>,
     pub(crate) stderr: Mutex<BoundedLog>,
-    pub(crate) said: Said,
+    pub(crate) said: Arc<Said>,
     /// The file in which the command may say something.
     pub(crate) listener: FileListener,
 }
@@ -149,7 +149,7 @@ impl Attempt {
             meter: Meter::default(),
             stdout,
             stderr,
-            said: Said::default(),
+            said: Arc::default(),
             listener,
         }
     }
@@ -170,8 +170,7 @@ impl Attempt {
     /// Runs the attempt to its end.
     pub(crate) async fn run(self) -> TaskEnd {
         self.enter("preparing");
-        let gauge = Arc::clone(self.said.gauge());
-        self.context.board.set_gauge(self.id(), gauge);
+        self.context.board.set_said(self.id(), Arc::clone(&self.said));
         let ended = self.execute().await;
         lock(&self.stdout).finish();
         lock(&self.stderr).finish();

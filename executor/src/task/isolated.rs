@@ -4,11 +4,12 @@
 //! hold much. To the executor it is a command like any other: its memory is limited and its whole tree ended, and what
 //! it says about itself are lines of the file that [`said`] describes.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -99,9 +100,6 @@ fn call(
         Some(voice) => voice.during(&context, || functions.call(name, &argument, &context)),
         None => functions.call(name, &argument, &context),
     };
-    if let Some(voice) = &voice {
-        voice.tell_counters(&context);
-    }
     match called {
         Ok(result) => write(RESULT, &result),
         Err(FailureCause::Panicked(text)) => {
@@ -126,17 +124,21 @@ impl Voice {
         Self { path }
     }
 
-    /// Passes progress and status on while `work` runs. Looked at from time to time, because a function may say
+    /// Passes on what the function says while `work` runs, and the rest of it after that. Looked at from time to time, because a function may say
     /// something for each of millions of rows.
     fn during<T>(&self, context: &TaskContext, work: impl FnOnce() -> T) -> T {
         let (working, over) = mpsc::channel::<()>();
-        std::thread::scope(|scope| {
+        let last = Mutex::new(Vitals::default());
+        let tell = || {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Vitals::of(context);
+            self.append(&now.since(&last));
+            *last = now;
+        };
+        let done = std::thread::scope(|scope| {
             let pass_on = move || {
-                let mut last = Vitals::default();
                 while over.recv_timeout(PASSED_ON) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    let now = Vitals::of(context);
-                    self.append(&now.since(&last));
-                    last = now;
+                    tell();
                 }
             };
             let name = "passing on".to_owned();
@@ -149,17 +151,9 @@ impl Voice {
             let done = work();
             drop(working);
             done
-        })
-    }
-
-    fn tell_counters(&self, context: &TaskContext) {
-        let one_word = |text: &str| text.replace(char::is_whitespace, "_");
-        let line = |counter: wire::task::Counter| {
-            let (group, name) = (one_word(&counter.group), one_word(&counter.name));
-            format!("counter {group} {name} {}\n", counter.value)
-        };
-        let lines: String = context.counters().into_iter().map(line).collect();
-        self.append(&lines);
+        });
+        tell();
+        done
     }
 
     /// Appends, for whoever listens remembers how far it has read.
@@ -179,14 +173,24 @@ impl Voice {
 struct Vitals {
     progress: f32,
     status: String,
+    /// By group and name, both made one word.
+    counters: BTreeMap<(String, String), i64>,
 }
 
 impl Vitals {
     fn of(context: &TaskContext) -> Self {
-        let gauge = context.gauge();
+        let gauge = context.said().gauge();
+        let one_word = |text: &str| text.replace(char::is_whitespace, "_");
+        let mut counters = BTreeMap::new();
+        for counter in context.counters() {
+            let key = (one_word(&counter.group), one_word(&counter.name));
+            let total: &mut i64 = counters.entry(key).or_default();
+            *total = total.saturating_add(counter.value);
+        }
         Self {
             progress: gauge.progress(),
             status: gauge.status(),
+            counters,
         }
     }
 
@@ -198,6 +202,12 @@ impl Vitals {
         }
         if self.status != last.status {
             lines.push_str(&format!("status {}\n", self.status.replace(['\n', '\r'], " ")));
+        }
+        for (key @ (group, name), value) in &self.counters {
+            let by = value.saturating_sub(last.counters.get(key).copied().unwrap_or(0));
+            if by != 0 {
+                lines.push_str(&format!("counter {group} {name} {by}\n"));
+            }
         }
         lines
     }
@@ -254,18 +264,22 @@ mod tests {
         context.count("rows", "bad", 3);
         let (listener, said) = (FileListener::new(file.into()), Said::default());
         let patience = Instant::now() + Duration::from_secs(20);
-        while said.gauge().progress() != 0.25 || said.gauge().status().is_empty() {
+        while said.gauge().progress() != 0.25
+            || said.gauge().status().is_empty()
+            || said.counters().is_empty()
+        {
             if Instant::now() > patience {
-                return Err("nobody hears progress and status".to_owned());
+                return Err("nobody hears progress, status and counter".to_owned());
             }
             std::thread::sleep(Duration::from_millis(10));
             listener.look(&said);
         }
+        context.count("rows", "bad", 4);
         Ok(7)
     }
 
     #[test]
-    fn progress_and_status_are_heard_while_the_function_runs_and_counters_after_it() {
+    fn what_a_function_says_is_heard_while_it_runs_and_the_rest_after_it() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("said");
         let functions = Functions::builder().function("speak", speaks_until_it_is_heard);
@@ -280,6 +294,6 @@ mod tests {
         let heard = Said::default();
         FileListener::new(file.clone()).look(&heard);
         assert_eq!(heard.gauge().status(), "reading rows");
-        assert_eq!(heard.counters()[0].value, 3);
+        assert_eq!(heard.counters()[0].value, 7);
     }
 }

@@ -8,6 +8,7 @@ use yarn_rpc::proto::yarn as pb;
 use yarn_rpc::records::{ContainerLaunchContext, Resource};
 
 use super::asks::AskTable;
+use super::calculator::add;
 use super::preemption::Preemption;
 use crate::UnixMs;
 
@@ -295,8 +296,7 @@ impl Application {
     pub fn held(&self) -> Resource {
         let mut sum = Resource::default();
         for container in self.containers.values() {
-            sum.memory_mb += container.resource.memory_mb;
-            sum.vcores += container.resource.vcores;
+            add(&mut sum, &container.resource);
         }
         sum
     }

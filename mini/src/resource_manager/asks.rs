@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use yarn_rpc::records::Resource;
 
+use super::calculator::Calculator;
+
 /// Where a container was placed, seen from the ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Locality {
@@ -57,7 +59,8 @@ struct Ask {
 pub(super) struct Place<'a> {
     pub(super) name: &'a str,
     pub(super) rack: &'a str,
-    pub(super) free_memory_mb: u64,
+    pub(super) free: Resource,
+    pub(super) calculator: Calculator,
     /// How far from what was asked the placement may be.
     pub(super) at_most: Locality,
     /// Nodes that a group passes over before it goes elsewhere.
@@ -86,7 +89,7 @@ impl Group {
 
     /// All levels above must be asked for, too; a level that does not relax forbids what is below it.
     fn locality(&self, place: &Place<'_>) -> Option<Locality> {
-        if self.count(ANY) == 0 || self.resource.memory_mb > place.free_memory_mb {
+        if self.count(ANY) == 0 || !place.calculator.fits(&self.resource, &place.free) {
             return None;
         }
         let in_rack = self.count(place.rack) > 0;
@@ -197,7 +200,8 @@ mod tests {
         Place {
             name,
             rack: "/r",
-            free_memory_mb: 1000,
+            free: Resource::new(1000, 1),
+            calculator: Calculator::Memory,
             at_most,
             patience: 0,
         }
@@ -241,6 +245,23 @@ mod tests {
             taken(&mut table(&[("a:1", 1, true), ("*", 1, true)]), "a:1"),
             Some(Locality::OffSwitch)
         );
+    }
+
+    #[test]
+    fn with_the_dominant_calculator_there_must_be_room_for_everything() {
+        let with = |acme| Resource {
+            others: [("acme".to_owned(), acme)].into(),
+            ..Resource::new(100, 1)
+        };
+        let mut table = AskTable::default();
+        table.set((1, 7), "*", with(2), 1, true);
+        let place = |acme| Place {
+            free: with(acme),
+            calculator: Calculator::Dominant,
+            ..place("a:1", Locality::OffSwitch)
+        };
+        assert!(table.take(&place(1)).is_none());
+        assert_eq!(table.take(&place(2)).map(|taken| taken.1), Some(with(2)));
     }
 
     #[test]

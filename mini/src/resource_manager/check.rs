@@ -5,6 +5,7 @@ use yarn_rpc::proto::yarn as pb;
 use yarn_rpc::records::Resource;
 
 use super::asks::ANY;
+use super::calculator::exceeded;
 use super::{ResourceManager, texts};
 use crate::failure::Failure;
 
@@ -71,6 +72,8 @@ pub(crate) fn check_size(asked: &Resource, maximum: &Resource) -> Result<(), Fai
         "memory-mb"
     } else if asked.vcores > maximum.vcores {
         "vcores"
+    } else if let Some(name) = exceeded(asked, maximum) {
+        name
     } else {
         return Ok(());
     };

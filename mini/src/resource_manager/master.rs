@@ -77,8 +77,8 @@ impl ResourceManager {
             containers_from_previous_attempts: previous.iter().map(pb::ContainerProto::from).collect(),
             nm_tokens_from_previous_attempts: self.nm_tokens(id, &previous),
             queue: Some(QUEUE.to_owned()),
-            scheduler_resource_types: vec![pb::SchedulerResourceTypes::Memory as i32],
-            resource_types: resource_types(),
+            scheduler_resource_types: self.settings.calculator.types(),
+            resource_types: self.resource_types(),
             ..Default::default()
         })
     }
@@ -374,14 +374,18 @@ pub(super) fn record(granted: &Granted) -> Container {
     }
 }
 
-/// What containers may be made of.
-pub(crate) fn resource_types() -> Vec<pb::ResourceTypeInfoProto> {
-    let kind = |name: &str, units: &str| pb::ResourceTypeInfoProto {
-        name: name.to_owned(),
-        units: Some(units.to_owned()),
-        r#type: Some(pb::ResourceTypesProto::Countable as i32),
-    };
-    vec![kind("memory-mb", "Mi"), kind("vcores", "")]
+impl ResourceManager {
+    /// What containers may be made of.
+    pub(crate) fn resource_types(&self) -> Vec<pb::ResourceTypeInfoProto> {
+        let kind = |name: &str, units: &str| pb::ResourceTypeInfoProto {
+            name: name.to_owned(),
+            units: Some(units.to_owned()),
+            r#type: Some(pb::ResourceTypesProto::Countable as i32),
+        };
+        let others = self.settings.maximum.others.keys();
+        let always = [kind("memory-mb", "Mi"), kind("vcores", "")].into_iter();
+        always.chain(others.map(|name| kind(name, ""))).collect()
+    }
 }
 
 /// The response id after this one.

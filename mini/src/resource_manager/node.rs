@@ -4,6 +4,7 @@ use hadoop::ids::{ContainerId, NodeId};
 use yarn_rpc::proto::yarn as pb;
 use yarn_rpc::records::{NodeState, Resource};
 
+use super::calculator::{add, less};
 use crate::UnixMs;
 use crate::tokens::ContainerGrant;
 
@@ -85,13 +86,19 @@ impl Node {
         self.state == NodeState::Running
     }
 
+    /// What nobody holds and may be given.
+    #[must_use]
+    pub fn free(&self) -> Resource {
+        if !self.takes_containers() {
+            return Resource::default();
+        }
+        less(&self.facts.total, &self.used)
+    }
+
     /// MiB that nobody holds and that may be given.
     #[must_use]
     pub fn free_memory_mb(&self) -> u64 {
-        if !self.takes_containers() {
-            return 0;
-        }
-        self.facts.total.memory_mb.saturating_sub(self.used.memory_mb)
+        self.free().memory_mb
     }
 
     /// The state's name, as REST and Java have it.
@@ -122,14 +129,12 @@ impl Node {
     }
 
     pub(super) fn take(&mut self, resource: &Resource) {
-        self.used.memory_mb += resource.memory_mb;
-        self.used.vcores += resource.vcores;
+        add(&mut self.used, resource);
         self.containers += 1;
     }
 
     pub(super) fn give_back(&mut self, resource: &Resource) {
-        self.used.memory_mb = self.used.memory_mb.saturating_sub(resource.memory_mb);
-        self.used.vcores = self.used.vcores.saturating_sub(resource.vcores);
+        self.used = less(&self.used, resource);
         self.containers = self.containers.saturating_sub(1);
     }
 

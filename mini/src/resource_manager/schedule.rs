@@ -98,10 +98,9 @@ impl ResourceManager {
             .current()
             .is_some_and(|attempt| attempt.state == AttemptState::Scheduled);
         let size = application.submission.resource.clone();
-        let fits = self
-            .nodes
-            .get(node)
-            .is_some_and(|node| node.free_memory_mb() >= size.memory_mb);
+        let calculator = self.settings.calculator;
+        let node_of = self.nodes.get(node);
+        let fits = node_of.is_some_and(|node| calculator.fits(&size, &node.free()));
         if !waits || !fits {
             return;
         }
@@ -161,7 +160,8 @@ impl ResourceManager {
         let place = Place {
             name: &name,
             rack: &node.facts.rack,
-            free_memory_mb: node.free_memory_mb(),
+            free: node.free(),
+            calculator: self.settings.calculator,
             at_most,
             patience,
         };

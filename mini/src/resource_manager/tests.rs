@@ -10,8 +10,8 @@ use yarn_rpc::proto::yarn as pb;
 use yarn_rpc::records::{ContainerLaunchContext, Resource};
 
 use super::{
-    Application, ApplicationState, AttemptState, ContainerReport, Effect, Effects, Event, FinalStatus,
-    MasterAnswer, MasterCall, NodeFacts, Recovery, ResourceManager, Settings, Submission,
+    Application, ApplicationState, AttemptState, Calculator, ContainerReport, Effect, Effects, Event,
+    FinalStatus, MasterAnswer, MasterCall, NodeFacts, Recovery, ResourceManager, Settings, Submission,
     schedule::container_grant,
 };
 use crate::failure::Failure;
@@ -89,6 +89,7 @@ impl World {
             started_ms: START,
             pacing,
             minimum_memory_mb: 64,
+            calculator: Calculator::Memory,
             maximum: Resource::new(1024, 4),
             max_attempts: 2,
             master_expiry_ms: 10_000,

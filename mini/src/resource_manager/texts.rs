@@ -81,7 +81,14 @@ pub(super) fn negative(resource: &str, memory_mb: i64, vcores: i32) -> String {
 }
 
 fn shown(resource: &Resource) -> String {
-    format!("<memory:{}, vCores:{}>", resource.memory_mb, resource.vcores)
+    let others = resource.others.iter();
+    let others: String = others
+        .map(|(name, amount)| format!(", {name}: {amount}"))
+        .collect();
+    format!(
+        "<memory:{}, vCores:{}{others}>",
+        resource.memory_mb, resource.vcores
+    )
 }
 
 /// `SchedulerUtils`: the statuses of containers that the ResourceManager itself ended.

@@ -113,15 +113,18 @@ impl ClusterSite {
             json!({"attributes": {}, "maximumAllocation": i64::MAX, "minimumAllocation": 0, "name": name,
                    "resourceType": "COUNTABLE", "units": units, "value": value})
         };
+        let mut limits = vec![
+            limit("memory-mb", "Mi", maximum.memory_mb),
+            limit("vcores", "", maximum.vcores.into()),
+        ];
+        let others = maximum.others.iter();
+        limits.extend(others.map(|(name, &value)| limit(name, "", u64::try_from(value).unwrap_or(0))));
         json_answer(&json!({
             "application-id": id.to_string(),
             "maximum-resource-capability": {
                 "memory": maximum.memory_mb,
                 "vCores": maximum.vcores,
-                "resourceInformations": {"resourceInformation": [
-                    limit("memory-mb", "Mi", maximum.memory_mb),
-                    limit("vcores", "", maximum.vcores.into()),
-                ]},
+                "resourceInformations": {"resourceInformation": limits},
             },
         }))
     }

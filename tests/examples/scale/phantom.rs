@@ -207,6 +207,7 @@ impl<'a> Phantom<'a> {
             progress: 0.0,
             waiting: false,
             status: String::new(),
+            counters: Vec::new(),
         };
         Heartbeat {
             sequence: self.beats,

@@ -3,6 +3,7 @@
 use harness::hadoop::Signal;
 use harness::wait;
 use mini::{Action, Fault, Options, Order, Trigger};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::lab::{Lab, STEP};
@@ -223,6 +224,31 @@ fn a_resource_that_the_cluster_does_not_have_is_refused_before_anything_is_asked
     let args = ["run", "--conf", "executors.resources=yarn.io/gpu=1", "--", "true"];
     let output = lab.drawloom(&args).run(STEP).unwrap();
     output.must_end(3, &["no resource \"yarn.io/gpu\"", "none but memory and cores"]);
+}
+
+#[test]
+fn executors_have_what_else_the_cluster_has_and_no_node_gives_more_than_that() {
+    let lab = Lab::new(|options: &mut Options| {
+        options.nodes = 2;
+        options.node_resources = [("acme".to_owned(), 2)].into();
+    });
+    let args = ["run", "--conf", "executors.resources=acme=3", "--", "true"];
+    let output = lab.drawloom(&args).run(STEP).unwrap();
+    output.must_end(3, &["acme", "largest container has 2"]);
+    let script = format!("test \"$DRAWLOOM_RESOURCES\" = acme=2 || exit 9\n{}", lab.gate());
+    let job = lab.job_with("acme", 3, 3, &script, "executors.resources=acme=2");
+    lab.wait_arrivals(2);
+    job.wait_summary("two executors, and a third that waits for room", |summary| {
+        let executors = &summary["executors"];
+        executors["registered"] == 2 && executors["starting"] == 0 && executors["wanted"] == 3
+    });
+    let nodes: BTreeSet<_> = job
+        .executors()
+        .iter()
+        .map(|executor| lab.node_of(&job.container_of(executor)))
+        .collect();
+    assert_eq!(nodes.len(), 2, "each node has enough for one");
+    job.succeed();
 }
 
 #[test]

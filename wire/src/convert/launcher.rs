@@ -110,6 +110,7 @@ impl From<LauncherCommand> for proto::LauncherCommand {
             LauncherCommand::SetTarget(target) => Command::SetTarget(proto::ExecutorTarget {
                 executors: target.executors,
                 hosts: target.hosts.into_iter().collect(),
+                avoid: target.avoid.into_iter().collect(),
             }),
             LauncherCommand::StopExecutor { executor, loss } => Command::StopExecutor(proto::StopExecutor {
                 executor: executor.to_string(),
@@ -136,6 +137,7 @@ impl TryFrom<proto::LauncherCommand> for LauncherCommand {
             Command::SetTarget(target) => Self::SetTarget(ExecutorTarget {
                 executors: target.executors,
                 hosts: target.hosts.into_iter().collect(),
+                avoid: target.avoid.into_iter().collect(),
             }),
             Command::StopExecutor(stop) => Self::StopExecutor {
                 executor: executor(&stop.executor)?,

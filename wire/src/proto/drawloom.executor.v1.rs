@@ -119,6 +119,9 @@ pub struct RunningTask {
     /// What it says about itself, for people.
     #[prost(string, tag = "5")]
     pub status: ::prost::alloc::string::String,
+    /// What it has counted so far; nothing when it counts nothing or has no room here.
+    #[prost(message, repeated, tag = "6")]
+    pub counters: ::prost::alloc::vec::Vec<Counter>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Heartbeat {
@@ -332,6 +335,9 @@ pub struct ExecutorTarget {
     pub executors: u32,
     #[prost(map = "string, uint32", tag = "2")]
     pub hosts: ::std::collections::HashMap<::prost::alloc::string::String, u32>,
+    /// Nodes that new executors should not be on.
+    #[prost(string, repeated, tag = "3")]
+    pub avoid: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StopExecutor {

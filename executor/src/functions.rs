@@ -18,7 +18,6 @@ use wire::failure::FailureCause;
 use wire::id::TaskAttemptId;
 use wire::task::{Counter, StageSpec, TaskSpec};
 
-use crate::board::Gauge;
 use crate::said::Said;
 
 /// The longest name of a function, in bytes.

@@ -89,6 +89,11 @@ impl CommandError {
         self
     }
 
+    /// What failed.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
+
     /// Why, or at least what.
     pub(crate) fn reason(&self) -> &str {
         self.cause.as_deref().unwrap_or(&self.what)

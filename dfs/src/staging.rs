@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! <base>/                                   0700   hdfs://…/user/<user>/.drawloom by default
-//!   cache/<sha256 of the contents>/<name>   0700 / 0500   uploaded once, shared by all applications of the user
+//!   cache/<sha256 of the contents>/<name>   0700 / 0700   uploaded once, shared by all applications of the user
 //!   apps/<application id>/<name>            0700 / 0600   removed when the application ends
 //! ```
 //!
 //! A cached file is written under a temporary name and renamed into place when it is complete, so a file under its
-//! final name is whole; one of the right length is used as it is. Its modification time then never changes, and
-//! NodeManagers, which know files by location and time, keep it in their caches, too. When it was last wanted is the
-//! modification time of its directory, which nobody compares: a use sets it, and [`Staging::remove_cache_entry`]
-//! takes a directory out of everybody's way before it looks at the time a last time. So a submission that relies on a
-//! cached file while another one removes old files either is seen by it or uploads the file anew.
+//! final name is whole; one of the right length is used as it is. Its modification time is the same whoever uploads it
+//! when ([`CACHED_TIME_MS`]), and NodeManagers, which know files by location and time, keep it in their caches, too.
+//! When it was last wanted is the modification time of its directory, which nobody compares: a use sets it, and
+//! [`Staging::remove_cache_entry`] takes a directory out of everybody's way before it looks at the time a last time. So a
+//! submission that relies on a cached file while another one removes old files either is seen by it, or the file is
+//! uploaded anew, by that submission or by another, and is the one that was relied on.
 //!
 //! YARN compares the modification time of a file with the one in the request to the millisecond, so it is read after
 //! the file is closed and in place.
@@ -40,8 +41,13 @@ pub use resource::{LocalResource, ResourceKind, ResourceSpec, Visibility};
 pub const STAGING_DIR: &str = ".drawloom";
 
 const PRIVATE_DIR: u32 = 0o700;
-const CACHED_FILE: u32 = 0o500;
+/// Its owner may write it, because HDFS lets nobody else set its time.
+const CACHED_FILE: u32 = 0o700;
 const APPLICATION_FILE: u32 = 0o600;
+
+/// The modification time of every cached file, milliseconds since 1970 UTC (2000-01-01): its contents are named by their
+/// hash, so whoever uploads them again uploads the file that others already rely on.
+pub const CACHED_TIME_MS: u64 = 946_684_800_000;
 
 /// Bytes read at a time when a local file is hashed.
 const HASH_BUFFER: usize = 1 << 20;
@@ -91,6 +97,11 @@ impl StagingError {
                 other => other.help()?.to_owned(),
             }),
         }
+    }
+
+    /// Whether the directory was an old one, which somebody has removed while it was written to.
+    fn is_taken_away(&self) -> bool {
+        matches!(self, Self::Target { source, .. } if source.is_not_found())
     }
 
     /// The error of the file system underneath.
@@ -220,7 +231,10 @@ impl Staging {
         let target = directory.join(&name);
         let status = match self.used_again(&directory, &target, len).await {
             Some(status) => status,
-            None => self.upload(local, &directory, &target, len).await?,
+            None => match self.upload(local, &directory, &target, len).await {
+                Err(error) if error.is_taken_away() => self.upload(local, &directory, &target, len).await?,
+                uploaded => uploaded?,
+            },
         };
         Ok(LocalResource::of(&status, spec, Visibility::Private))
     }
@@ -236,7 +250,10 @@ impl Staging {
         let len = contents.len() as u64;
         let status = match self.used_again(&directory, &target, len).await {
             Some(status) => Ok(status),
-            None => self.write_cached(&directory, &target, contents).await,
+            None => match self.write_cached(&directory, &target, contents.clone()).await {
+                Err(error) if error.is_not_found() => self.write_cached(&directory, &target, contents).await,
+                written => written,
+            },
         };
         let status = status.map_err(|source| self.refused(&name, source))?;
         Ok(LocalResource::of(
@@ -301,13 +318,16 @@ impl Staging {
         self.put_in_place(&temporary, target, len).await.map_err(refused)
     }
 
-    /// Renames a complete file to its final name. If somebody else was faster, theirs is as good.
+    /// Gives a complete file its time and its final name. If somebody else was faster, theirs is as good.
     async fn put_in_place(
         &self,
         temporary: &DfsPath,
         target: &DfsPath,
         len: u64,
     ) -> Result<FileStatus, DfsError> {
+        if let Err(error) = self.fs.set_modified(temporary, CACHED_TIME_MS).await {
+            tracing::debug!(%temporary, %error, "it keeps the time of its upload");
+        }
         match self.fs.rename(temporary, target, Overwrite::No).await {
             Ok(()) => return self.fs.status(target).await,
             Err(DfsError::AlreadyExists { .. }) => {}

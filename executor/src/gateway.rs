@@ -92,6 +92,14 @@ impl<Out: Framed, In: Framed, E> Line<Out, In, E> {
     }
 }
 
+/// Why a connection is over. A process that dies says no goodbye in TLS, which rustls reports with a link to its manual.
+fn broken(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "the gateway ended the connection without a goodbye".to_owned(),
+        _ => format!("the connection broke: {error}"),
+    }
+}
+
 /// A connection with the gateway, on which `Out` is sent and `In` received.
 #[derive(Debug)]
 pub struct Connection<Out, In> {
@@ -146,7 +154,7 @@ impl<Out: Framed, In: Framed> Connection<Out, In> {
             match read {
                 Ok(0) => return Err("the gateway closed the connection".to_owned()),
                 Ok(_) => {}
-                Err(error) => return Err(format!("the connection broke: {error}")),
+                Err(error) => return Err(broken(&error)),
             }
         }
     }
@@ -200,5 +208,18 @@ impl<Out: Framed, In: Framed> Connection<Out, In> {
             self.flushed = true;
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_that_died_is_told_in_our_words() {
+        let eof = io::Error::new(io::ErrorKind::UnexpectedEof, "see https://docs.rs/");
+        assert_eq!(broken(&eof), "the gateway ended the connection without a goodbye");
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        assert_eq!(broken(&reset), "the connection broke: connection reset");
     }
 }

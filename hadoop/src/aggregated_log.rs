@@ -39,14 +39,13 @@ mod record;
 mod tests;
 mod vlong;
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
 use crate::ids::ContainerId;
 use block::Decoder;
-use index::Region;
+use index::{Blocks, Region};
 use record::Records;
 
 /// The largest index that is read, in bytes: that of a file of some 100 GiB.
@@ -127,10 +126,7 @@ enum Stage {
     Trailer,
     MetaIndex(Range<u64>),
     DataIndex(Region),
-    Blocks {
-        coming: VecDeque<Region>,
-        block: Option<Block>,
-    },
+    Blocks { coming: Blocks, block: Option<Block> },
 }
 
 /// A block under way.
@@ -234,7 +230,7 @@ impl AggregatedLog {
             Stage::MetaIndex(range) => Ok(Some(range.clone())),
             Stage::DataIndex(region) => Ok(Some(region.range.clone())),
             Stage::Blocks { coming, block } => {
-                let Some(region) = coming.pop_front() else {
+                let Some(region) = coming.next()? else {
                     return Ok(None);
                 };
                 *block = Some(Block::new(&region));
@@ -249,7 +245,7 @@ impl AggregatedLog {
             Stage::Trailer => Some(Stage::MetaIndex(index::read_trailer(&self.input, self.length)?)),
             Stage::MetaIndex(range) => Some(Stage::DataIndex(index::data_index(&self.input, range.start)?)),
             Stage::DataIndex(region) => Some(Stage::Blocks {
-                coming: index::blocks(&self.input, region)?,
+                coming: Blocks::read(&self.input, region)?,
                 block: None,
             }),
             Stage::Blocks { block, .. } => {

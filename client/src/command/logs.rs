@@ -9,6 +9,7 @@
 mod collected;
 mod failed;
 mod follow;
+mod rest;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -63,7 +64,7 @@ pub(crate) async fn run(
             LogRange::Last(bytes) => Some(bytes),
             LogRange::All | LogRange::First(_) => None,
         };
-        return Box::pin(follow::follow(&client, id, command, begin)).await;
+        return Box::pin(follow::follow(&cluster, &client, id, command, begin)).await;
     }
     let failed = if command.failed {
         let failed = failed::find(&client, &cluster.user, id).await?;
@@ -188,7 +189,15 @@ impl<'a> Search<'a> {
     }
 
     async fn read_collected(&mut self, wanted: &Wanted<'_>) -> Result<(), CommandError> {
-        let systems = self.cluster.file_systems()?;
+        // The log server may have what cannot be read here.
+        let systems = match self.cluster.file_systems() {
+            Ok(systems) => systems,
+            Err(error) => {
+                self.problems
+                    .push(format!("{}: {}", error.what(), error.reason()));
+                return Ok(());
+            }
+        };
         let owner = self
             .report
             .as_ref()
@@ -200,24 +209,32 @@ impl<'a> Search<'a> {
     }
 
     async fn ask_log_server(&mut self, wanted: &Wanted<'_>) -> Result<(), CommandError> {
-        const KEY: &str = "yarn.log.server.url";
-        let Some(url) = self.cluster.conf.get(KEY).filter(|url| !url.trim().is_empty()) else {
-            return Ok(());
-        };
-        let server = match self.client.log_server(url) {
-            Ok(server) => server,
-            Err(error) => {
-                self.problems.push(format!("{KEY} cannot be used: {error}"));
-                return Ok(());
+        // The first is what Hadoop's own programs ask since 3.3, the second leads to pages of the same server.
+        let keys = ["yarn.log.server.web-service.url", "yarn.log.server.url"];
+        let conf = &self.cluster.conf;
+        let known = keys.map(|key| Some((key, conf.get(key).filter(|url| !url.trim().is_empty())?)));
+        for (key, url) in known.into_iter().flatten() {
+            let server = match self.client.log_server(url) {
+                Ok(server) => server,
+                Err(error) => {
+                    self.problems.push(format!("{key} cannot be used: {error}"));
+                    continue;
+                }
+            };
+            match server.application_log_files(self.id).await {
+                Ok(places) => return self.print_places(server, places, wanted).await,
+                Err(error) => self.problems.push(format!("the log server {url}: {error}")),
             }
-        };
-        let places = match server.application_log_files(self.id).await {
-            Ok(places) => places,
-            Err(error) => {
-                self.problems.push(format!("the log server {url}: {error}"));
-                return Ok(());
-            }
-        };
+        }
+        Ok(())
+    }
+
+    async fn print_places(
+        &mut self,
+        server: LogServerClient,
+        places: Vec<LogFiles>,
+        wanted: &Wanted<'_>,
+    ) -> Result<(), CommandError> {
         let keeper = Keeper::Server(server);
         for place in places {
             if let Some(container) = place.container_id {

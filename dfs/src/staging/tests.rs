@@ -79,7 +79,7 @@ async fn cached_files_are_for_the_user_only_and_executable() {
             .to_string()
             .ends_with(&format!("cache/{EMPTY_SHA256}/empty"))
     );
-    assert_eq!(fixture.status(&staged.path).await.permission, 0o500);
+    assert_eq!(fixture.status(&staged.path).await.permission, 0o700);
     for up in [1, 2, 3] {
         let mut directory = staged.path.clone();
         for _ in 0..up {
@@ -221,6 +221,9 @@ async fn what_is_wanted_again_while_it_is_to_be_removed_stays() {
     assert!(staging.remove_cache_entry(&entry, 2_000).await.unwrap());
     assert!(!staging.remove_cache_entry(&entry, 2_000).await.unwrap());
     assert!(staging.old_cache_entries(u64::MAX).await.unwrap().is_empty());
+    // Whoever relied on it finds the very file that another submission has uploaded since.
+    assert_eq!(fixture.cache("run.sh", "echo hi").await, file);
+    assert_eq!(file.timestamp, CACHED_TIME_MS);
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 //! The file ends with the offset of the index of meta blocks (8 bytes), a version (two times 2 bytes) and a magic number
 //! (`BCFile.Reader`). One of the meta blocks, `BCFile.index`, lists the blocks of data and says how they are compressed.
 
-use std::collections::VecDeque;
 use std::ops::Range;
+
+use bytes::{Buf, BytesMut};
 
 use super::block::{Compression, Decoder};
 use super::{AggregatedLogError as Error, MAX_INDEX, vlong};
@@ -68,22 +69,53 @@ pub(super) fn data_index(bytes: &[u8], end: u64) -> Result<Region, Error> {
     Err(damaged())
 }
 
-/// The blocks, which come one behind the other and before their list.
-pub(super) fn blocks(bytes: &[u8], index: &Region) -> Result<VecDeque<Region>, Error> {
-    let plain = Decoder::new(index.compression).decode_all(bytes, MAX_INDEX)?;
-    let mut fields = Fields(&plain);
-    let compression = Compression::named(fields.text()?)?;
-    let mut blocks = VecDeque::new();
-    let mut after = 0;
-    for _ in 0..fields.number()? {
-        let range = fields.range(index.range.start)?;
-        if range.start < after {
+/// The blocks, which come one behind the other and before their list. They are read from it one by one: as text it is
+/// bounded by [`MAX_INDEX`], taken apart it would be several times as large.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    list: BytesMut,
+    left: u64,
+    compression: Compression,
+    /// Where the next may begin, and where all are over.
+    room: Range<u64>,
+}
+
+impl Blocks {
+    /// From the bytes of the list, which is at `index`.
+    pub(super) fn read(bytes: &[u8], index: &Region) -> Result<Self, Error> {
+        let mut list = Decoder::new(index.compression).decode_all(bytes, MAX_INDEX)?;
+        let mut fields = Fields(&list);
+        let compression = Compression::named(fields.text()?)?;
+        let left = fields.number()?;
+        let read = list.len() - fields.0.len();
+        list.advance(read);
+        Ok(Self {
+            list,
+            left,
+            compression,
+            room: 0..index.range.start,
+        })
+    }
+
+    /// The next block, none after the last. One without bytes was never written.
+    pub(super) fn next(&mut self) -> Result<Option<Region>, Error> {
+        let Some(left) = self.left.checked_sub(1) else {
+            return Ok(None);
+        };
+        let mut fields = Fields(&self.list);
+        let range = fields.range(self.room.end)?;
+        let read = self.list.len() - fields.0.len();
+        if range.is_empty() || range.start < self.room.start {
             return Err(damaged());
         }
-        after = range.end;
-        blocks.push_back(Region { range, compression });
+        self.list.advance(read);
+        self.left = left;
+        self.room.start = range.end;
+        Ok(Some(Region {
+            range,
+            compression: self.compression,
+        }))
     }
-    Ok(blocks)
 }
 
 fn damaged() -> Error {

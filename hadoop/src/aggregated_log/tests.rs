@@ -290,6 +290,16 @@ fn other_files_are_told_apart() {
     );
 }
 
+#[test]
+fn a_block_without_bytes_was_never_written() {
+    let mut writer = Writer::new(false, 100, usize::MAX);
+    writer.close_block();
+    let end = writer.file.len();
+    writer.regions.push([end, 0, 0]);
+    let damaged = Error::Damaged { what: "the index" };
+    assert_eq!(read(&writer.finish(), 100), Err(damaged));
+}
+
 fn any_logs() -> impl Strategy<Value = Logs> {
     let contents = prop::collection::vec(any::<u8>(), 0..300);
     let files = prop::collection::btree_map("[a-z.]{1,12}", contents, 1..4);
@@ -323,5 +333,17 @@ proptest! {
         }
         let cut = cut.map_or(0, |cut| cut.index(file.len()));
         let _ = read(&file[cut..], 64);
+    }
+
+    #[test]
+    fn pieces_make_no_difference_to_what_is_left_of_a_damaged_file(
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), piece in 1usize..300
+    ) {
+        let mut file = BY_HADOOP[0].0.to_vec();
+        for (at, byte) in damage {
+            let at = at.index(file.len());
+            file[at] = byte;
+        }
+        prop_assert_eq!(read(&file, piece), read(&file, usize::MAX));
     }
 }

@@ -84,17 +84,32 @@ impl Collected {
         if self.is_rolled() && matches!(wanted.range, LogRange::Last(_)) {
             print.lengths = Some(self.lengths(systems).await);
         }
+        self.read(systems, |node, step| print.step(step, node)).await?;
+        shown.files += print.files;
+        shown.containers = print.before;
+        Ok(())
+    }
+
+    /// Reads everything from begin to end. `take` gets each step with its node, and none where a node's file breaks off,
+    /// which is a problem.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub(super) async fn read(
+        &mut self,
+        systems: &FileSystems,
+        mut take: impl FnMut(&str, Option<Step>) -> Result<(), CommandError>,
+    ) -> Result<(), CommandError> {
         for file in std::mem::take(&mut self.files) {
             let node = node_of(file.path.name());
-            if let Err(error) = print.node(systems, &file.path, &node).await? {
+            if let Err(error) = read_node(systems, &file.path, &node, &mut take).await? {
+                take(&node, None)?;
                 self.add_problem(format!(
                     "what {node} has collected in {} cannot be read: {error}",
                     file.path
                 ));
             }
         }
-        shown.files += print.files;
-        shown.containers = print.before;
         Ok(())
     }
 
@@ -107,7 +122,8 @@ impl Collected {
             };
             while let Ok(Some(step)) = node.next().await {
                 if let Step::File(file) = step {
-                    *lengths.entry((file.container, file.name)).or_default() += file.length;
+                    let length: &mut u64 = lengths.entry((file.container, file.name)).or_default();
+                    *length = length.saturating_add(file.length);
                 }
             }
         }
@@ -233,6 +249,26 @@ impl NodeFile {
     }
 }
 
+/// Reads one node's file.
+async fn read_node(
+    systems: &FileSystems,
+    path: &DfsPath,
+    node: &str,
+    take: &mut impl FnMut(&str, Option<Step>) -> Result<(), CommandError>,
+) -> Result<Result<(), UnreadableLog>, CommandError> {
+    let mut file = match NodeFile::open(systems, path).await {
+        Ok(file) => file,
+        Err(error) => return Ok(Err(error.into())),
+    };
+    loop {
+        match file.next().await {
+            Ok(Some(step)) => take(node, Some(step))?,
+            Ok(None) => return Ok(Ok(())),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+}
+
 /// Lengths of log files of which several nodes' files have parts.
 type Lengths = BTreeMap<(ContainerId, String), u64>;
 
@@ -269,32 +305,13 @@ impl<'a> Print<'a> {
         }
     }
 
-    /// Prints one node's file.
-    async fn node(
-        &mut self,
-        systems: &FileSystems,
-        path: &DfsPath,
-        node: &str,
-    ) -> Result<Result<(), UnreadableLog>, CommandError> {
-        let mut file = match NodeFile::open(systems, path).await {
-            Ok(file) => file,
-            Err(error) => return Ok(Err(error.into())),
-        };
-        loop {
-            match file.next().await {
-                Ok(Some(step)) => self.step(step, node)?,
-                Ok(None) => return Ok(Ok(())),
-                Err(error) => return self.end(None).map(|()| Err(error)),
-            }
-        }
-    }
-
-    fn step(&mut self, step: Step, node: &str) -> Result<(), CommandError> {
+    fn step(&mut self, step: Option<Step>, node: &str) -> Result<(), CommandError> {
         match step {
-            Step::File(file) => self.begin(&file, node),
-            Step::Contents(bytes) => self.contents(&bytes),
-            Step::End { missing } => self.end(Some(missing)),
-            Step::Read(_) | Step::More | Step::Done => Ok(()),
+            Some(Step::File(file)) => self.begin(&file, node),
+            Some(Step::Contents(bytes)) => self.contents(&bytes),
+            Some(Step::End { missing }) => self.end(Some(missing)),
+            Some(Step::Read(_) | Step::More | Step::Done) => Ok(()),
+            None => self.end(None),
         }
     }
 
@@ -325,7 +342,7 @@ impl<'a> Print<'a> {
         let whole = lengths.get(&key).copied().unwrap_or(file.length);
         let begin = self.begins.entry(key).or_default();
         let window = part_of(self.wanted.range, whole, *begin, file.length);
-        *begin += file.length;
+        *begin = begin.saturating_add(file.length);
         window
     }
 

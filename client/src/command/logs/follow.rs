@@ -2,7 +2,8 @@
 //!
 //! NodeManagers are asked again and again how long each file is, and for the end of those that have grown. Which
 //! containers there are is asked as often, so executors that start later are followed too; several are asked at a
-//! time. The end is that of the application. Memory grows with the files that were seen, each of which keeps a position and an unfinished line.
+//! time. The end is that of the application: what a node has given away by then is read from where YARN collects it
+//! ([`rest`]). Memory grows with the files that were seen, each of which keeps a position and an unfinished line.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -14,8 +15,9 @@ use yarn_rest::container_log::LogPart;
 use yarn_rest::request::LogRange;
 use yarn_rest::{Client, NodeClient};
 
-use super::{LAUNCH_FILES, containers, of_task, wants};
+use super::{LAUNCH_FILES, containers, of_task, rest, wants};
 use crate::cli::Logs;
+use crate::cluster::Cluster;
 use crate::command::print_or_stop;
 use crate::error::CommandError;
 use crate::submit::preflight::rest_failed;
@@ -35,7 +37,7 @@ const LONGEST_LINE: usize = 1 << 20;
 
 /// A followed file.
 #[derive(Debug, Default)]
-struct Followed {
+pub(super) struct Followed {
     /// Where the next bytes begin.
     position: u64,
     /// The beginning of a line whose end has not come.
@@ -44,7 +46,7 @@ struct Followed {
 
 impl Followed {
     /// Takes bytes of the file that begin at `start`, and says how many before them are lost.
-    fn take(&mut self, start: u64, bytes: &[u8]) -> u64 {
+    pub(super) fn take(&mut self, start: u64, bytes: &[u8]) -> u64 {
         let known = usize::try_from(self.position.saturating_sub(start)).unwrap_or(usize::MAX);
         let fresh = bytes.get(known..).unwrap_or_default();
         let lost = start.saturating_sub(self.position);
@@ -54,7 +56,7 @@ impl Followed {
     }
 
     /// The whole lines that have come; with `ended` all that is there, with an end.
-    fn lines(&mut self, ended: bool) -> Vec<u8> {
+    pub(super) fn lines(&mut self, ended: bool) -> Vec<u8> {
         let end = self.rest.iter().rposition(|byte| *byte == b'\n');
         let mut lines: Vec<u8> = self.rest.drain(..end.map_or(0, |end| end + 1)).collect();
         if ended && !self.rest.is_empty() || self.rest.len() > LONGEST_LINE {
@@ -65,37 +67,55 @@ impl Followed {
     }
 }
 
-/// Of one container, by name.
-type Files = BTreeMap<String, Followed>;
+/// A container that is followed.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// Where its node serves its logs.
+    node: String,
+    /// By name.
+    pub(super) files: BTreeMap<String, Followed>,
+    /// The last look had everything that the node said there is.
+    pub(super) whole: bool,
+}
+
+/// Everything that was ever seen.
+pub(super) type AllSeen = BTreeMap<ContainerId, Seen>;
 
 /// Follows until the application has ended and everything was printed.
 pub(super) async fn follow(
+    cluster: &Cluster,
     client: &Client,
     id: ApplicationId,
     command: &Logs,
     begin: Option<u64>,
 ) -> Result<(), CommandError> {
-    let mut files: BTreeMap<ContainerId, Files> = BTreeMap::new();
+    let mut seen = AllSeen::new();
     let mut first = true;
     loop {
-        let ended = client.application(id).await.map_err(rest_failed)?.is_final();
+        let report = client.application(id).await.map_err(rest_failed)?;
         let begin = if first { Some(begin.unwrap_or(BEGIN)) } else { None };
-        let running = containers(client, id).await?.into_iter();
-        let wanted = running.filter(|(container, _)| wants(command, container));
-        let looks: Vec<_> = wanted
-            .filter_map(|(container, node)| {
-                let (node, known) = (client.node(&node).ok()?, files.remove(&container));
-                Some(look(node, container, command, begin, known.unwrap_or_default()))
-            })
+        let listed = containers(client, id).await?;
+        for (container, node) in listed.iter().filter(|(container, _)| wants(command, container)) {
+            seen.entry(*container).or_default().node.clone_from(node);
+        }
+        // Whoever is not listed any more has ended, and is looked at once more at the end.
+        let due = |container: &ContainerId| report.is_final() || listed.contains_key(container);
+        let (now, mut later): (AllSeen, AllSeen) =
+            seen.into_iter().partition(|(container, _)| due(container));
+        let looks: Vec<_> = now
+            .into_iter()
+            .map(|(container, seen)| look(client, container, command, begin, seen))
             .collect();
         let mut looks = futures::stream::iter(looks).buffer_unordered(AT_ONCE);
         while let Some((container, mut seen)) = looks.next().await {
             print_all(container, &mut seen, false)?;
-            files.insert(container, seen);
+            later.insert(container, seen);
         }
-        if ended {
-            let print = |(container, mut files)| print_all(container, &mut files, true);
-            return files.into_iter().try_for_each(print);
+        seen = later;
+        if report.is_final() {
+            rest::print(cluster, client, &report, command, &mut seen).await?;
+            let print = |(container, mut seen)| print_all(container, &mut seen, true);
+            return seen.into_iter().try_for_each(print);
         }
         first = false;
         tokio::time::sleep(LOOK).await;
@@ -104,20 +124,28 @@ pub(super) async fn follow(
 
 /// Takes in what one container has written since the last look. A node that does not answer is asked again later.
 async fn look(
-    node: NodeClient,
+    client: &Client,
     container: ContainerId,
     command: &Logs,
     begin: Option<u64>,
-    mut files: Files,
-) -> (ContainerId, Files) {
+    mut seen: Seen,
+) -> (ContainerId, Seen) {
+    seen.whole = false;
+    let Ok(node) = client.node(&seen.node) else {
+        return (container, seen);
+    };
     let places = node.log_files(container).await.unwrap_or_default();
-    for file in places.into_iter().flat_map(|place| place.files) {
-        let name = file.file_name;
+    let listed: BTreeMap<String, u64> = places
+        .into_iter()
+        .flat_map(|place| place.files)
+        .map(|file| (file.file_name, file.file_size))
+        .collect();
+    seen.whole = !listed.is_empty() && seen.files.keys().all(|name| listed.contains_key(name));
+    for (name, length) in listed {
         if LAUNCH_FILES.contains(&name.as_str()) || !of_task(&name, command) {
             continue;
         }
-        let length = file.file_size;
-        let followed = files.entry(name.clone()).or_insert_with(|| Followed {
+        let followed = seen.files.entry(name.clone()).or_insert_with(|| Followed {
             position: begin.map_or(0, |begin| length.saturating_sub(begin)),
             rest: Vec::new(),
         });
@@ -132,8 +160,9 @@ async fn look(
                 );
             }
         }
+        seen.whole &= followed.position >= length;
     }
-    (container, files)
+    (container, seen)
 }
 
 /// The end of a file, as far as it comes, and where it begins: at or before `position`, unless the file grows faster
@@ -180,18 +209,24 @@ async fn fetch_end(
     start.map(|start| (start, bytes))
 }
 
-fn print_all(container: ContainerId, files: &mut Files, ended: bool) -> Result<(), CommandError> {
-    let mut out = std::io::stdout().lock();
-    for (name, followed) in files {
-        let prefix = prefix(container, name);
-        for line in followed.lines(ended).split_inclusive(|byte| *byte == b'\n') {
-            let printed = out
-                .write_all(prefix.as_bytes())
-                .and_then(|()| out.write_all(line));
-            print_or_stop(printed)?;
-        }
+fn print_all(container: ContainerId, seen: &mut Seen, ended: bool) -> Result<(), CommandError> {
+    for (name, followed) in &mut seen.files {
+        print_lines(container, name, &followed.lines(ended))?;
     }
-    print_or_stop(out.flush())
+    print_or_stop(std::io::stdout().lock().flush())
+}
+
+/// Prints whole lines, each with where it comes from.
+pub(super) fn print_lines(container: ContainerId, name: &str, lines: &[u8]) -> Result<(), CommandError> {
+    let mut out = std::io::stdout().lock();
+    let prefix = prefix(container, name);
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        let printed = out
+            .write_all(prefix.as_bytes())
+            .and_then(|()| out.write_all(line));
+        print_or_stop(printed)?;
+    }
+    Ok(())
 }
 
 /// Where a line comes from: the container's number and, for a task, `STAGE/TASK.ATTEMPT`.

@@ -103,8 +103,36 @@ fn reads_collected_logs(options: Builder) {
         .and_then(|text| text.lines().next())
         .unwrap();
     assert!(last.len() < 10 && ours.contains(&format!("{last}\n")), "{end}");
+    follows_logs_to_the_end(&hadoop);
     let other = User::new(&hadoop, "eve").unwrap().run(["logs", &id]).unwrap();
     other.must_end(3, &["permission denied", "/tmp/logs/ada"]);
+}
+
+/// What `logs -f` prints until the end is what `logs` prints later, although YARN takes the logs from the nodes.
+fn follows_logs_to_the_end(hadoop: &Hadoop) {
+    let user = User::new(hadoop, "grace").unwrap();
+    let gate = user.gate().wait();
+    let job = format!(
+        "version: 1\nname: talk\nexecutors: {{ instances: 1, memory: 200MiB }}\n\
+         stages: [{{ name: talk, tasks: 1, shell: \"echo begun >&2; {gate}; echo last words >&2\" }}]\n"
+    );
+    let mut client = user.submit(&job, &[]).unwrap();
+    let application = Application::submitted_by(hadoop, &mut client).unwrap();
+    let args = ["logs", application.id(), "-f", "--task", "talk/0"];
+    wait::until("the task", STEP, || user.gate().arrivals().len() == 1).unwrap();
+    let mut follow = user.drawloom(args).spawn().unwrap();
+    follow.wait_for_text("begun", STEP).unwrap();
+    user.gate().open().unwrap();
+    client.wait(STEP).unwrap().must_end(0, &[]);
+    let output = follow.wait(STEP).unwrap();
+    output.must_end(0, &[]);
+    let said: Vec<_> = output
+        .stdout
+        .lines()
+        .filter_map(|line| line.split_once("] "))
+        .collect();
+    let words: Vec<_> = said.iter().map(|(_, words)| *words).collect();
+    assert_eq!(words, ["begun", "last words"], "{output}");
 }
 
 fn wait_collected(hadoop: &Hadoop, id: &str) {

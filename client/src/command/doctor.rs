@@ -243,7 +243,11 @@ async fn written(staging: &Staging) -> Check {
     };
     match trial.await {
         Err(error) => {
-            let help = "set staging.dir to a directory that you may write and the nodes can read";
+            let elsewhere = "set staging.dir to a directory that you may write and the nodes can read";
+            let help = match &error {
+                dfs::DfsError::PermissionDenied { .. } => elsewhere,
+                other => other.help().unwrap_or(elsewhere),
+            };
             Check::new(
                 "staging",
                 Level::Fail,

@@ -223,6 +223,10 @@ impl<'a> Search<'a> {
             };
             match server.application_log_files(self.id).await {
                 Ok(places) => return self.print_places(server, places, wanted).await,
+                Err(yarn_rest::Error::Unreachable { tried }) => {
+                    self.problems
+                        .push(format!("the log server {url} does not answer: {tried}"));
+                }
                 Err(error) => self.problems.push(format!("the log server {url}: {error}")),
             }
         }

@@ -4,7 +4,10 @@
 use harness::process::Output;
 use harness::workspace;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::thread;
 
 use crate::lab::{Lab, STEP};
 
@@ -30,6 +33,14 @@ impl Place {
             fs::write(conf.join(name), text.replace("</configuration>", &property)).unwrap();
         }
         Self { lab, conf }
+    }
+
+    fn set(&self, name: &str, value: &str) {
+        let file = self.conf.join("yarn-site.xml");
+        let text = fs::read_to_string(&file).unwrap();
+        let property =
+            format!("<property><name>{name}</name><value>{value}</value></property></configuration>");
+        fs::write(file, text.replace("</configuration>", &property)).unwrap();
     }
 
     /// A node's file, below the person's directory of collected logs.
@@ -121,4 +132,79 @@ fn what_cannot_be_read_is_said_beside_what_can() {
     let some = place.logs(&["--task", "count/3"]);
     some.must_end(0, &["broken:45454", "it is no TFile"]);
     assert_eq!(some.stdout.matches("line 42\n").count(), 3000);
+}
+
+const CONTAINER: &str = "container_1795218548822_0007_01_000003";
+
+/// What a JobHistoryServer of Hadoop 3.4.3 answers (recorded, and shortened to one file).
+fn answer_of_history_server(target: &str) -> Option<String> {
+    let listed = format!(
+        r#"{{"containerLogsInfo":[{{"containerLogInfo":[{{"fileName":"prelaunch.err","fileSize":"0","lastModifiedTime":"Sat Nov 21 16:38:59 +0000 2026"}},{{"fileName":"task-0.0.0-1.0-talk.stderr","fileSize":"16","lastModifiedTime":"Sat Nov 21 16:38:59 +0000 2026"}}],"logAggregationType":"AGGREGATED","containerId":"{CONTAINER}","nodeId":"localhost_16238"}}]}}"#
+    );
+    let log = format!(
+        "Container: {CONTAINER} on localhost_16238\nLogAggregationType: AGGREGATED\n{}\n\
+         LogType:task-0.0.0-1.0-talk.stderr\nLogLastModifiedTime:Sat Nov 21 16:38:59 +0000 2026\nLogLength:16\n\
+         LogContents:\nlast words of 1\n\nEnd of LogType:task-0.0.0-1.0-talk.stderr\n{}\n\n",
+        "=".repeat(72),
+        "*".repeat(75)
+    );
+    let path = target.split('?').next()?;
+    match path.strip_prefix("/ws/v1/history/")? {
+        "aggregatedlogs" => Some(listed),
+        path if path == format!("containerlogs/{CONTAINER}/task-0.0.0-1.0-talk.stderr") => Some(log),
+        _ => None,
+    }
+}
+
+fn serve(stream: &TcpStream) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream).lines();
+    let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
+    while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
+    let answer = answer_of_history_server(first.split(' ').nth(1).unwrap_or_default());
+    let (status, body) = answer.map_or((404, String::new()), |body| (200, body));
+    let kind = if body.starts_with('{') {
+        "application/json"
+    } else {
+        "text/plain"
+    };
+    let mut stream = stream;
+    write!(
+        stream,
+        "HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+#[test]
+fn what_cannot_be_read_where_it_was_collected_comes_from_the_log_server() {
+    let place = Place::new();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let closed = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            // Whoever goes away early has what it wanted.
+            let _ = serve(&stream);
+        }
+    });
+    place.set("yarn.log.server.web-service.url", &format!("http://{closed}/ws"));
+    let nowhere = place.logs(&[]);
+    nowhere.must_end(3, &["the log server http://127.0.0.1:", "does not answer"]);
+    place.set(
+        "yarn.log.server.url",
+        &format!("http://{address}/jobhistory/logs"),
+    );
+    let heading = format!("==> {CONTAINER} on localhost:16238: task-0.0.0-1.0-talk.stderr <==");
+    let shown = place.logs(&["--task", "talk/1"]);
+    shown.must_end(0, &[]);
+    assert_eq!(shown.stdout, format!("{heading}\nlast words of 1\n\n"));
+    // A default file system that nobody can use is no reason to look nowhere else.
+    let core = place.conf.join("core-site.xml");
+    let property =
+        "<property><name>fs.defaultFS</name><value>gopher://nowhere</value></property></configuration>";
+    let text = fs::read_to_string(&core).unwrap();
+    fs::write(&core, text.replace("</configuration>", property)).unwrap();
+    let shown = place.logs(&[]);
+    shown.must_end(0, &["the default file system cannot be used"]);
+    assert!(shown.stdout.contains("last words of 1"), "{shown}");
 }

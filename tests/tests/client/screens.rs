@@ -44,6 +44,28 @@ fn without_times(lab: &Lab, screen: &str) -> String {
     text.replace("/var/tmp", "/tmp")
 }
 
+/// A screen of `top` without what chance decides: times, sizes, and the widths of columns that follow from them.
+fn table(lab: &Lab, screen: &str) -> String {
+    let words = screen.lines().map(|line| {
+        let words = line.split_whitespace().map(|word| {
+            let is_time = word
+                .strip_suffix('s')
+                .is_some_and(|time| time.parse::<f64>().is_ok());
+            let is_size = word
+                .strip_suffix("/256")
+                .is_some_and(|size| size.parse::<u32>().is_ok());
+            match (is_time, is_size) {
+                (true, _) => "T".to_owned(),
+                (_, true) => "N/256".to_owned(),
+                _ => word.to_owned(),
+            }
+        });
+        words.collect::<Vec<_>>().join(" ")
+    });
+    let text = without_times(lab, &words.collect::<Vec<_>>().join("\n"));
+    text.replace(", 0.0 a second", "")
+}
+
 fn submit_on_a_terminal(mode: &str) -> (String, String) {
     let lab = lab();
     write_job(&lab);
@@ -155,13 +177,11 @@ fn doctor_explain_logs_and_top_on_a_terminal() {
     let top = on_terminal(&lab, 60, &["top", &job.id, "--interval", "100ms"]);
     let seen = top.wait_for_text("alive", STEP).unwrap();
     assert!(seen.lines().all(|line| line.chars().count() <= 60), "{seen}");
-    let rows: Vec<&str> = seen.lines().collect();
-    assert!(
-        rows[0].starts_with("application_") && rows[1].starts_with("tasks 0/1, 1 running"),
-        "{seen}"
-    );
-    assert!(seen.contains("STAGE") && seen.contains("EXECUTOR"), "{seen}");
     drop(top);
+    let wide = on_terminal(&lab, 160, &["top", &job.id, "--interval", "100ms"]);
+    let seen = wide.wait_for_text("alive", STEP).unwrap();
+    insta::assert_snapshot!("top", table(&lab, &seen));
+    drop(wide);
     let lines = lab.drawloom(&["top", &job.id]).run(STEP).unwrap().stdout;
     assert!(!lines.contains('\x1b') && lines.contains("EXECUTOR"), "{lines}");
     job.succeed();
@@ -190,5 +210,26 @@ fn several_may_be_attached_at_once() {
     job.succeed();
     for client in clients {
         client.wait(STEP).unwrap().must_end(0, &["verdict    succeeded"]);
+    }
+}
+
+#[test]
+fn followed_logs_have_every_line_of_every_task_and_end_with_the_application() {
+    let lab = lab();
+    let script = format!("echo begun >&2\n{}\necho last words >&2", lab.gate());
+    let job = lab.job("followed-logs", 2, 2, &script);
+    lab.wait_arrivals(2);
+    let mut follow = lab.drawloom(&["logs", &job.id, "-f"]).spawn().unwrap();
+    for task in ["/0.0] begun", "/1.0] begun"] {
+        follow.wait_for_text(task, STEP).unwrap();
+    }
+    job.succeed();
+    let output = follow.wait(STEP).unwrap();
+    output.must_end(0, &[]);
+    for task in ["/0.0]", "/1.0]"] {
+        let said = output.stdout.lines().filter(|line| line.contains(task));
+        let said: Vec<_> = said.filter_map(|line| line.split_once("] ")).collect();
+        let words: Vec<_> = said.iter().map(|(_, words)| *words).collect();
+        assert_eq!(words, ["begun", "last words"], "{output}");
     }
 }

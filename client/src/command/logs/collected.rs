@@ -53,11 +53,21 @@ impl Collected {
         id: ApplicationId,
     ) -> Self {
         let mut collected = Self::default();
+        let mut closed = BTreeSet::new();
         for directory in directories(conf, user, id) {
+            let of_user = directory.split_once(&format!("/{user}/"));
+            let place = of_user.map_or(directory.as_str(), |(root, _)| root);
+            if closed.contains(place) {
+                continue;
+            }
             match list(systems, &directory).await {
                 Ok(found) => found.into_iter().for_each(|file| collected.add(file)),
                 Err(DfsError::NotFound { .. }) => {}
-                Err(error) => collected.add_problem(error.to_string()),
+                // Nobody is asked twice who does not answer or lets us in.
+                Err(error) => {
+                    collected.problems.push(error.to_string());
+                    closed.insert(place.to_owned());
+                }
             }
         }
         collected.files.sort_by(|a, b| a.path.name().cmp(b.path.name()));
@@ -104,7 +114,7 @@ impl Collected {
             let node = node_of(file.path.name());
             if let Err(error) = read_node(systems, &file.path, &node, &mut take).await? {
                 take(&node, None)?;
-                self.add_problem(format!(
+                self.problems.push(format!(
                     "what {node} has collected in {} cannot be read: {error}",
                     file.path
                 ));
@@ -133,22 +143,16 @@ impl Collected {
     fn add(&mut self, file: FileStatus) {
         let name = file.path.name();
         if file.is_dir {
-            self.add_problem(format!(
+            self.problems.push(format!(
                 "{} is an archive, which only `yarn logs` reads",
                 file.path
             ));
         } else if name.ends_with(UNFINISHED) {
             let node = node_of(name.trim_end_matches(UNFINISHED));
-            self.add_problem(format!("the logs of {node} are still being collected"));
+            self.problems
+                .push(format!("the logs of {node} are still being collected"));
         } else {
             self.files.push(file);
-        }
-    }
-
-    /// Layouts that nobody may look into are often all the same directory's.
-    fn add_problem(&mut self, problem: String) {
-        if !self.problems.contains(&problem) {
-            self.problems.push(problem);
         }
     }
 }

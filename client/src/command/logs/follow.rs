@@ -135,11 +135,12 @@ async fn look(
         return (container, seen);
     };
     let places = node.log_files(container).await.unwrap_or_default();
-    let listed: BTreeMap<String, u64> = places
-        .into_iter()
-        .flat_map(|place| place.files)
-        .map(|file| (file.file_name, file.file_size))
-        .collect();
+    // A file that is collected while it runs may be listed twice.
+    let mut listed = BTreeMap::<String, u64>::new();
+    for file in places.into_iter().flat_map(|place| place.files) {
+        let length = listed.entry(file.file_name).or_default();
+        *length = file.file_size.max(*length);
+    }
     seen.whole = !listed.is_empty() && seen.files.keys().all(|name| listed.contains_key(name));
     for (name, length) in listed {
         if LAUNCH_FILES.contains(&name.as_str()) || !of_task(&name, command) {

@@ -343,6 +343,26 @@ fn a_failing_node_is_avoided_and_used_again_later() {
 }
 
 #[test]
+fn when_the_other_nodes_are_gone_the_failing_one_is_used_again_at_once() {
+    let mut bench = Bench::new(6, &["a", "b"]);
+    bench.up(2, "a");
+    bench.up(3, "a");
+    bench.on(completed(2, 1, ""));
+    bench.on(completed(3, 1, ""));
+    let effects = bench.on(Event::NodeUpdated(NodeFacts {
+        name: NodeName::new("b"),
+        rack: None,
+        state: NodeState::Unusable,
+        free_mib: None,
+    }));
+    let reuse = Effect::UpdateBlacklist {
+        additions: vec![],
+        removals: vec![NodeName::new("a")],
+    };
+    assert!(effects.contains(&reuse), "{effects:?}");
+}
+
+#[test]
 fn a_node_that_the_driver_avoids_gets_no_containers_until_it_does_not_any_more() {
     let mut bench = Bench::new(6, &["a", "b"]);
     let avoiding = |names: &[&str]| {

@@ -48,6 +48,13 @@ impl Launcher {
             let executors = self.give_up_unused(now, &there, loss, effects);
             drain(executors, 0, loss, effects);
         }
+        let removals = self.nodes.reopen();
+        if !removals.is_empty() {
+            effects.push(Effect::UpdateBlacklist {
+                additions: vec![],
+                removals,
+            });
+        }
     }
 
     /// Stops those of these executors in which nothing runs yet, and gives the others. One that is awaited from an

@@ -255,6 +255,24 @@ impl Nodes {
         (additions, removals)
     }
 
+    /// Avoids no node any more when there is no other that containers could be had on: a bad node is better than none
+    /// for as long as that is so. Gives those that are open again.
+    pub fn reopen(&mut self) -> Vec<NodeName> {
+        if self.nodes.values().any(Node::is_open) {
+            return Vec::new();
+        }
+        let usable = |(_, node): &(&NodeName, &mut Node)| node.state == NodeState::Usable;
+        let mut reopened = Vec::new();
+        for (name, node) in self.nodes.iter_mut().filter(usable) {
+            node.unwanted = false;
+            node.excluded_until = None;
+            node.strikes.clear();
+            reopened.push(name.clone());
+        }
+        self.exclusions.retain(|(_, name)| !reopened.contains(name));
+        reopened
+    }
+
     /// How many nodes are avoided.
     #[must_use]
     pub fn avoided(&self) -> usize {
@@ -417,6 +435,27 @@ mod tests {
         assert_eq!(nodes.expire(MS(600_000)), []);
         assert_eq!(nodes.avoid(&BTreeSet::new()), (vec![], vec![a]));
         assert_eq!((nodes.avoided(), nodes.candidates().len()), (0, 3));
+    }
+
+    #[test]
+    fn when_all_others_are_gone_no_node_is_avoided_any_more() {
+        let mut nodes = nodes(&["a", "b", "c"]);
+        let becomes = |name: &str, state| NodeFacts {
+            name: NodeName::new(name),
+            rack: None,
+            state,
+            free_mib: None,
+        };
+        assert!(nodes.lost(MS(0), &NodeName::new("a"), Strike::Out).excluded);
+        assert_eq!(nodes.avoid(&["b".to_owned()].into()).0.len(), 1);
+        assert_eq!(nodes.reopen(), [], "there is one more");
+        nodes.update(becomes("c", NodeState::Unusable));
+        assert_eq!(nodes.reopen(), ["a", "b"].map(NodeName::new));
+        assert_eq!((nodes.avoided(), nodes.candidates().len()), (0, 2));
+        assert_eq!(nodes.next_deadline(), None);
+        nodes.update(becomes("a", NodeState::Unusable));
+        nodes.update(becomes("b", NodeState::Unusable));
+        assert_eq!(nodes.reopen(), [], "there is nothing to open");
     }
 
     #[test]

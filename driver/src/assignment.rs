@@ -299,6 +299,7 @@ impl Driver {
     pub(crate) fn insert_attempt(&mut self, attempt: Attempt) {
         let (stage, partition, number) = (attempt.stage, attempt.partition, attempt.number);
         let (executor, cores, queued) = (attempt.executor, attempt.cores, attempt.queued);
+        let level = attempt.level;
         let index = self.attempts.insert(attempt);
         if queued {
             self.enter_queue(executor, index);
@@ -308,7 +309,9 @@ impl Driver {
         }
         if let Some(tasks) = &mut self.stages[stage].tasks {
             tasks.running += 1;
-            tasks.queued += u32::from(queued);
+            if queued {
+                tasks.enters_queue(level);
+            }
             if let Some(task) = tasks.get_mut(partition) {
                 task.live = Some(index);
                 task.next_attempt = task.next_attempt.max(number + 1);

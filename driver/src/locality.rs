@@ -127,6 +127,8 @@ pub(crate) struct Locality {
     /// Since when it has been waiting at its level.
     since: Duration,
     unrejected: bool,
+    /// By level: attempts in the queues of executors, whose tasks may have to be placed again.
+    ahead: [u32; Level::ALL.len()],
 }
 
 /// Pending tasks by preferred place, the next one last. An entry may be out of date.
@@ -169,6 +171,7 @@ impl Locality {
             level: Level::Any,
             since: now,
             unrejected: true,
+            ahead: [0; Level::ALL.len()],
         };
         for task in tasks {
             locality
@@ -299,7 +302,8 @@ impl Locality {
     ) -> Level {
         while let Some(next) = self.next_level(self.level) {
             let wait = self.level.wait(waits);
-            if !self.lists.has_tasks(self.level, &pending) {
+            let may_return = self.ahead[self.level.number()] > 0;
+            if !may_return && !self.lists.has_tasks(self.level, &pending) {
                 self.since = now;
             } else if now.saturating_sub(self.since) >= wait {
                 self.since += wait;
@@ -309,6 +313,16 @@ impl Locality {
             self.level = next;
         }
         self.level
+    }
+
+    /// An attempt at this level waits in the queue of an executor and may come back: the level is not left for want of
+    /// tasks.
+    pub(crate) fn enters_queue(&mut self, level: Level) {
+        self.ahead[level.number()] += 1;
+    }
+
+    pub(crate) fn leaves_queue(&mut self, level: Level) {
+        self.ahead[level.number()] -= 1;
     }
 
     /// When the level may change; none at the last.

@@ -20,7 +20,8 @@
 //! - change the order: tasks are taken in the order of the pools, those in queues counted as running there, a stage
 //!   whose tasks are too long for queues keeps those after it out of them, too, and a stage that comes up before what
 //!   is queued has it given back;
-//! - worsen locality: a task that prefers places is queued at such a place only;
+//! - worsen locality: a task that prefers places is queued at such a place only, and one that is given back has
+//!   lost nothing of the time for which it waits for such a place;
 //! - hold tasks of which something else than slots lets fewer run at a time: one that waits for memory or a device
 //!   would keep slots idle that others could use;
 //! - hold gangs, copies of slow tasks, or anything on an executor that is silent, excluded or has just failed a task.
@@ -253,6 +254,7 @@ impl Driver {
         };
         attempt.queued = false;
         let (executor, recalled, stage) = (attempt.executor, attempt.recalled, attempt.stage);
+        let level = attempt.level;
         let queue = &mut self.executors[executor].queue;
         if queue.back() == Some(&index) {
             queue.pop_back();
@@ -260,7 +262,7 @@ impl Driver {
             queue.remove(place);
         }
         if let Some(tasks) = &mut self.stages[stage].tasks {
-            tasks.queued -= 1;
+            tasks.leaves_queue(level);
         }
         if recalled {
             self.prefetch.recalled -= 1;

@@ -333,6 +333,22 @@ impl TaskSet {
         Some(partition)
     }
 
+    /// An attempt this near to its input waits in the queue of an executor.
+    pub(crate) fn enters_queue(&mut self, level: Level) {
+        self.queued += 1;
+        if let Some(locality) = &mut self.locality {
+            locality.enters_queue(level);
+        }
+    }
+
+    /// One that did has begun, is given back or is over.
+    pub(crate) fn leaves_queue(&mut self, level: Level) {
+        self.queued -= 1;
+        if let Some(locality) = &mut self.locality {
+            locality.leaves_queue(level);
+        }
+    }
+
     /// How long executors worked on tasks lately; none before the first has succeeded.
     pub(crate) fn pace(&self) -> Option<Duration> {
         self.pace

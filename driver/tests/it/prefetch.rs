@@ -261,6 +261,30 @@ fn a_task_that_prefers_a_node_waits_only_in_a_queue_there() {
 }
 
 #[test]
+fn a_task_that_is_given_back_goes_on_waiting_for_its_node() {
+    let mut plan = plan(2, 1, vec![stage("s", 5)]);
+    plan.scheduling.prefetch.reserve = seconds(60);
+    let mut rig = Rig::unstarted(plan);
+    rig.hosts = ["there", "there", "there", "elsewhere", "elsewhere"]
+        .map(|host| vec![host.to_owned()])
+        .to_vec();
+    rig.register_on("a", 1, "there");
+    rig.register_on("b", 1, "elsewhere");
+    rig.send(Event::Started);
+    rig.now += seconds(9);
+    rig.succeed("a", id(0, 0, 0));
+    let view = rig.stage(0);
+    assert_eq!((view.running, view.queued, view.pending), (2, 1, 1));
+    let last = launches(&rig.succeed("b", id(0, 3, 0)));
+    assert_eq!(last, [("b".to_owned(), id(0, 4, 0))], "everything is handed out");
+    let recalled = recalls(&rig.succeed("b", id(0, 4, 0)));
+    assert_eq!(recalled, [("a".to_owned(), vec![id(0, 2, 0)])]);
+    assert!(launches(&give_back(&mut rig, "a", &[id(0, 2, 0)])).is_empty());
+    assert!(launches(&rig.pass(seconds(2))).is_empty(), "`b` is elsewhere");
+    assert_eq!(launches(&rig.pass(seconds(1))), [("b".to_owned(), id(0, 2, 1))]);
+}
+
+#[test]
 fn an_executor_that_drains_gives_back_what_it_has_not_begun() {
     let mut rig = Rig::new(ahead(plan(1, 1, vec![stage("s", 10)])));
     rig.register("a", 1);

@@ -1,6 +1,8 @@
 //! The auditor: sees every event and effect, keeps books of its own, and compares. Its complaints name the invariant
 //! by the letter of the product contract.
 
+mod fence;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -12,10 +14,12 @@ use driver::view::{JobStatus, StageStatus};
 use launcher::core::Launcher;
 use launcher::record::Phase;
 use wire::failure::{ExecutorLoss, KillReason};
-use wire::id::{ExecutorId, StageKey, TaskAttemptId};
+use wire::id::{BootNonce, ExecutorId, StageKey, TaskAttemptId};
 use wire::message::TaskReport;
 
 use crate::plans::fits_together;
+
+pub(crate) use fence::speaker;
 
 /// No permission to commit is given when the ResourceManager was not heard for longer.
 const RM_WINDOW: Duration = Duration::from_secs(10);
@@ -48,6 +52,8 @@ pub(crate) struct Audit {
     counted: BTreeMap<(u32, u32), u32>,
     losses: u64,
     gone: BTreeSet<ExecutorId>,
+    /// The life of each executor that registered last.
+    boots: BTreeMap<ExecutorId, BootNonce>,
     unread: BTreeMap<u32, u32>,
     begun: BTreeSet<u32>,
     complete: BTreeSet<u32>,
@@ -99,6 +105,7 @@ impl Audit {
                 begun.for_each(|task| self.started(executor, task.id));
             }
             Event::ExecutorRegistered(registration) => {
+                self.hear_life(&registration.executor, registration.boot);
                 let running = registration.running.iter();
                 running.for_each(|id| self.started(&registration.executor, *id));
             }
@@ -125,6 +132,9 @@ impl Audit {
 
     fn hear_report(&mut self, executor: &ExecutorId, report: &TaskReport, plan: &AppPlan) {
         let id = report.id;
+        if self.gone.contains(executor) && plan.stages[id.stage.stage as usize].scheduling.keeps_output {
+            return;
+        }
         let live = self.live.get_mut(executor);
         let was_live = live.is_some_and(|live| live.remove(&id).is_some());
         let partition = (id.stage.stage, id.partition);
@@ -152,6 +162,10 @@ impl Audit {
 
     fn forget(&mut self, executor: &ExecutorId, loss: ExecutorLoss) {
         self.gone.insert(executor.clone());
+        self.lose_attempts(executor, loss);
+    }
+
+    fn lose_attempts(&mut self, executor: &ExecutorId, loss: ExecutorLoss) {
         for (id, started) in self.live.remove(executor).unwrap_or_default() {
             self.granted.retain(|_, holder| *holder != id);
             if loss.counts_for_tasks() && started {

@@ -8,6 +8,7 @@ use hadoop::ids::ContainerId;
 use wire::id::ExecutorId;
 use yarn_rpc::proto::yarn::NodeStateProto;
 
+use crate::executor::{Moment, Process};
 use crate::world::{Happening, World, container_of};
 
 /// One thing that goes wrong.
@@ -21,6 +22,8 @@ pub(crate) enum Mischief {
     Freeze,
     /// Nothing gets through to an executor or from it.
     Cut,
+    /// The process of an executor begins anew in its container.
+    Reboot,
     /// A connection breaks.
     BreakConnection,
     /// A node loses its power.
@@ -63,6 +66,7 @@ const COMMON: &[Mischief] = &[
     Mischief::Freeze,
     Mischief::Cut,
     Mischief::Cut,
+    Mischief::Reboot,
     Mischief::BreakConnection,
     Mischief::BreakConnection,
     Mischief::PowerOff,
@@ -173,6 +177,7 @@ impl World {
             Mischief::KillExecutor { status } => self.kill_executor(status),
             Mischief::Freeze => self.freeze(),
             Mischief::Cut => self.cut(),
+            Mischief::Reboot => self.reboot(),
             Mischief::BreakConnection => {
                 if let Some(executor) = self.some_process() {
                     self.break_connection(&executor);
@@ -257,6 +262,20 @@ impl World {
         {
             process.cut_until = until;
             self.agenda.add(until, Happening::Healed(executor));
+        }
+    }
+
+    /// The gateway of one process would not let the new life in before the old is given up; one that has followed
+    /// another does not know the old.
+    fn reboot(&mut self) {
+        let boot = self.dice.number();
+        if let Some(executor) = self.some_process()
+            && let Some(process) = self.processes.get_mut(&executor)
+        {
+            *process = Process::new(process.node, boot);
+            self.close_links(&executor);
+            let moment = Moment::Dial;
+            self.soon(10, 3000, Happening::Process { executor, moment });
         }
     }
 

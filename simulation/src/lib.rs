@@ -9,7 +9,7 @@
 //!
 //! What it does not cover: the shells (sockets, file systems), which the suites test with real processes, and F
 //! between application attempts, because there is one attempt. Of F it checks that whoever was given up gets
-//! neither work nor permission.
+//! neither work nor permission, and that nothing it still says changes anything.
 //!
 //! ```
 //! let outcome = simulation::run(1).expect("seed 1 keeps the invariants");
@@ -21,6 +21,7 @@ mod audit;
 pub mod dice;
 mod executor;
 mod faults;
+mod ghosts;
 mod plans;
 mod process;
 mod shell;

@@ -390,8 +390,12 @@ impl World {
             (0..tasks).map(move |partition| (before, partition))
         });
         let mut holders = one_to_one.chain(all).filter_map(|part| self.kept.get(&part));
-        let lost = holders.find(|holders| !holders.iter().any(|holder| self.processes.contains_key(holder)));
-        lost.and_then(|holders| holders.last().cloned())
+        let lives = |executor: &ExecutorId, boot: u64| {
+            let process = self.processes.get(executor);
+            process.is_some_and(|process| process.boot == boot)
+        };
+        let lost = holders.find(|holders| !holders.iter().any(|(holder, boot)| lives(holder, *boot)));
+        lost.and_then(|holders| Some(holders.last()?.0.clone()))
     }
 
     fn decided(&mut self, executor: &ExecutorId, id: TaskAttemptId, granted: bool) {

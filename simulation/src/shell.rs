@@ -19,6 +19,7 @@ use yarn_rpc::session::{
     Ask, AskKey, FinalStatus, SessionCommand, SessionEffect, SessionEvent, SessionInput,
 };
 
+use crate::audit::speaker;
 use crate::executor::Moment;
 use crate::world::{Happening, Life, World, container_of, executor_of};
 
@@ -123,10 +124,20 @@ impl World {
     }
 
     fn drive(&mut self, event: DriverEvent, steps: &mut VecDeque<Step>) {
+        if self.audit.is_from_beyond(&event) {
+            // What is due by now is no work of this event.
+            self.drive(DriverEvent::DeadlineReached, steps);
+        }
         self.audit.hear(self.now, &event, &self.scenario.plan);
         self.remember(&event);
+        self.ghosts.meet(&event);
+        let before = self.audit.before(&event, &self.driver, &self.scenario.plan);
         let mut effects = Vec::new();
         self.driver.handle(self.now, event, &mut effects);
+        if let Some(before) = before {
+            let plan = &self.scenario.plan;
+            self.audit.after(&before, &self.driver, &effects, plan);
+        }
         self.audit.see_gangs(&effects, &self.scenario.plan);
         for effect in effects {
             self.audit.see(self.now, &effect, &self.scenario.plan);
@@ -135,6 +146,7 @@ impl World {
                 self.digest(&text);
                 self.note(&format!("  driver: {text}"));
             }
+            self.ghosts.give(&effect);
             self.perform(effect, steps);
         }
     }
@@ -143,11 +155,17 @@ impl World {
     fn remember(&mut self, event: &DriverEvent) {
         match event {
             DriverEvent::TaskFinished { executor, report } => {
-                if report.outcome.is_ok() {
+                if report.outcome.is_ok() && !self.audit.is_from_beyond(event) {
                     let partition = (report.id.stage.stage, report.id.partition);
+                    let boot = self.ghosts.boot(executor);
                     let holders = self.kept.entry(partition).or_default();
-                    holders.insert(executor.clone());
+                    holders.insert((executor.clone(), boot));
                 }
+            }
+            DriverEvent::ExecutorRegistered(registration) => {
+                // What another life said would be taken for words of this one.
+                let executor = &registration.executor;
+                return self.past.retain(|event| speaker(event) != Some(executor));
             }
             DriverEvent::TaskStarted { .. }
             | DriverEvent::ExecutorLost { .. }
@@ -395,6 +413,7 @@ impl World {
 
     fn executor_gone(&mut self, executor: ExecutorId, loss: ExecutorLoss, steps: &mut VecDeque<Step>) {
         self.audit.see_loss(loss);
+        self.bury(&executor);
         let (reason, grace) = (loss.to_string(), Duration::ZERO);
         self.tell(&executor, GatewayMessage::Shutdown { reason, grace });
         self.links.remove(&executor);

@@ -25,6 +25,7 @@ use crate::audit::{Audit, Violation};
 use crate::dice::Dice;
 use crate::executor::{Moment, Process};
 use crate::faults::{Mischief, Pending};
+use crate::ghosts::Ghosts;
 use crate::plans::Scenario;
 use crate::yarn::{Yarn, broken};
 
@@ -86,6 +87,8 @@ pub(crate) enum Happening {
     NodeReturns(usize),
     Healed(ExecutorId),
     Preempted(ContainerId),
+    /// Somebody who was given up is heard.
+    Haunt(ExecutorId),
 }
 
 impl Happening {
@@ -155,11 +158,12 @@ pub(crate) struct World {
     pub(crate) audit: Audit,
     /// Results in place, by stage and partition.
     pub(crate) placed: BTreeSet<(u32, u32)>,
-    /// Results that stay on executors, and all who said that they have them.
-    pub(crate) kept: BTreeMap<(u32, u32), BTreeSet<ExecutorId>>,
+    /// Results that stay on executors, and all who said that they have them: in which life.
+    pub(crate) kept: BTreeMap<(u32, u32), BTreeSet<(ExecutorId, u64)>>,
     pub(crate) pending: Pending,
     /// Events of the driver that may come again.
     pub(crate) past: VecDeque<DriverEvent>,
+    pub(crate) ghosts: Ghosts,
     pub(crate) told_status: Option<&'static str>,
     pub(crate) steps: u64,
     pub(crate) trace: Option<VecDeque<String>>,
@@ -203,6 +207,7 @@ impl World {
             kept: BTreeMap::new(),
             pending: Pending::default(),
             past: VecDeque::new(),
+            ghosts: Ghosts::default(),
             told_status: None,
             steps: 0,
             trace: tracing.then(VecDeque::new),
@@ -381,6 +386,7 @@ impl World {
             Happening::NodeReturns(node) => self.nodes[node].down = false,
             Happening::Healed(executor) => self.healed(&executor),
             Happening::Preempted(id) => self.preempted(id),
+            Happening::Haunt(executor) => self.haunt(&executor),
         }
     }
 

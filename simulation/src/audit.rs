@@ -2,6 +2,7 @@
 //! by the letter of the product contract.
 
 mod fence;
+mod outputs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,6 +21,7 @@ use wire::message::TaskReport;
 use crate::plans::fits_together;
 
 pub(crate) use fence::speaker;
+use outputs::Outputs;
 
 /// No permission to commit is given when the ResourceManager was not heard for longer.
 const RM_WINDOW: Duration = Duration::from_secs(10);
@@ -55,6 +57,7 @@ pub(crate) struct Audit {
     /// The life of each executor that registered last.
     boots: BTreeMap<ExecutorId, BootNonce>,
     unread: BTreeMap<u32, u32>,
+    outputs: Outputs,
     begun: BTreeSet<u32>,
     complete: BTreeSet<u32>,
     committed: BTreeSet<u32>,
@@ -89,9 +92,10 @@ impl Audit {
         match event {
             Event::TaskFinished { executor, report } => self.hear_report(executor, report, plan),
             Event::ExecutorLost { executor, loss } => self.forget(executor, *loss),
-            Event::OutputUnreadable { executor, id, .. } => {
+            Event::OutputUnreadable { executor, id, source } => {
                 let live = self.live.get_mut(executor);
                 if live.is_some_and(|live| live.remove(id).is_some()) {
+                    self.outputs.lose(source);
                     *self.unread.entry(id.stage.stage).or_default() += 1;
                 }
             }
@@ -132,7 +136,8 @@ impl Audit {
 
     fn hear_report(&mut self, executor: &ExecutorId, report: &TaskReport, plan: &AppPlan) {
         let id = report.id;
-        if self.gone.contains(executor) && plan.stages[id.stage.stage as usize].scheduling.keeps_output {
+        let keeps = plan.stages[id.stage.stage as usize].scheduling.keeps_output;
+        if keeps && self.gone.contains(executor) {
             return;
         }
         let live = self.live.get_mut(executor);
@@ -142,6 +147,9 @@ impl Audit {
         match &report.outcome {
             Ok(()) => {
                 self.succeeded.insert(partition);
+                if keeps {
+                    self.outputs.keep(executor, partition);
+                }
                 self.complete_quiet_stage(id.stage.stage, plan);
             }
             Err(failure) if was_live && failure.counts_for_task() => {
@@ -166,6 +174,7 @@ impl Audit {
     }
 
     fn lose_attempts(&mut self, executor: &ExecutorId, loss: ExecutorLoss) {
+        self.outputs.lose(executor);
         for (id, started) in self.live.remove(executor).unwrap_or_default() {
             self.granted.retain(|_, holder| *holder != id);
             if loss.counts_for_tasks() && started {
@@ -296,6 +305,7 @@ impl Audit {
                 format!("{id} runs before stage {before} is complete")
             });
         }
+        self.check_sources(id, plan);
         self.check_copies(id, plan);
         let live = self.live.entry(executor.clone()).or_default();
         let new = live.insert(id, false).is_none();

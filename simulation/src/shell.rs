@@ -140,7 +140,9 @@ impl World {
         }
         self.audit.see_gangs(&effects, &self.scenario.plan);
         for effect in effects {
-            self.audit.see(self.now, &effect, &self.scenario.plan);
+            let plan = &self.scenario.plan;
+            self.audit.see_release(&effect, &self.driver, plan);
+            self.audit.see(self.now, &effect, plan);
             if self.trace.is_some() {
                 let text = format!("{effect:?}");
                 self.digest(&text);

@@ -1,6 +1,7 @@
 //! The auditor: sees every event and effect, keeps books of its own, and compares. Its complaints name the invariant
 //! by the letter of the product contract.
 
+mod containers;
 mod fence;
 mod outputs;
 
@@ -20,6 +21,7 @@ use wire::message::TaskReport;
 
 use crate::plans::fits_together;
 
+use containers::Containers;
 pub(crate) use fence::speaker;
 use outputs::Outputs;
 
@@ -58,6 +60,7 @@ pub(crate) struct Audit {
     boots: BTreeMap<ExecutorId, BootNonce>,
     unread: BTreeMap<u32, u32>,
     outputs: Outputs,
+    containers: Containers,
     begun: BTreeSet<u32>,
     complete: BTreeSet<u32>,
     committed: BTreeSet<u32>,
@@ -377,6 +380,7 @@ impl Audit {
     }
 
     fn compare_launcher(&mut self, launcher: &Launcher, plan: &AppPlan) {
+        self.compare_records(launcher);
         let (counts, totals) = (launcher.counts(), launcher.totals());
         let held = counts.starting + counts.started + counts.registered;
         // With a verdict the target is nothing, and what is held leaves by being told to.

@@ -113,6 +113,7 @@ impl World {
             match step {
                 Step::Driver(event) => self.drive(event, &mut steps),
                 Step::Launcher(event) => {
+                    self.audit.hear_launcher(&event);
                     let mut effects = Vec::new();
                     self.launcher.handle(self.now, event, &mut effects);
                     effects
@@ -304,6 +305,7 @@ impl World {
     // YARN.
 
     fn launch(&mut self, effect: LauncherEffect, steps: &mut VecDeque<Step>) {
+        self.audit.see_launcher(&effect);
         if self.trace.is_some() {
             let text = format!("{effect:?}");
             self.digest(&text);
@@ -431,16 +433,23 @@ impl World {
     // The session.
 
     pub(crate) fn tell_session(&mut self, input: SessionInput) {
+        if let SessionInput::Command(command) = &input {
+            self.audit.hear_command(command);
+        }
         let mut effects = Vec::new();
         self.session.handle(self.now, input, &mut effects);
         for effect in effects {
             match effect {
-                SessionEffect::Call(call) => self.soon(1, 30, Happening::CallArrives(call)),
+                SessionEffect::Call(call) => {
+                    self.audit.see_call(&call);
+                    self.soon(1, 30, Happening::CallArrives(call));
+                }
                 SessionEffect::StoreNmToken(token) => {
                     self.tokens.insert(token.node.host.clone());
                 }
                 SessionEffect::UseToken(_) => {}
                 SessionEffect::Emit(event) => {
+                    self.audit.hear_session(&event);
                     let latency = self.dice.millis(0, 3);
                     self.send((None, 0), latency, Happening::SessionSays(event));
                 }

@@ -57,6 +57,8 @@ pub(crate) struct Yarn {
     preempting: Vec<ContainerId>,
     tokens_told: BTreeSet<usize>,
     roll_token: bool,
+    /// Given back; the scheduler hears of it after the answer is made.
+    releasing: Vec<ContainerId>,
     /// Containers that NodeManagers are to end.
     pub(crate) to_kill: Vec<ContainerId>,
     number: u64,
@@ -87,6 +89,7 @@ impl Yarn {
             preempting: Vec::new(),
             tokens_told: BTreeSet::new(),
             roll_token: false,
+            releasing: Vec::new(),
             to_kill: Vec::new(),
             number: 1,
             final_status: None,
@@ -370,6 +373,7 @@ impl Yarn {
             );
             return thrown("InvalidApplicationMasterRequestException", &text);
         }
+        self.release();
         self.take_in(request);
         let response = self.respond(now, last + 1);
         self.last = response.clone();
@@ -388,9 +392,13 @@ impl Yarn {
             }
         }
         for id in &request.release {
-            if let Ok(id) = ContainerId::try_from(id) {
-                self.kill(id, -100, "Container released by application");
-            }
+            self.releasing.extend(ContainerId::try_from(id));
+        }
+    }
+
+    fn release(&mut self) {
+        for id in std::mem::take(&mut self.releasing) {
+            self.kill(id, -100, "Container released by application");
         }
     }
 

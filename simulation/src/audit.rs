@@ -4,6 +4,7 @@
 mod containers;
 mod fence;
 mod outputs;
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,6 +25,7 @@ use crate::plans::fits_together;
 use containers::Containers;
 pub(crate) use fence::speaker;
 use outputs::Outputs;
+use wanted::Signs;
 
 /// No permission to commit is given when the ResourceManager was not heard for longer.
 const RM_WINDOW: Duration = Duration::from_secs(10);
@@ -61,6 +63,7 @@ pub(crate) struct Audit {
     unread: BTreeMap<u32, u32>,
     outputs: Outputs,
     containers: Containers,
+    signs: Signs,
     begun: BTreeSet<u32>,
     complete: BTreeSet<u32>,
     committed: BTreeSet<u32>,
@@ -92,6 +95,7 @@ impl Audit {
     // The driver's events.
 
     pub(crate) fn hear(&mut self, now: Duration, event: &Event, plan: &AppPlan) {
+        self.hear_signs(now, event);
         match event {
             Event::TaskFinished { executor, report } => self.hear_report(executor, report, plan),
             Event::ExecutorLost { executor, loss } => self.forget(executor, *loss),
@@ -208,6 +212,7 @@ impl Audit {
     }
 
     pub(crate) fn see(&mut self, now: Duration, effect: &Effect, plan: &AppPlan) {
+        self.see_signs(now, effect, plan);
         let over = self.verdict.is_some();
         self.check(!over, 'E', || format!("an effect after the verdict: {effect:?}"));
         match effect {
@@ -342,6 +347,7 @@ impl Audit {
     /// What holds after every step.
     pub(crate) fn compare(&mut self, driver: &Driver, launcher: &Launcher, plan: &AppPlan) {
         self.compare_launcher(launcher, plan);
+        self.compare_draining();
         let snapshot = driver.snapshot();
         self.check(snapshot.failures.len() <= 128, 'J', || {
             "the log of failures grows".to_owned()
@@ -414,6 +420,7 @@ impl Audit {
 
     /// The failures that the driver holds against tasks are those that count.
     pub(crate) fn compare_counts(&mut self, driver: &Driver, plan: &AppPlan) {
+        self.compare_done(driver, plan);
         for (stage, _) in (0..).zip(&plan.stages) {
             for task in driver.tasks(stage, 0, usize::MAX) {
                 let counted = self.counted.get(&(stage, task.partition)).copied().unwrap_or(0);

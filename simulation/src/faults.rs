@@ -46,6 +46,8 @@ pub(crate) enum Mischief {
     SlowFiles,
     ExitAtOnce,
     LoseStop,
+    /// A connection breaks as an attempt is to be ended.
+    LoseCancel,
     FailTasks,
     BadNode,
     Repeat,
@@ -88,6 +90,7 @@ const COMMON: &[Mischief] = &[
     Mischief::SlowFiles,
     Mischief::ExitAtOnce,
     Mischief::LoseStop,
+    Mischief::LoseCancel,
     Mischief::FailTasks,
     Mischief::FailTasks,
     Mischief::BadNode,
@@ -108,6 +111,7 @@ pub(crate) struct Pending {
     pub(crate) lose_request: bool,
     pub(crate) lose_answer: bool,
     pub(crate) lose_stop: bool,
+    pub(crate) lose_cancel: bool,
     pub(crate) fail_planning: bool,
     pub(crate) fail_commit: bool,
     /// Connections that broke and whose executors have not noticed.
@@ -204,6 +208,7 @@ impl World {
             Mischief::SlowFiles => self.pending.slow_files += 1,
             Mischief::ExitAtOnce => self.pending.short_lives += self.dice.between(1, 3),
             Mischief::LoseStop => self.pending.lose_stop = true,
+            Mischief::LoseCancel => self.pending.lose_cancel = true,
             Mischief::FailTasks => self.pending.failing_tasks += self.dice.between(1, 4),
             Mischief::BadNode => {
                 let node = self.some_node();

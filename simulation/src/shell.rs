@@ -111,7 +111,7 @@ impl World {
         let mut steps = VecDeque::from([first]);
         while let Some(step) = steps.pop_front() {
             match step {
-                Step::Driver(event) => self.drive(event, &mut steps),
+                Step::Driver(event) => self.drive(&event, &mut steps),
                 Step::Launcher(event) => {
                     self.audit.hear_launcher(&event);
                     let mut effects = Vec::new();
@@ -124,21 +124,22 @@ impl World {
         }
     }
 
-    fn drive(&mut self, event: DriverEvent, steps: &mut VecDeque<Step>) {
-        if self.audit.is_from_beyond(&event) {
+    fn drive(&mut self, event: &DriverEvent, steps: &mut VecDeque<Step>) {
+        if self.audit.is_from_beyond(event) {
             // What is due by now is no work of this event.
-            self.drive(DriverEvent::DeadlineReached, steps);
+            self.drive(&DriverEvent::DeadlineReached, steps);
         }
-        self.audit.hear(self.now, &event, &self.scenario.plan);
-        self.remember(&event);
-        self.ghosts.meet(&event);
-        let before = self.audit.before(&event, &self.driver, &self.scenario.plan);
+        self.audit.hear(self.now, event, &self.scenario.plan);
+        self.remember(event);
+        self.ghosts.meet(event);
+        let before = self.audit.before(event, &self.driver, &self.scenario.plan);
         let mut effects = Vec::new();
-        self.driver.handle(self.now, event, &mut effects);
+        self.driver.handle(self.now, event.clone(), &mut effects);
         if let Some(before) = before {
             let plan = &self.scenario.plan;
             self.audit.after(&before, &self.driver, &effects, plan);
         }
+        self.audit.check_strangers(event, &effects);
         self.audit.see_gangs(&effects, &self.scenario.plan);
         for effect in effects {
             let plan = &self.scenario.plan;
@@ -194,6 +195,9 @@ impl World {
                 tasks,
             } => {
                 self.tell(&executor, GatewayMessage::Launch { stages, tasks });
+            }
+            Effect::Cancel { executor, .. } if std::mem::take(&mut self.pending.lose_cancel) => {
+                self.break_connection(&executor);
             }
             Effect::Cancel { executor, id, reason } => {
                 let grace = self.scenario.plan.settings.kill_grace;

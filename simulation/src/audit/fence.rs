@@ -87,6 +87,7 @@ impl Audit {
     pub(super) fn hear_life(&mut self, executor: &ExecutorId, boot: BootNonce) {
         let before = self.boots.insert(executor.clone(), boot);
         if before.is_some_and(|before| before != boot) && !self.gone.contains(executor) {
+            self.forget_signs(executor);
             self.lose_attempts(executor, ExecutorLoss::Unknown);
         }
     }

@@ -477,7 +477,7 @@ fn describe_executors(scene: &Scene<'_>, registry: &mut Registry) {
         "Containers granted above need and given back",
         surplus,
     );
-    let excluded = scene.launcher.excluded().count() as f64;
+    let excluded = scene.launcher.avoided() as f64;
     gauge(
         registry,
         "drawloom_nodes_excluded",

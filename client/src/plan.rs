@@ -320,7 +320,8 @@ fn job_comes_after(job: &JobFile, later: usize, earlier: usize) -> bool {
 fn impossible(job: &JobFile, plan: &AppPlan) -> Result<(), InvalidJob> {
     let problem =
         |problem: PlanProblem| Problem::new(place_of(job, &problem).unwrap_or(TOP), problem.to_string());
-    let problems: Vec<Problem> = plan.problems().into_iter().map(problem).collect();
+    let found = plan.problems().into_iter().chain(plan.heartbeat_problem());
+    let problems: Vec<Problem> = found.map(problem).collect();
     if problems.is_empty() {
         return Ok(());
     }

@@ -228,7 +228,6 @@ impl AppPlan {
         }
         let mut problems = Vec::new();
         check_executors(self, &mut problems);
-        check_heartbeats(self, &mut problems);
         for stage in &self.stages {
             check_edges(self, stage, &mut problems);
             check_size(self, stage, &mut problems);
@@ -238,6 +237,23 @@ impl AppPlan {
         check_job_order(self, &mut problems);
         problems.extend(find_cycle(self));
         problems
+    }
+
+    /// Times of heartbeats that do not fit each other. Only a new plan is refused for them: such plans have been
+    /// accepted before, and run.
+    #[must_use]
+    pub fn heartbeat_problem(&self) -> Option<PlanProblem> {
+        let Settings {
+            heartbeat_interval: interval,
+            heartbeat_suspect: suspect,
+            heartbeat_dead: dead,
+            ..
+        } = self.settings;
+        (interval >= suspect || suspect > dead).then_some(PlanProblem::HeartbeatOrder {
+            interval,
+            suspect,
+            dead,
+        })
     }
 
     /// The most executors that the plan will ever hold.
@@ -273,22 +289,6 @@ fn check_executors(plan: &AppPlan, problems: &mut Vec<PlanProblem>) {
     }
     if plan.most_executors() == 0 && !plan.stages.is_empty() {
         problems.push(PlanProblem::NoExecutors);
-    }
-}
-
-fn check_heartbeats(plan: &AppPlan, problems: &mut Vec<PlanProblem>) {
-    let Settings {
-        heartbeat_interval: interval,
-        heartbeat_suspect: suspect,
-        heartbeat_dead: dead,
-        ..
-    } = plan.settings;
-    if interval >= suspect || suspect > dead {
-        problems.push(PlanProblem::HeartbeatOrder {
-            interval,
-            suspect,
-            dead,
-        });
     }
 }
 

@@ -105,6 +105,20 @@ impl Table {
     }
 }
 
+/// The end of a start, whichever way it comes about.
+struct Over<'a> {
+    children: &'a Children,
+    start: Start,
+    child: Option<(i32, oneshot::Sender<Exit>)>,
+}
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.children.table().finish(self.start, self.child.take());
+        self.children.started.notify_all();
+    }
+}
+
 /// Nobody waits any more when the task was given up meanwhile.
 fn deliver(sender: oneshot::Sender<Exit>, exit: Exit) {
     let _ = sender.send(exit);
@@ -133,14 +147,18 @@ impl Children {
     /// Those of [`Command::spawn`], and [`io::ErrorKind::Interrupted`] after [`Children::extinguish`].
     pub(crate) fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         let start = self.table().begin()?;
+        let mut over = Over {
+            children: self,
+            start,
+            child: None,
+        };
         let spawned = command
             .spawn()
             .and_then(|child| Ok((i32::try_from(child.id()).map_err(io::Error::other)?, child)));
-        let (sender, exit) = oneshot::channel();
-        let born = spawned.as_ref().ok().map(|(pid, _)| (*pid, sender));
-        self.table().finish(start, born);
-        self.started.notify_all();
         let (pid, mut child) = spawned?;
+        let (sender, exit) = oneshot::channel();
+        over.child = Some((pid, sender));
+        drop(over);
         Ok(Child {
             pid,
             stdin: child.stdin.take(),
@@ -200,10 +218,11 @@ impl Children {
     /// of tasks whose first process has ended, because what they leave behind becomes our child (we are a child
     /// subreaper). False, too, when the kernel does not say.
     pub(crate) fn leaves_nothing_behind(&self) -> bool {
+        let table = self.table();
+        // Nobody is waited for meanwhile: the kernel leaves children out when one goes while it lists them.
         let Some(adopted) = self.adopted.list() else {
             return false;
         };
-        let table = self.table();
         adopted.iter().all(|pid| table.waiting.contains_key(pid))
     }
 

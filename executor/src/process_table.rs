@@ -191,6 +191,9 @@ fn children_of(pid: i32) -> Vec<i32> {
         .collect()
 }
 
+/// The longest entry of the kernel's list of children: it ends with a whole one where there is no room for the next.
+const LONGEST_PID: usize = "4194304 ".len();
+
 /// The children that this process was given because those that had started them have ended. It must be a child
 /// subreaper.
 ///
@@ -220,7 +223,7 @@ impl Adopted {
         let read = self.list.as_ref()?.read_at(&mut bytes, 0).ok()?;
         let text = std::str::from_utf8(&bytes[..read])
             .ok()
-            .filter(|_| read < bytes.len())?;
+            .filter(|_| read + LONGEST_PID < bytes.len())?;
         text.split_ascii_whitespace()
             .map(|pid| pid.parse().ok())
             .collect()

@@ -61,6 +61,8 @@ pub struct Launcher {
     pub(super) deferred: Vec<Duration>,
     pub(super) reshape_at: Option<Duration>,
     pub(super) nodes: Nodes,
+    /// Nodes on which the driver wants no new executors, by name.
+    pub(super) unwanted: BTreeSet<String>,
     pub(super) budget: Budget,
     pub(super) verdict: Option<String>,
     pub(super) ending: bool,
@@ -85,6 +87,7 @@ impl Launcher {
             deferred: Vec::new(),
             reshape_at: None,
             nodes: Nodes::new(rules.memory_mib, rules.backoff),
+            unwanted: BTreeSet::new(),
             budget: Budget::new(rules.failures_validity),
             verdict: None,
             ending: false,
@@ -112,12 +115,16 @@ impl Launcher {
             Event::TargetSet(target) => {
                 self.target = target.executors;
                 self.wishes = target.hosts;
-                self.avoid(&target.avoid, effects);
+                self.unwanted = target.avoid;
+                self.avoid_unwanted(effects);
             }
             Event::StopRequested { executor, loss } => self.stop_requested(now, &executor, loss, effects),
             Event::RmRegistered { max_memory_mib } => self.rm_registered(max_memory_mib, effects),
             Event::ContainersHandedOver { running, remembered } => {
-                self.awaits_handover = false;
+                if std::mem::take(&mut self.awaits_handover) {
+                    // What an earlier attempt avoided is kept by the ResourceManager (`AppSchedulingInfo`).
+                    permit(self.nodes.open(), effects);
+                }
                 self.adopt(now, running, ADOPTION, effects);
                 self.adopt(now, remembered, MISSING, effects);
             }
@@ -403,8 +410,8 @@ impl Launcher {
     }
 
     /// Keeps new containers off the nodes that the driver avoids.
-    fn avoid(&mut self, unwanted: &BTreeSet<String>, effects: &mut Vec<Effect>) {
-        let (additions, removals) = self.nodes.avoid(unwanted);
+    pub(super) fn avoid_unwanted(&mut self, effects: &mut Vec<Effect>) {
+        let (additions, removals) = self.nodes.avoid(&self.unwanted);
         if !additions.is_empty() || !removals.is_empty() {
             effects.push(Effect::UpdateBlacklist { additions, removals });
         }
@@ -492,6 +499,16 @@ impl Launcher {
     pub(super) fn is_live(&self, executor: &ExecutorId) -> bool {
         let record = self.records.get(executor);
         record.is_some_and(|record| record.phase.is_live())
+    }
+}
+
+/// Containers may be granted on these nodes again.
+pub(super) fn permit(removals: Vec<NodeName>, effects: &mut Vec<Effect>) {
+    if !removals.is_empty() {
+        effects.push(Effect::UpdateBlacklist {
+            additions: Vec::new(),
+            removals,
+        });
     }
 }
 

@@ -343,6 +343,61 @@ fn a_failing_node_is_avoided_and_used_again_later() {
 }
 
 #[test]
+fn a_later_attempt_takes_off_what_an_earlier_one_had_the_resource_manager_avoid() {
+    let mut launcher = Launcher::following(rules());
+    let mut effects = Vec::new();
+    for name in ["a", "b"] {
+        launcher.handle(MS(0), node(name), &mut effects);
+    }
+    let target = ExecutorTarget {
+        executors: 2,
+        avoid: ["b".to_owned()].into(),
+        ..ExecutorTarget::default()
+    };
+    launcher.handle(MS(0), Event::TargetSet(target), &mut effects);
+    let handover = || Event::ContainersHandedOver {
+        running: Vec::new(),
+        remembered: Vec::new(),
+    };
+    effects.clear();
+    launcher.handle(MS(1), handover(), &mut effects);
+    let permit = Effect::UpdateBlacklist {
+        additions: vec![],
+        removals: vec![NodeName::new("a")],
+    };
+    assert!(effects.contains(&permit), "{effects:?}");
+    effects.clear();
+    launcher.handle(MS(2), handover(), &mut effects);
+    assert!(!effects.contains(&permit), "it is known by now: {effects:?}");
+}
+
+#[test]
+fn a_node_that_the_driver_avoids_is_avoided_again_when_there_is_another_one() {
+    let mut bench = Bench::new(6, &["a", "b"]);
+    bench.on(Event::TargetSet(ExecutorTarget {
+        executors: 6,
+        avoid: ["a".to_owned()].into(),
+        ..ExecutorTarget::default()
+    }));
+    let becomes = |state| {
+        Event::NodeUpdated(NodeFacts {
+            name: NodeName::new("b"),
+            rack: None,
+            state,
+            free_mib: None,
+        })
+    };
+    let change = |additions: &[&str], removals: &[&str]| Effect::UpdateBlacklist {
+        additions: additions.iter().map(|name| NodeName::new(name)).collect(),
+        removals: removals.iter().map(|name| NodeName::new(name)).collect(),
+    };
+    let effects = bench.on(becomes(NodeState::Unusable));
+    assert!(effects.contains(&change(&[], &["a"])), "{effects:?}");
+    let effects = bench.on(becomes(NodeState::Usable));
+    assert!(effects.contains(&change(&["a"], &[])), "{effects:?}");
+}
+
+#[test]
 fn when_the_other_nodes_are_gone_the_failing_one_is_used_again_at_once() {
     let mut bench = Bench::new(6, &["a", "b"]);
     bench.up(2, "a");

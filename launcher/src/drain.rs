@@ -7,7 +7,7 @@ use wire::id::ExecutorId;
 use wire::launcher::LauncherReport;
 
 use super::Effect;
-use super::core::Launcher;
+use super::core::{Launcher, permit};
 use super::nodes::NodeFacts;
 use super::record::{Phase, Record};
 
@@ -48,13 +48,9 @@ impl Launcher {
             let executors = self.give_up_unused(now, &there, loss, effects);
             drain(executors, 0, loss, effects);
         }
-        let removals = self.nodes.reopen();
-        if !removals.is_empty() {
-            effects.push(Effect::UpdateBlacklist {
-                additions: vec![],
-                removals,
-            });
-        }
+        let reopened = self.nodes.reopen();
+        permit(reopened, effects);
+        self.avoid_unwanted(effects);
     }
 
     /// Stops those of these executors in which nothing runs yet, and gives the others. One that is awaited from an

@@ -273,11 +273,17 @@ impl Nodes {
         reopened
     }
 
+    /// The nodes that are not avoided.
+    #[must_use]
+    pub fn open(&self) -> Vec<NodeName> {
+        let open = self.nodes.iter().filter(|(_, node)| !node.is_avoided());
+        open.map(|(name, _)| name.clone()).collect()
+    }
+
     /// How many nodes are avoided.
     #[must_use]
     pub fn avoided(&self) -> usize {
-        let avoided = |node: &&Node| node.unwanted || node.excluded_until.is_some();
-        self.nodes.values().filter(avoided).count()
+        self.nodes.values().filter(|node| node.is_avoided()).count()
     }
 
     /// Ends the exclusions that are over and names their nodes.
@@ -318,9 +324,13 @@ impl Nodes {
 }
 
 impl Node {
+    fn is_avoided(&self) -> bool {
+        self.unwanted || self.excluded_until.is_some()
+    }
+
     /// Whether containers may be wanted there.
     fn is_open(&self) -> bool {
-        self.state == NodeState::Usable && self.excluded_until.is_none() && !self.unwanted
+        self.state == NodeState::Usable && !self.is_avoided()
     }
 
     fn book(&mut self, now: Duration, strike: Strike) {

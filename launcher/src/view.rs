@@ -85,7 +85,13 @@ impl Launcher {
         self.nodes.history(now, node)
     }
 
-    /// Nodes avoided now, and until when.
+    /// How many nodes are avoided now, for whatever reason.
+    #[must_use]
+    pub fn avoided(&self) -> usize {
+        self.nodes.avoided()
+    }
+
+    /// Nodes avoided because executors were lost there, and until when.
     pub fn excluded(&self) -> impl Iterator<Item = (&NodeName, Duration)> {
         self.nodes.excluded()
     }

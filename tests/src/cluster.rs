@@ -54,6 +54,9 @@ pub trait Cluster: Debug + Sync {
     /// Fails when it cannot be read.
     fn list(&self, path: &str) -> anyhow::Result<Option<Vec<String>>>;
 
+    /// Has what a failed test has left dead or frozen work again, for the tests after it.
+    fn repair(&self) {}
+
     /// The last lines of every log, for messages.
     fn tails(&self, lines: usize) -> String;
 
@@ -69,7 +72,7 @@ impl dyn Cluster + '_ {
     }
 }
 
-/// Prints the cluster's log tails when the thread that holds it panics.
+/// Prints the cluster's log tails when the thread that holds it panics, and has the cluster work for other tests.
 #[derive(Debug)]
 pub struct TailsOnPanic<'a>(pub(crate) &'a dyn Cluster);
 
@@ -77,6 +80,7 @@ impl Drop for TailsOnPanic<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!("{}", self.0.tails(30));
+            self.0.repair();
         }
     }
 }

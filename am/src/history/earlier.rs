@@ -56,12 +56,10 @@ async fn end(fs: &dyn FileSystem, directory: &DfsPath, name: &str) -> Result<(),
     copy_lines(fs, &open, &copy, modified).await?;
     match fs.rename(&copy, &directory.join(name), Overwrite::No).await {
         // Whoever wrote it has ended it after all, and knows more of it.
-        Err(DfsError::AlreadyExists { .. }) => fs.delete(&copy, false).await.map(drop),
-        renamed => {
-            renamed?;
-            fs.delete(&open, false).await.map(drop)
-        }
+        Err(DfsError::AlreadyExists { .. }) => drop(fs.delete(&copy, false).await?),
+        renamed => renamed?,
     }
+    fs.delete(&open, false).await.map(drop)
 }
 
 async fn hand_over(fs: &dyn FileSystem, path: &DfsPath) -> Result<(), DfsError> {

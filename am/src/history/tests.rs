@@ -365,8 +365,10 @@ async fn the_log_of_a_client_is_complete_or_will_never_be() {
         all,
         "its client has ended it after all"
     );
+    assert!(!left.exists(), "and it is not shown as running beside it");
 
     std::fs::remove_file(dir.path().join(name)).unwrap();
+    leave();
     assert!(settled(true).await, "its client is gone");
     assert_eq!(count(&lines(&dir.path().join(name)), "ApplicationEnd"), 1);
 

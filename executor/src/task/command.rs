@@ -157,9 +157,10 @@ fn find_program(program: &str, path: &OsStr, directory: &Path) -> Result<PathBuf
         check_program(&directory.join(program)).map_err(|problem| format!("{program}: {problem}"))?;
         return Ok(PathBuf::from(program));
     }
+    // Parts that are not absolute, the empty one among them, are meant from the attempt's directory.
     let found = std::env::split_paths(path)
-        .map(|dir| dir.join(program))
-        .find(|file| check_program(file).is_ok());
+        .map(|part| Path::new(".").join(part).join(program))
+        .find(|file| check_program(&directory.join(file)).is_ok());
     found.ok_or_else(|| {
         let beside = directory.join(program).exists();
         let advice = if beside {
@@ -310,6 +311,26 @@ mod tests {
         assert_eq!(text(&environment, "PATH"), Some("/opt/bin"));
         let error = command(&stage, &environment, &directory, false).unwrap_err();
         assert_eq!(error, "bash: no such program in PATH=/opt/bin");
+    }
+
+    #[test]
+    fn parts_of_the_path_that_are_not_absolute_are_meant_from_the_directory_of_the_attempt() {
+        let directory = tempfile::tempdir().unwrap();
+        let tool = directory.path().join("tool");
+        fs::write(&tool, "").unwrap();
+        fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+        for path in ["", ":/opt/bin", "/opt/bin:."] {
+            let found = find_program("tool", OsStr::new(path), directory.path()).unwrap();
+            assert!(
+                found.to_string_lossy().contains('/'),
+                "{path}: {}",
+                found.display()
+            );
+            assert_eq!(
+                directory.path().join(found).canonicalize().unwrap(),
+                tool.canonicalize().unwrap()
+            );
+        }
     }
 
     #[test]

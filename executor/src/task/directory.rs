@@ -60,6 +60,8 @@ pub(crate) fn progress_file(container: &Path, id: TaskAttemptId) -> PathBuf {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Look {
     inode: u64,
+    /// A directory that has held many files stays large on some file systems, and slow to read.
+    size: u64,
     owner: (u32, u32),
     mode: u32,
     /// Bytes of the names of extended attributes, access control lists among them.
@@ -71,6 +73,7 @@ impl Look {
         let metadata: Metadata = fs::symlink_metadata(path)?;
         Ok(Self {
             inode: metadata.ino(),
+            size: metadata.size(),
             owner: (metadata.uid(), metadata.gid()),
             mode: metadata.mode(),
             // A file system without attributes refuses to list them.

@@ -205,6 +205,8 @@ impl Attempt {
         self.completed = std::mem::take(&mut last.completed);
         self.completed.append(&mut last.told);
         self.found = std::mem::take(&mut last.found);
+        // `AppSchedulingInfo.transferStateFromPreviousAppSchedulingInfo`.
+        self.blacklist = std::mem::take(&mut last.blacklist);
     }
 
     pub(super) fn new_container(&mut self, epoch: u32) -> ContainerId {

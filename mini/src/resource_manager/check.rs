@@ -59,7 +59,11 @@ impl ResourceManager {
                 return Err(invalid(texts::negative(name, memory, vcores)));
             }
         }
-        check_size(&Resource::from(capability), &self.settings.maximum)
+        let asked = Resource::from(capability);
+        if let Some((name, _)) = asked.others.iter().find(|(_, amount)| **amount < 0) {
+            return Err(invalid(texts::negative(name, memory, vcores)));
+        }
+        check_size(&asked, &self.settings.maximum)
     }
 }
 

@@ -341,6 +341,18 @@ impl Cluster for Hadoop {
         Self::dir(self)
     }
 
+    fn repair(&self) {
+        for daemon in &self.daemons {
+            // One that is dead cannot be told to go on, and is started.
+            let _ = daemon.signal(Signal::CONT);
+            if daemon.must_live().is_err()
+                && let Err(error) = self.restart(daemon.role)
+            {
+                eprintln!("{} stays down: {error:#}", daemon.role);
+            }
+        }
+    }
+
     fn conf_dir(&self) -> PathBuf {
         Self::conf_dir(self)
     }

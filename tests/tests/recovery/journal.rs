@@ -140,7 +140,8 @@ fn a_journal_without_permission_ends_the_attempts_and_they_say_why() {
 fn a_master_lost_while_the_name_node_restarts_has_a_successor_that_waits() {
     let hadoop = HADOOP.get();
     let _tails = hadoop.tails_on_panic();
-    let mut many = begin(hadoop, Shape::new("both-names", 45, "0.3"));
+    // The successor begins on a node that has the files by then: without HDFS no other could get them.
+    let mut many = begin(hadoop, Shape::new("both-names", 45, "0.3").on_every_node());
     let executors = many.executors();
     hadoop.signal(Role::NameNode, Signal::KILL).unwrap();
     many.master(1).signal(Signal::KILL);

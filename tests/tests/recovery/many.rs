@@ -42,6 +42,7 @@ pub(crate) struct Shape {
     /// How long each task sleeps.
     pub(crate) seconds: &'static str,
     pub(crate) executors: usize,
+    pub(crate) memory: &'static str,
     /// More settings, each with a comma before it.
     pub(crate) conf: &'static str,
     /// How many ApplicationMasters.
@@ -57,9 +58,18 @@ impl Shape {
             tasks,
             seconds,
             executors: 3,
+            memory: "256MiB",
             conf: "",
             attempts: 2,
             local_output: false,
+        }
+    }
+
+    /// A node has room for one executor, so that each of three gets one.
+    pub(crate) fn on_every_node(self) -> Self {
+        Self {
+            memory: "2300MiB",
+            ..self
         }
     }
 
@@ -84,6 +94,7 @@ impl Shape {
             tasks,
             seconds,
             executors,
+            memory,
             conf,
             attempts,
             ..
@@ -93,7 +104,7 @@ impl Shape {
             "version: 1
 name: {name}
 am: {{ max-attempts: {attempts} }}
-executors: {{ instances: {executors}, memory: 256MiB, cores: 1 }}
+executors: {{ instances: {executors}, memory: {memory}, cores: 1 }}
 conf: {{ task.max-failures: 1, executor.heartbeat.interval: 500ms, executor.heartbeat.suspect: 3s{conf} }}
 stages:
   - name: work

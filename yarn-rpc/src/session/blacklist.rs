@@ -11,7 +11,8 @@ pub(super) struct Blacklist {
 }
 
 impl Blacklist {
-    /// Says whether anything changed.
+    /// Says whether anything changed. What is not known here may still be on the list of the ResourceManager, which an
+    /// attempt inherits.
     pub(super) fn change(&mut self, add: Vec<String>, remove: Vec<String>) -> bool {
         let before = (self.add.len(), self.remove.len());
         for name in add {
@@ -22,9 +23,8 @@ impl Blacklist {
         }
         for name in remove {
             self.add.remove(&name);
-            if self.names.remove(&name) {
-                self.remove.insert(name);
-            }
+            self.names.remove(&name);
+            self.remove.insert(name);
         }
         before != (self.add.len(), self.remove.len())
     }
@@ -69,5 +69,25 @@ impl Blacklist {
     pub(super) fn resync(&mut self) {
         self.add.clone_from(&self.names);
         self.remove.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_attempt_has_added_can_be_taken_off() {
+        let mut blacklist = Blacklist::default();
+        assert!(blacklist.change(Vec::new(), vec!["a".to_owned()]));
+        let request = blacklist.take().expect("a change");
+        assert_eq!(request.blacklist_removals, ["a"]);
+        blacklist.put_back(request);
+        assert!(blacklist.change(vec!["a".to_owned()], Vec::new()));
+        let request = blacklist.take().expect("a change");
+        assert_eq!(
+            (request.blacklist_additions, request.blacklist_removals.len()),
+            (vec!["a".to_owned()], 0)
+        );
     }
 }

@@ -63,10 +63,12 @@ impl Collected {
             match list(systems, &directory).await {
                 Ok(found) => found.into_iter().for_each(|file| collected.add(file)),
                 Err(DfsError::NotFound { .. }) => {}
-                // Nobody is asked twice who does not answer or lets us in.
                 Err(error) => {
-                    collected.problems.push(error.to_string());
-                    closed.insert(place.to_owned());
+                    // Nobody is asked twice who does not answer; other directories of one root may be open to us.
+                    if !matches!(error, DfsError::PermissionDenied { .. }) {
+                        closed.insert(place.to_owned());
+                    }
+                    collected.add_problem(error.to_string());
                 }
             }
         }
@@ -138,6 +140,13 @@ impl Collected {
             }
         }
         lengths
+    }
+
+    /// Directories that differ in their names only have the same problem once.
+    fn add_problem(&mut self, problem: String) {
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     fn add(&mut self, file: FileStatus) {

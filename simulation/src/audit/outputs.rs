@@ -78,7 +78,14 @@ impl Audit {
         let is_read = |before: u32| {
             let readers = plan.stages.iter().zip(&stages);
             let mut readers = readers.filter(|(stage, _)| stage.edges().any(|edge| *edge == before));
-            readers.any(|(_, reader)| !matches!(reader.status, StageStatus::Done | StageStatus::Abandoned))
+            // One whose tasks are all done reads nothing more, even if its own output is still to be marked.
+            let reads = |status| {
+                matches!(
+                    status,
+                    StageStatus::Waiting | StageStatus::Planning | StageStatus::Running
+                )
+            };
+            readers.any(|(_, reader)| reads(reader.status))
         };
         let needed = self.outputs.only_with(executor).find(|stage| is_read(*stage));
         if let Some(stage) = needed {

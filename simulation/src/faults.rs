@@ -174,6 +174,10 @@ impl World {
             let at = self.dice.seconds(0, window);
             self.agenda.add(at, Happening::Mischief(mischief));
         }
+        for _ in 0..self.scenario.taken {
+            let at = self.dice.seconds(5, 1200);
+            self.agenda.add(at, Happening::Mischief(Mischief::Preempt));
+        }
     }
 
     pub(crate) fn make_mischief(&mut self, mischief: Mischief) {

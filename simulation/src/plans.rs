@@ -35,6 +35,8 @@ pub(crate) struct Scenario {
     pub(crate) include_port: bool,
     /// Faults that will be injected.
     pub(crate) faults: u32,
+    /// Containers that others take away, one every few seconds: as many as make whatever is bounded reach its bound.
+    pub(crate) taken: u32,
     /// Tasks (stage, partition) that fail whenever they run.
     pub(crate) poisoned: Option<(u32, u32)>,
     /// The longest that a task usually runs, in milliseconds.
@@ -49,13 +51,16 @@ impl Scenario {
         let stage = dice.below(stages);
         let tasks = u32::try_from(plan.stages[stage as usize].source.known_tasks()).unwrap_or(0);
         let poisoned = (tasks > 0 && dice.percent(5)).then(|| (stage, dice.below(tasks)));
+        let stormy = dice.below(300) == 0;
+        let usual = if dice.percent(50) { 900 } else { 20_000 };
         Self {
             plan,
             nodes,
             include_port: dice.percent(30),
             faults: if dice.percent(15) { 0 } else { dice.between(1, 14) },
-            poisoned,
-            longest_task: if dice.percent(50) { 900 } else { 20_000 },
+            poisoned: poisoned.filter(|_| !stormy),
+            taken: if stormy { 400 } else { 0 },
+            longest_task: if stormy { 300_000 } else { usual },
         }
     }
 }

@@ -277,7 +277,8 @@ impl Metrics {
     pub fn text(&self, scene: &Scene<'_>) -> String {
         let mut registry = Registry::default();
         let snapshot = scene.driver.snapshot();
-        self.register_own(&mut registry);
+        self.register_launches(&mut registry);
+        self.register_work(&mut registry);
         describe_application(scene, &mut registry);
         describe_executors(scene, &mut registry);
         describe_tasks(&snapshot, &mut registry);
@@ -290,7 +291,8 @@ impl Metrics {
         }
     }
 
-    fn register_own(&self, registry: &mut Registry) {
+    /// What becomes of containers and executors, and of the calls that this takes.
+    fn register_launches(&self, registry: &mut Registry) {
         let seconds = Unit::Seconds;
         registry.register(
             "drawloom_executor_exits",
@@ -326,12 +328,12 @@ impl Metrics {
             self.register.clone(),
         );
         let text = "Phases of the launch of executors";
-        registry.register_with_unit(
-            "drawloom_launch_phase",
-            text,
-            seconds.clone(),
-            self.phases.clone(),
-        );
+        registry.register_with_unit("drawloom_launch_phase", text, seconds, self.phases.clone());
+    }
+
+    /// What becomes of tasks, and of the records of that.
+    fn register_work(&self, registry: &mut Registry) {
+        let seconds = Unit::Seconds;
         registry.register(
             "drawloom_task_attempts",
             "Task attempts that ended",
@@ -477,7 +479,7 @@ fn describe_executors(scene: &Scene<'_>, registry: &mut Registry) {
         "Containers granted above need and given back",
         surplus,
     );
-    let excluded = scene.launcher.avoided() as f64;
+    let excluded = scene.launcher.avoided().count() as f64;
     gauge(
         registry,
         "drawloom_nodes_excluded",
@@ -620,7 +622,7 @@ mod tests {
         let metrics = Metrics::default().with_calls(calls.clone());
         calls.node("startContainers", true, Duration::from_millis(30));
         let mut registry = Registry::default();
-        metrics.register_own(&mut registry);
+        metrics.register_launches(&mut registry);
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         let labels = "service=\"nm\",method=\"startContainers\",outcome=\"succeeded\"";

@@ -280,10 +280,10 @@ impl Nodes {
         open.map(|(name, _)| name.clone()).collect()
     }
 
-    /// How many nodes are avoided.
-    #[must_use]
-    pub fn avoided(&self) -> usize {
-        self.nodes.values().filter(|node| node.is_avoided()).count()
+    /// The nodes that are avoided; with the time until which for the losses there, without for the driver's sake alone.
+    pub fn avoided(&self) -> impl Iterator<Item = (&NodeName, Option<Duration>)> {
+        let avoided = self.nodes.iter().filter(|(_, node)| node.is_avoided());
+        avoided.map(|(name, node)| (name, node.excluded_until))
     }
 
     /// Ends the exclusions that are over and names their nodes.
@@ -308,11 +308,6 @@ impl Nodes {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         self.exclusions.first().map(|(until, _)| *until)
-    }
-
-    /// The nodes avoided now.
-    pub fn excluded(&self) -> impl Iterator<Item = (&NodeName, Duration)> {
-        self.exclusions.iter().map(|(until, name)| (name, *until))
     }
 
     /// The nodes that asks may name.
@@ -444,7 +439,7 @@ mod tests {
         assert_eq!(nodes.avoid(&only("a")), (vec![], vec![]), "it is avoided already");
         assert_eq!(nodes.expire(MS(600_000)), []);
         assert_eq!(nodes.avoid(&BTreeSet::new()), (vec![], vec![a]));
-        assert_eq!((nodes.avoided(), nodes.candidates().len()), (0, 3));
+        assert_eq!((nodes.avoided().count(), nodes.candidates().len()), (0, 3));
     }
 
     #[test]
@@ -461,7 +456,7 @@ mod tests {
         assert_eq!(nodes.reopen(), [], "there is one more");
         nodes.update(becomes("c", NodeState::Unusable));
         assert_eq!(nodes.reopen(), ["a", "b"].map(NodeName::new));
-        assert_eq!((nodes.avoided(), nodes.candidates().len()), (0, 2));
+        assert_eq!((nodes.avoided().count(), nodes.candidates().len()), (0, 2));
         assert_eq!(nodes.next_deadline(), None);
         nodes.update(becomes("a", NodeState::Unusable));
         nodes.update(becomes("b", NodeState::Unusable));
@@ -473,7 +468,7 @@ mod tests {
         let mut nodes = nodes(&["a", "b"]);
         let all = ["a", "b", "elsewhere"].map(str::to_owned).into();
         assert_eq!(nodes.avoid(&all), (vec![NodeName::new("a")], vec![]));
-        assert_eq!(nodes.avoided(), 1);
+        assert_eq!(nodes.avoided().count(), 1);
     }
 
     #[test]
@@ -482,7 +477,7 @@ mod tests {
         for name in ["a", "a", "b", "b", "b"] {
             nodes.lost(MS(0), &NodeName::new(name), Strike::One);
         }
-        assert_eq!(nodes.excluded().count(), 1);
+        assert_eq!(nodes.avoided().count(), 1);
     }
 
     #[test]

@@ -85,15 +85,10 @@ impl Launcher {
         self.nodes.history(now, node)
     }
 
-    /// How many nodes are avoided now, for whatever reason.
-    #[must_use]
-    pub fn avoided(&self) -> usize {
+    /// Nodes avoided now, each with the time until which losses there close it; without one it is the driver that wants
+    /// no executors there.
+    pub fn avoided(&self) -> impl Iterator<Item = (&NodeName, Option<Duration>)> {
         self.nodes.avoided()
-    }
-
-    /// Nodes avoided because executors were lost there, and until when.
-    pub fn excluded(&self) -> impl Iterator<Item = (&NodeName, Duration)> {
-        self.nodes.excluded()
     }
 
     /// The asks of the moment, by resource name.
@@ -132,7 +127,7 @@ impl Launcher {
             Some(_) => text.push_str("; the queue has room, no node has yet"),
             None => {}
         }
-        let excluded = self.nodes.avoided();
+        let excluded = self.nodes.avoided().count();
         if excluded > 0 {
             text.push_str(&format!("; {} avoided after failures", counted(excluded, "node")));
         }

@@ -26,35 +26,37 @@ pub(crate) struct Log {
 /// A client that only said goodbye is not gone: two that end one log would lose the lines that only the client has.
 pub(crate) async fn settled(systems: &FileSystems, directory: &str, application: &str, gone: bool) -> bool {
     let name = file_name(application, None);
-    if !gone && within(&name, ended_by_client(systems, directory, &name)).await == Some(()) {
-        return within(&name, is_there(systems, directory, &name)).await == Some(true);
+    if !gone
+        && timeout(ENDING, ended_by_client(systems, directory, &name))
+            .await
+            .is_err()
+    {
+        tracing::warn!(name, "the client has not ended its event log in time");
     }
+    // Nothing is to be done for one that has its end.
     let in_its_place = async {
         earlier::end_in(systems, directory, &name).await?;
         is_there(systems, directory, &name).await
     };
-    within(&name, in_its_place).await == Some(true)
+    match timeout(ENDING, in_its_place).await {
+        Ok(Ok(complete)) => complete,
+        Ok(Err(error)) => {
+            tracing::warn!(name, %error, "the client's event log may stay as it is, incomplete");
+            false
+        }
+        Err(_) => {
+            tracing::warn!(name, "the client's event log is not complete yet");
+            false
+        }
+    }
 }
 
-async fn ended_by_client(systems: &FileSystems, directory: &str, name: &str) -> Result<(), DfsError> {
+async fn ended_by_client(systems: &FileSystems, directory: &str, name: &str) {
+    let open = format!("{name}{IN_PROGRESS}");
     // While nobody knows, the client may well be at work.
-    while !matches!(
-        is_there(systems, directory, &format!("{name}{IN_PROGRESS}")).await,
-        Ok(false)
-    ) {
+    while !matches!(is_there(systems, directory, &open).await, Ok(false)) {
         tokio::time::sleep(PAUSE).await;
     }
-    Ok(())
-}
-
-async fn within<T>(name: &str, work: impl Future<Output = Result<T, DfsError>>) -> Option<T> {
-    let done = timeout(ENDING, work).await;
-    if let Ok(Err(error)) = &done {
-        tracing::warn!(name, %error, "the client's event log may stay as it is, incomplete");
-    } else if done.is_err() {
-        tracing::warn!(name, "the client's event log is not complete yet");
-    }
-    done.ok()?.ok()
 }
 
 async fn is_there(systems: &FileSystems, directory: &str, name: &str) -> Result<bool, DfsError> {

@@ -156,7 +156,7 @@ fn pending(scene: &Scene<'_>) -> Value {
         .collect();
     let excluded: Vec<_> = scene
         .launcher
-        .excluded()
+        .avoided()
         .map(|(node, _)| node.to_string())
         .collect();
     json!({

@@ -29,9 +29,10 @@ pub(in super::super) fn allocation(scene: &Scene<'_>, request: &Request) -> Stri
         .launcher
         .asks()
         .map(|(place, count)| vec![Cell::Text(place.to_owned()), Cell::Number(count.into())]);
-    let excluded = scene.launcher.excluded().map(|(node, until)| {
-        let left = until.saturating_sub(scene.now).as_secs();
-        vec![Cell::Text(node.to_string()), Cell::Number(left)]
+    let excluded = scene.launcher.avoided().map(|(node, until)| {
+        let left = until.map(|until| Cell::Number(until.saturating_sub(scene.now).as_secs()));
+        let left = left.unwrap_or_else(|| Cell::Text("as long as tasks avoid it".to_owned()));
+        vec![Cell::Text(node.to_string()), left]
     });
     let body = [
         "<h1>Allocation</h1>\n".to_owned(),

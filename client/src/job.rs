@@ -186,31 +186,63 @@ impl fmt::Display for InvalidJob {
 
 impl std::error::Error for InvalidJob {}
 
+impl InvalidJob {
+    /// Problems of a file, in any order.
+    pub(crate) fn new(path: &Path, mut problems: Vec<Problem>) -> Self {
+        problems.sort();
+        problems.dedup();
+        let path = path.to_owned();
+        Self { path, problems }
+    }
+}
+
+/// A job file as far as it could be read.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    /// What was read; what could not be is as if it were not there.
+    pub(crate) job: JobFile,
+    /// What is wrong with it.
+    pub(crate) problems: Vec<Problem>,
+    /// Whether the executors are as they were written, so that it can be said what is too large for them.
+    pub(crate) knows_executors: bool,
+}
+
 impl JobFile {
     /// Reads and checks a job file's text; `path` is for messages and for relative files.
     ///
     /// # Errors
     /// All problems at once, each with its line and column.
     pub fn parse(path: &Path, text: &str) -> Result<Self, InvalidJob> {
-        let invalid = |mut problems: Vec<Problem>| {
-            problems.sort();
-            problems.dedup();
-            let path = path.to_owned();
-            InvalidJob { path, problems }
-        };
-        let root = document::parse(text).map_err(|problem| invalid(vec![problem]))?;
-        let mut problems = Vec::new();
-        let job = read_job(path, root, &mut problems);
-        check::job(&job, &mut problems);
-        if problems.is_empty() {
-            Ok(job)
+        let draft = Self::draft(path, text)?;
+        if draft.problems.is_empty() {
+            Ok(draft.job)
         } else {
-            Err(invalid(problems))
+            Err(InvalidJob::new(path, draft.problems))
         }
+    }
+
+    /// Reads and checks a job file's text as far as that goes.
+    ///
+    /// # Errors
+    /// It is no YAML.
+    pub(crate) fn draft(path: &Path, text: &str) -> Result<Draft, InvalidJob> {
+        let root = document::parse(text).map_err(|problem| InvalidJob::new(path, vec![problem]))?;
+        let mut problems = Vec::new();
+        let (job, read) = read_job(path, root, &mut problems);
+        let before = problems.len();
+        check::settings(&job, &mut problems);
+        let knows_executors = read && problems.len() == before;
+        check::job(&job, &mut problems);
+        Ok(Draft {
+            job,
+            problems,
+            knows_executors,
+        })
     }
 }
 
-fn read_job(path: &Path, root: Node, problems: &mut Vec<Problem>) -> JobFile {
+/// The job, and whether what it says of its executors was read as it is.
+fn read_job(path: &Path, root: Node, problems: &mut Vec<Problem>) -> (JobFile, bool) {
     let mut fields = Fields::of(root, "the job", problems);
     check::version(&mut fields, problems);
     let mut settings = BTreeMap::new();
@@ -247,7 +279,9 @@ fn read_job(path: &Path, root: Node, problems: &mut Vec<Problem>) -> JobFile {
         ("max", "executors.max"),
         ("idle-timeout", "executors.idle-timeout"),
     ];
+    let before = problems.len();
     read_executors(&mut fields, &executors, &mut settings, problems);
+    let executors_read = problems.len() == before;
     let (jobs, stages) = read_work(&mut fields, problems);
     let job = JobFile {
         path: path.to_owned(),
@@ -260,8 +294,9 @@ fn read_job(path: &Path, root: Node, problems: &mut Vec<Problem>) -> JobFile {
         jobs,
         stages,
     };
+    let executors_read = executors_read && !fields.has_misspelt("executors");
     fields.finish(problems);
-    job
+    (job, executors_read)
 }
 
 type Settings = BTreeMap<&'static str, Placed<String>>;

@@ -5,6 +5,7 @@
 
 mod allocation;
 mod files;
+mod places;
 mod scheduling;
 
 use std::collections::BTreeMap;
@@ -14,12 +15,14 @@ use driver::check::PlanProblem;
 use driver::plan::{
     AppPlan, BodyPlan, ExecutorPlan, FeedPlan, OutputPlan, Settings, StagePlan, TaskSource, VERSION,
 };
+use driver::policy::Scheduling;
 
 use crate::job::fields::Placed;
-use crate::job::problem::{Place, Problem};
-use crate::job::{InvalidJob, JobFile, StageFile};
+use crate::job::problem::Problem;
+use crate::job::{Draft, InvalidJob, JobFile, StageFile};
 use crate::settings::Resolved;
 pub use files::{JobFiles, JobResource, Source};
+use places::{TOP, placed};
 
 /// Names in a container's directory that are ours or YARN's.
 const RESERVED: [&str; 9] = [
@@ -34,9 +37,6 @@ const RESERVED: [&str; 9] = [
     "work",
 ];
 
-/// Where a problem is told that has no place of its own.
-const TOP: Place = Place { line: 1, column: 1 };
-
 /// A job, resolved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Planned {
@@ -46,11 +46,58 @@ pub struct Planned {
     pub files: JobFiles,
 }
 
+/// A job with what is wrong with it.
+struct Attempt {
+    planned: Planned,
+    /// Paths that cannot be used, and a file of pools that cannot be read.
+    problems: Vec<Problem>,
+    /// What no cluster could run.
+    impossible: Vec<PlanProblem>,
+}
+
 /// Resolves a job; `home` is the user's directory on the default file system.
 ///
 /// # Errors
-/// All paths that cannot be used, with their places.
+/// All paths that cannot be used and all that no cluster could run, with their places.
 pub fn resolve(job: &JobFile, settings: &Resolved, home: &DfsPath) -> Result<Planned, InvalidJob> {
+    let Attempt {
+        planned,
+        mut problems,
+        impossible,
+    } = attempt(job, settings, home);
+    problems.extend(impossible.iter().map(|problem| placed(job, problem)));
+    if problems.is_empty() {
+        Ok(planned)
+    } else {
+        Err(InvalidJob::new(&job.path, problems))
+    }
+}
+
+/// What is wrong with a job besides what was found when it was read, so that all is told at once.
+pub(crate) fn further_problems(draft: &Draft, settings: &Resolved) -> Vec<Problem> {
+    // Paths are not compared with the home directory but with each other; any home will do.
+    let Ok(home) = "hdfs://any/user/any".parse() else {
+        return Vec::new();
+    };
+    let Attempt {
+        mut problems,
+        impossible,
+        ..
+    } = attempt(&draft.job, settings, &home);
+    // Cycles were found in the file.
+    let told = |problem: &&PlanProblem| {
+        !matches!(problem, PlanProblem::Cycle { .. } | PlanProblem::JobCycle { .. })
+            && (draft.knows_executors || !problem.is_about_size())
+    };
+    let told = impossible.iter().filter(told);
+    problems.extend(told.map(|problem| placed(&draft.job, problem)));
+    // One word on each place is enough.
+    let said = |problem: &Problem| draft.problems.iter().any(|other| other.place == problem.place);
+    problems.retain(|problem| !said(problem));
+    problems
+}
+
+fn attempt(job: &JobFile, settings: &Resolved, home: &DfsPath) -> Attempt {
     let mut problems = Vec::new();
     let files = files::collect(job, home, &mut problems);
     let stages: Vec<StagePlan> = job
@@ -61,15 +108,12 @@ pub fn resolve(job: &JobFile, settings: &Resolved, home: &DfsPath) -> Result<Pla
     unordered_reads(job, &stages, &mut problems);
     shared_outputs(job, &stages, &mut problems);
     let scheduling = scheduling::of_job(job, settings);
-    let scheduling = scheduling.map_err(|why| {
+    let pools_known = scheduling.is_ok();
+    let scheduling = scheduling.unwrap_or_else(|why| {
         let place = job.conf.get(allocation::SETTING).map_or(TOP, |value| value.place);
         problems.push(Problem::new(place, why));
+        Scheduling::default()
     });
-    let (true, Ok(scheduling)) = (problems.is_empty(), scheduling) else {
-        problems.sort();
-        let path = job.path.clone();
-        return Err(InvalidJob { path, problems });
-    };
     let plan = AppPlan {
         version: VERSION,
         name: name_of(job, settings),
@@ -86,8 +130,16 @@ pub fn resolve(job: &JobFile, settings: &Resolved, home: &DfsPath) -> Result<Pla
         settings: driver_settings(settings),
         scheduling,
     };
-    impossible(job, &plan)?;
-    Ok(Planned { plan, files })
+    let impossible = if pools_known {
+        impossible(&plan)
+    } else {
+        Vec::new()
+    };
+    Attempt {
+        planned: Planned { plan, files },
+        problems,
+        impossible,
+    }
 }
 
 fn name_of(job: &JobFile, settings: &Resolved) -> String {
@@ -317,27 +369,11 @@ fn job_comes_after(job: &JobFile, later: usize, earlier: usize) -> bool {
 }
 
 /// What no cluster could run: tasks larger than an executor, unknown pools, gangs without room.
-fn impossible(job: &JobFile, plan: &AppPlan) -> Result<(), InvalidJob> {
-    let problem =
-        |problem: PlanProblem| Problem::new(place_of(job, &problem).unwrap_or(TOP), problem.to_string());
-    let found = plan.problems().into_iter().chain(plan.heartbeat_problem());
-    let problems: Vec<Problem> = found.map(problem).collect();
-    if problems.is_empty() {
-        return Ok(());
-    }
-    let path = job.path.clone();
-    Err(InvalidJob { path, problems })
-}
-
-/// The stage, job or pool that a problem is about, if it is about one.
-fn place_of(job: &JobFile, problem: &PlanProblem) -> Option<Place> {
-    if let Some(name) = problem.pool() {
-        let pool = job.pools.iter().find(|pool| pool.name.value == name);
-        return pool.map(|pool| pool.place);
-    }
-    let name = problem.stage()?;
-    let stage = job.stages.iter().find(|stage| stage.name.value == name)?;
-    Some(stage.place)
+fn impossible(plan: &AppPlan) -> Vec<PlanProblem> {
+    let mut found = plan.problems();
+    found.extend(plan.unequal_edges());
+    found.extend(plan.heartbeat_problem());
+    found
 }
 
 fn driver_settings(settings: &Resolved) -> Settings {
@@ -585,12 +621,117 @@ stages: [{ name: s, tasks: 1, shell: x }]
     }
 
     #[test]
-    fn a_pool_that_is_not_there_is_refused() {
-        let text = "version: 1\nstages: [{ name: a, tasks: 1, shell: x, pool: prod }]\n";
-        assert!(
-            planned(text)
-                .unwrap_err()
-                .contains("uses pool prod, which is not among `pools`")
-        );
+    fn a_pool_that_is_not_there_is_refused_where_it_is_named() {
+        let text = "\
+version: 1
+pools: [{ name: prod }, { name: night, parent: old }]
+jobs:
+  - { name: one, pool: production, stages: [{ name: a, tasks: 1, shell: x }] }
+  - name: two
+    stages: [{ name: b, tasks: 1, shell: x, pool: prd }]
+";
+        insta::assert_snapshot!(planned(text).unwrap_err());
+    }
+
+    #[test]
+    fn what_can_never_run_is_told_with_its_places() {
+        let text = "\
+version: 1
+executors: { min: 3, max: 2, cores: 2, memory: 512MiB, resources: { yarn.io/gpu: 1 } }
+conf: { executor.heartbeat.dead: 1s }
+pools: [{ name: prod, min-share: 5 }]
+stages:
+  - { name: a, tasks: 1, shell: x, cores: 4, memory: 1g, resources: { yarn.io/gpu: 2, fpga: 1 } }
+  - { name: b, tasks: 9, shell: x, barrier: true }
+  - { name: c, items: [x, y], shell: x, with: [b] }
+";
+        insta::assert_snapshot!(planned(text).unwrap_err());
+    }
+
+    /// What is said of a file that cannot be read as a whole.
+    fn further(text: &str) -> String {
+        let draft = JobFile::draft(Path::new("job.yaml"), text).unwrap();
+        let (settings, _) = Resolved::as_far_as_valid(&Layers(vec![Layer::job(&draft.job)]));
+        let more = further_problems(&draft, &settings);
+        let all = draft.problems.into_iter().chain(more).collect();
+        InvalidJob::new(Path::new("job.yaml"), all).to_string()
+    }
+
+    #[test]
+    fn what_cannot_be_read_and_what_could_never_run_are_told_together() {
+        let text = "\
+version: 1
+nmae: x
+conf: { task.max-failure: 4 }
+pools: [{ name: prod }]
+stages:
+  - { name: a, tasks: none, shell: x, after: c }
+  - { name: b, tasks: 1, shell: x, cores: 4, pool: pord }
+  - { name: c, tasks: 1, shell: x, after: a, output: out/../.. }
+";
+        insta::assert_snapshot!(further(text));
+    }
+
+    #[test]
+    fn nothing_is_too_large_for_executors_that_could_not_be_read() {
+        let stages = "stages: [{ name: a, tasks: 1, shell: x, cores: 4, pool: p }]";
+        for executors in ["{ corse: 4 }", "{ cores: four }"] {
+            let told = further(&format!("version: 1\nexecutors: {executors}\n{stages}\n"));
+            assert!(
+                told.contains("uses pool p") && !told.contains("takes 4 cores"),
+                "{told}"
+            );
+        }
+        let told = |key: &str| further(&format!("version: 1\n{key}: {{}}\n{stages}\n"));
+        assert!(!told("excutors").contains("takes 4 cores"));
+        assert!(told("nmae").contains("takes 4 cores"));
+    }
+
+    #[test]
+    fn whom_failures_exclude_and_what_is_slow_can_be_set() {
+        let text = "\
+version: 1
+executors: { max: 4, min: 1 }
+conf:
+  exclude.task.per-executor: 3
+  exclude.task.per-node: 4
+  exclude.stage.per-executor: 5
+  exclude.stage.per-node: 6
+  exclude.application.per-executor: 7
+  exclude.application.per-node: 8
+  speculation.interval: 2s
+  speculation.min-runtime: 9s
+  executors.backlog-timeout: 10s
+stages: [{ name: a, tasks: 1, shell: x }]
+";
+        let Scheduling {
+            exclusion,
+            speculation,
+            elastic,
+            ..
+        } = planned(text).unwrap().plan.scheduling;
+        let thresholds = [
+            exclusion.task_per_executor,
+            exclusion.task_per_node,
+            exclusion.stage_per_executor,
+            exclusion.stage_per_node,
+            exclusion.app_per_executor,
+            exclusion.app_per_node,
+        ];
+        assert_eq!(thresholds, [3, 4, 5, 6, 7, 8]);
+        let times = [
+            speculation.interval,
+            speculation.min_runtime,
+            elastic.unwrap().backlog_timeout,
+        ];
+        assert_eq!(times.map(|time| time.as_secs()), [2, 9, 10]);
+    }
+
+    #[test]
+    fn what_nobody_sets_is_the_default_of_the_core() {
+        let plan = planned("version: 1\nstages: [{ name: a, tasks: 1, shell: x }]\n")
+            .unwrap()
+            .plan;
+        assert_eq!(plan.scheduling, Scheduling::default());
     }
 }

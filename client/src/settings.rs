@@ -49,23 +49,31 @@ impl Resolved {
     /// # Errors
     /// Unknown keys and values of the wrong kind, all of them.
     pub fn of(layers: &Layers) -> Result<Self, InvalidSettings> {
-        let mut problems = unknown_keys(layers);
-        let mut values = BTreeMap::new();
-        for key in KEYS {
-            let setting = layers.winner(key.name).unwrap_or_else(|| Setting {
-                text: key.default.to_owned(),
-                origin: Origin::Default,
-            });
-            if let Err(why) = key.check(&setting.text) {
-                problems.push(format!("{}: {}: {why}", setting.origin, key.name));
-            }
-            values.insert(key.name, setting);
-        }
+        let (resolved, problems) = Self::as_far_as_valid(layers);
         if problems.is_empty() {
-            Ok(Self { values })
+            Ok(resolved)
         } else {
             Err(InvalidSettings(problems))
         }
+    }
+
+    /// Resolves the layers, with the default in place of each value that is not valid, and says what is wrong.
+    pub(crate) fn as_far_as_valid(layers: &Layers) -> (Self, Vec<String>) {
+        let mut problems = unknown_keys(layers);
+        let mut values = BTreeMap::new();
+        for key in KEYS {
+            let default = || Setting {
+                text: key.default.to_owned(),
+                origin: Origin::Default,
+            };
+            let mut setting = layers.winner(key.name).unwrap_or_else(default);
+            if let Err(why) = key.check(&setting.text) {
+                problems.push(format!("{}: {}: {why}", setting.origin, key.name));
+                setting = default();
+            }
+            values.insert(key.name, setting);
+        }
+        (Self { values }, problems)
     }
 
     /// Every key in the order of the catalogue, with its value.
@@ -134,14 +142,17 @@ fn unknown_keys(layers: &Layers) -> Vec<String> {
     let known = || KEYS.iter().map(|key| key.name);
     let unknown = layers.all().filter(|(name, _)| known().all(|key| key != *name));
     unknown
-        .map(|(name, setting)| {
-            let hint = nearest(name, known()).map_or_else(
-                || "`drawloom config` lists all keys".to_owned(),
-                |key| format!("did you mean {key}?"),
-            );
-            format!("{}: unknown key {name:?}: {hint}", setting.origin)
-        })
+        .map(|(name, setting)| format!("{}: {}", setting.origin, unknown_key(name)))
         .collect()
+}
+
+/// What is said of a name that no key has.
+pub(crate) fn unknown_key(name: &str) -> String {
+    let hint = nearest(name, KEYS.iter().map(|key| key.name)).map_or_else(
+        || "`drawloom config` lists all keys".to_owned(),
+        |key| format!("did you mean {key}?"),
+    );
+    format!("unknown key {name:?}: {hint}")
 }
 
 #[cfg(test)]

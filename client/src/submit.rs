@@ -64,7 +64,8 @@ pub async fn submit(
     terminal: Terminal,
     command: &Submit,
 ) -> Result<(), CommandError> {
-    let job = prepare::read_job(&command.job)?;
+    let options = &command.options;
+    let job = prepare::read_job(&command.job, options.layer(), options.properties_file.as_deref())?;
     on_wanted_cluster(conf_dir, terminal, job, &command.options).await
 }
 

@@ -234,7 +234,8 @@ impl Driver {
 
     /// The next task of a stage for an executor.
     fn take_task(&mut self, index: StageIx, executor: ExecutorIx) -> Option<(u32, Level)> {
-        let offer = self.executors.offer(executor);
+        let mut offer = self.executors.offer(executor);
+        offer.takes_suspects |= self.stages[index].gang;
         let level = self.stages[index].sweep.level;
         let taken = self.with_terms(index, |tasks, terms| tasks.take(&offer, level, terms))?;
         let stage = &mut self.stages[index];
@@ -300,6 +301,7 @@ impl Driver {
         let (stage, partition, number) = (attempt.stage, attempt.partition, attempt.number);
         let (executor, cores, queued) = (attempt.executor, attempt.cores, attempt.queued);
         let level = attempt.level;
+        self.executors[executor].suspects += u32::from(attempt.suspected);
         let index = self.attempts.insert(attempt);
         if queued {
             self.enter_queue(executor, index);
@@ -346,6 +348,10 @@ impl Driver {
             started: false,
             queued: false,
             recalled: false,
+            suspected: stage
+                .tasks
+                .as_ref()
+                .is_some_and(|tasks| tasks.suspects.is_suspected(partition)),
             commit: CommitState::NotAsked,
             cancelled: None,
             progress: 0.0,
@@ -363,6 +369,7 @@ impl Driver {
         self.leave_queue(index);
         let attempt = self.attempts.remove(index)?;
         let executor = &mut self.executors[attempt.executor];
+        executor.suspects -= u32::from(attempt.suspected);
         if !queued {
             executor.attempts.retain(|&other| other != index);
             executor.free += attempt.cores;

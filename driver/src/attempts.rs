@@ -40,6 +40,8 @@ pub(crate) struct Attempt {
     pub(crate) queued: bool,
     /// It was asked back from there.
     pub(crate) recalled: bool,
+    /// Its task had a slot on an executor that was lost.
+    pub(crate) suspected: bool,
     pub(crate) commit: CommitState,
     pub(crate) cancelled: Option<KillReason>,
     pub(crate) progress: f32,

@@ -1,6 +1,7 @@
 //! What makes a plan impossible to run, found before anything is asked of a cluster.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use crate::plan::{AppPlan, Settings, StagePlan, TaskSource, VERSION};
@@ -90,6 +91,20 @@ pub enum PlanProblem {
         /// What it waits for.
         before: String,
     },
+    /// A one-to-one edge between stages of different size.
+    #[error(
+        "stage {stage} has {tasks} tasks and goes `with` stage {before}, which has {others}: both need the same number"
+    )]
+    UnequalEdge {
+        /// The stage whose tasks wait.
+        stage: String,
+        /// How many it has.
+        tasks: u64,
+        /// The stage they wait for.
+        before: String,
+        /// How many that one has.
+        others: u64,
+    },
     /// A job that comes after one that there is not.
     #[error("job {job} comes after job number {number}, the plan has {jobs}")]
     UnknownJobBefore {
@@ -107,10 +122,10 @@ pub enum PlanProblem {
         jobs: Vec<String>,
     },
     /// A pool that there is not.
-    #[error("{of} uses pool {pool}, which is not among `pools`")]
+    #[error("{user} uses pool {pool}, which is not among `pools`")]
     UnknownPool {
         /// What uses it.
-        of: String,
+        user: PoolUser,
         /// The name.
         pool: String,
     },
@@ -178,6 +193,27 @@ pub enum PlanProblem {
     },
 }
 
+/// What is in a pool, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PoolUser {
+    /// A stage.
+    Stage(String),
+    /// A job.
+    Job(String),
+    /// A pool.
+    Pool(String),
+}
+
+impl fmt::Display for PoolUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stage(name) => write!(f, "stage {name}"),
+            Self::Job(name) => write!(f, "job {name}"),
+            Self::Pool(name) => write!(f, "pool {name}"),
+        }
+    }
+}
+
 impl PlanProblem {
     /// The stage that it is about, by name.
     #[must_use]
@@ -189,6 +225,7 @@ impl PlanProblem {
             | Self::TooMuchOfResource { stage, .. }
             | Self::UnknownJob { stage, .. }
             | Self::EdgeBetweenJobs { stage, .. }
+            | Self::UnequalEdge { stage, .. }
             | Self::GangTooLarge { stage, .. }
             | Self::KeptOutput { stage } => Some(stage),
             Self::Cycle { stages } => stages.first().map(String::as_str),
@@ -207,6 +244,21 @@ impl PlanProblem {
 }
 
 impl PlanProblem {
+    /// Whether it depends on how many executors there are and how large they are.
+    #[must_use]
+    pub fn is_about_size(&self) -> bool {
+        matches!(
+            self,
+            Self::TooManyCores { .. }
+                | Self::TooMuchMemory { .. }
+                | Self::TooMuchOfResource { .. }
+                | Self::NoExecutors
+                | Self::MinShareTooLarge { .. }
+                | Self::GangTooLarge { .. }
+                | Self::ElasticBounds { .. }
+        )
+    }
+
     /// The pool that it is about, by name, if that one is defined in the plan.
     #[must_use]
     pub fn pool(&self) -> Option<&str> {
@@ -254,6 +306,27 @@ impl AppPlan {
             suspect,
             dead,
         })
+    }
+
+    /// One-to-one edges between stages whose sizes are known and differ. Only a new plan is refused for them: of one that
+    /// runs just the job fails that has such an edge, once its tasks are planned.
+    #[must_use]
+    pub fn unequal_edges(&self) -> Vec<PlanProblem> {
+        let edges = self.stages.iter().flat_map(|stage| {
+            let before = stage.scheduling.with.iter();
+            before.map(move |&number| (stage, number))
+        });
+        let unequal = |(stage, number): (&StagePlan, u32)| {
+            let before = self.stages.get(number as usize)?;
+            let (tasks, others) = (stage.source.known_tasks(), before.source.known_tasks());
+            (tasks != others && tasks > 0 && others > 0).then(|| PlanProblem::UnequalEdge {
+                stage: stage.name.clone(),
+                tasks,
+                before: before.name.clone(),
+                others,
+            })
+        };
+        edges.filter_map(unequal).collect()
     }
 
     /// The most executors that the plan will ever hold.
@@ -364,10 +437,10 @@ fn check_pools(plan: &AppPlan, problems: &mut Vec<PlanProblem>) {
             problems.push(PlanProblem::PoolTwice { pool });
         }
     }
-    for (of, pool) in pools_used(plan) {
+    for (user, pool) in pools_used(plan) {
         if !pools.contains_key(pool) {
             let pool = pool.to_owned();
-            problems.push(PlanProblem::UnknownPool { of, pool });
+            problems.push(PlanProblem::UnknownPool { user, pool });
         }
     }
     for pool in pools.values() {
@@ -376,23 +449,23 @@ fn check_pools(plan: &AppPlan, problems: &mut Vec<PlanProblem>) {
 }
 
 /// Every use of a pool by name.
-fn pools_used(plan: &AppPlan) -> Vec<(String, &str)> {
+fn pools_used(plan: &AppPlan) -> Vec<(PoolUser, &str)> {
     let stages = plan
         .stages
         .iter()
-        .map(|stage| (format!("stage {}", stage.name), &stage.scheduling.pool));
+        .map(|stage| (PoolUser::Stage(stage.name.clone()), &stage.scheduling.pool));
     let jobs = plan
         .scheduling
         .jobs
         .iter()
-        .map(|job| (format!("job {}", job.name), &job.pool));
+        .map(|job| (PoolUser::Job(job.name.clone()), &job.pool));
     let pools = plan
         .scheduling
         .pools
         .iter()
-        .map(|pool| (format!("pool {}", pool.name), &pool.parent));
+        .map(|pool| (PoolUser::Pool(pool.name.clone()), &pool.parent));
     let all = stages.chain(jobs).chain(pools);
-    all.filter_map(|(of, pool)| Some((of, pool.as_deref()?)))
+    all.filter_map(|(user, pool)| Some((user, pool.as_deref()?)))
         .collect()
 }
 

@@ -54,6 +54,8 @@ pub(crate) struct Executor {
     pub(crate) attempts: Vec<AttemptIx>,
     /// Attempts that wait there for slots, in the order in which they will begin.
     pub(crate) queue: VecDeque<AttemptIx>,
+    /// Attempts of tasks under suspicion.
+    pub(crate) suspects: u32,
     /// Those of the queue that were not asked back.
     pub(crate) recallable: u32,
     /// Stages whose shared part it knows.
@@ -82,6 +84,7 @@ impl Executor {
             watched_at: now,
             attempts: Vec::new(),
             queue: VecDeque::new(),
+            suspects: 0,
             recallable: 0,
             told: BTreeSet::new(),
             succeeded: 0,
@@ -313,6 +316,7 @@ impl Executors {
             executor,
             host,
             rack: self.hosts.rack(host),
+            takes_suspects: self[executor].suspects == 0,
         }
     }
 

@@ -14,8 +14,8 @@
 //! - `task_set`, `attempts`, `outcome`: tasks of a stage, live attempts, what follows from their end;
 //! - `assignment`, `pools`, `locality`, `launch`, `prefetch`: who gets a free slot, and what is sent ahead of one;
 //! - `executors`, `free`, `hosts`, `liveness`: who is there, and the one way to go;
-//! - `exclusion`, `places`, `speculation`, `gang`, `outputs`: avoiding bad places, copies of slow tasks, all or
-//!   none, results that live on executors;
+//! - `exclusion`, `places`, `suspicion`, `speculation`, `gang`, `outputs`: avoiding bad places and bad neighbours, copies
+//!   of slow tasks, all or none, results that live on executors;
 //! - `commit`, `gate`, `demand`: who may put results in place, when to begin, how many executors to ask for;
 //! - `resume`: how it goes on in another process.
 
@@ -56,6 +56,7 @@ mod prefetch;
 mod resume;
 mod speculation;
 mod stage;
+mod suspicion;
 mod task_set;
 mod timers;
 mod verdict;

@@ -238,14 +238,17 @@ impl Driver {
             loss,
         });
         self.executors.bury(index, self.now, loss);
+        let mut hopeless = Vec::new();
         while let Some(&attempt) = self.executors[index].last_held() {
             let started = self.attempts.get(attempt).is_some_and(|attempt| attempt.started);
+            hopeless.extend(self.suspect(attempt, loss));
             let failure = TaskFailure::new(FailureCause::ExecutorLost { loss, started });
             self.tell_end(attempt, Err(&failure), TaskMetrics::default());
             self.end_attempt(attempt, &failure, effects);
         }
         self.executors[index].attempts = Vec::new();
         self.executors[index].queue = VecDeque::new();
+        self.end_suspected(hopeless, effects);
         self.exclusions.forget(index);
         self.recover_outputs();
         self.offers.everyone();

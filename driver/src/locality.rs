@@ -110,6 +110,8 @@ pub(crate) struct Offer {
     pub(crate) executor: ExecutorIx,
     pub(crate) host: HostIx,
     pub(crate) rack: Option<RackIx>,
+    /// Whether a task under suspicion can go there: it has none.
+    pub(crate) takes_suspects: bool,
 }
 
 /// Preferred places of the tasks of a stage, and the level it is at.
@@ -551,6 +553,7 @@ mod tests {
         let mut level = |partition, host: &str, executor| {
             let host = hosts.intern(host);
             let offer = Offer {
+                takes_suspects: true,
                 executor: ExecutorIx::new(executor),
                 host,
                 rack: hosts.rack(host),

@@ -24,6 +24,7 @@
 //!   lost nothing of the time for which it waits for such a place;
 //! - hold tasks of which something else than slots lets fewer run at a time: one that waits for memory or a device
 //!   would keep slots idle that others could use;
+//! - hold tasks of a stage while some of it wait that were on a lost executor (`suspicion`);
 //! - hold gangs, copies of slow tasks, or anything on an executor that is silent, excluded or has just failed a task.
 //!
 //! An attempt in a queue has not begun: when its executor is lost, no failure is counted (invariant C), and it counts
@@ -190,7 +191,7 @@ impl Driver {
     fn queue_depth(&self, stage: StageIx, executor: ExecutorIx) -> Option<Depth> {
         let tasks = self.stages[stage].tasks.as_ref()?;
         let Stage { cores, needs, .. } = &self.stages[stage];
-        if !self.executors.is_limited_by_slots(executor, *cores, needs) {
+        if !self.executors.is_limited_by_slots(executor, *cores, needs) || tasks.suspects_wait() {
             return None;
         }
         let slots = self.executors[executor].slots / cores;

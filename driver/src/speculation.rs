@@ -195,8 +195,12 @@ impl Driver {
         task.is_some_and(|task| task.live == Some(index) && attempt.sibling.is_none())
     }
 
-    /// Lets a task have a copy that has none; false when nothing changes by that.
+    /// Lets a task have a copy that has none; false when nothing changes by that, or what it would read is lost.
     fn offer_copy(&mut self, stage: StageIx, partition: u32) -> bool {
+        let follows = !self.stages[stage].with.is_empty();
+        if follows && self.predecessors_place(stage, partition).is_none() {
+            return false;
+        }
         let attempts = &self.attempts;
         let Some(tasks) = self.stages[stage].tasks.as_mut() else {
             return false;

@@ -16,6 +16,7 @@ use crate::inputs::TaskInputs;
 use crate::locality::{Fitness, Level, Locality, Offer, take_last};
 use crate::policy::{LocalityWaits, Scheduling};
 use crate::speculation::Durations;
+use crate::suspicion::Suspects;
 
 /// What a task is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +80,8 @@ pub(crate) struct TaskSet {
     pub(crate) failed: u32,
     locality: Option<Box<Locality>>,
     pub(crate) exclusion: StageExclusion,
+    /// Tasks that were on lost executors.
+    pub(crate) suspects: Suspects,
     /// How long successful tasks took, if anybody wants to know.
     durations: Option<Box<Durations>>,
     /// How long tasks took lately.
@@ -115,6 +118,7 @@ impl TaskSet {
             failed: 0,
             locality: None,
             exclusion: StageExclusion::default(),
+            suspects: Suspects::default(),
             durations: None,
             pace: None,
         }
@@ -280,6 +284,12 @@ impl TaskSet {
         self.pending + self.running + copies
     }
 
+    /// Whether tasks wait that were on lost executors.
+    pub(crate) fn suspects_wait(&self) -> bool {
+        let waits = |partition: u32| self.tasks[partition as usize].state == TaskState::Pending;
+        self.suspects.all().any(waits)
+    }
+
     /// Whether an executor could be of use.
     pub(crate) fn wants_slots(&self) -> bool {
         self.pending > 0 || !self.copies.is_empty()
@@ -381,10 +391,11 @@ impl TaskSet {
         let Self {
             tasks,
             exclusion,
+            suspects,
             locality,
             ..
         } = self;
-        let judge = |partition| judge(tasks, exclusion, offer, terms, partition);
+        let judge = |partition| judge(tasks, (exclusion, suspects), offer, terms, partition);
         locality.as_mut()?.take(offer, allowed, judge)
     }
 
@@ -392,10 +403,11 @@ impl TaskSet {
         let Self {
             tasks,
             exclusion,
+            suspects,
             again,
             ..
         } = self;
-        let judge = |partition| judge(tasks, exclusion, offer, terms, partition);
+        let judge = |partition| judge(tasks, (exclusion, suspects), offer, terms, partition);
         if let Some(partition) = take_last(again, judge) {
             return Some(partition);
         }
@@ -502,8 +514,9 @@ impl TaskSet {
             .is_some_and(|task| task.state == TaskState::Done)
     }
 
-    /// Holds a pending task back because its predecessor's result is gone.
+    /// Holds a task back because its predecessor's result is gone: it does not begin, and if it has begun gets no copy.
     pub(crate) fn block(&mut self, partition: u32) {
+        self.copies.retain(|&copy| copy != partition);
         let task = &mut self.tasks[partition as usize];
         if task.state == TaskState::Pending {
             task.state = TaskState::Blocked;
@@ -537,6 +550,7 @@ impl TaskSet {
                 .map_or(result.worked, |pace| (pace * 7 + result.worked) / 8),
         );
         self.exclusion.forgive(partition);
+        self.suspects.clear(partition);
         if let Some(durations) = &mut self.durations {
             durations.add(result.took);
         }
@@ -564,13 +578,14 @@ impl TaskSet {
         self.locality = None;
         self.durations = None;
         self.exclusion = StageExclusion::default();
+        self.suspects = Suspects::default();
     }
 }
 
 /// Whether a task in a list of pending ones can go to an offer. One with two attempts that are about to end waits.
 fn judge(
     tasks: &[Task],
-    exclusion: &StageExclusion,
+    (exclusion, suspects): (&StageExclusion, &Suspects),
     offer: &Offer,
     terms: &Terms<'_>,
     partition: u32,
@@ -578,9 +593,10 @@ fn judge(
     let task = &tasks[partition as usize];
     let crowded = || task.live.is_some() && (terms.tried)(task).len() > 1;
     let plan = &terms.scheduling.exclusion;
+    let shunned = || !offer.takes_suspects && suspects.is_suspected(partition);
     if task.state != TaskState::Pending {
         Fitness::Stale
-    } else if crowded() || exclusion.keeps(plan, partition, offer.executor, offer.host) {
+    } else if crowded() || shunned() || exclusion.keeps(plan, partition, offer.executor, offer.host) {
         Fitness::Excluded
     } else {
         Fitness::Fits
@@ -617,6 +633,7 @@ mod tests {
             executor: ExecutorIx::new(0),
             host: HostIx::new(0),
             rack: None,
+            takes_suspects: true,
         };
         let terms = Terms {
             now: Duration::ZERO,

@@ -164,8 +164,11 @@ impl Driver {
         };
         for index in self.stages.indexes() {
             if let Some(lack) = self.lack_of_room(index) {
+                let known = self
+                    .suspicion(index)
+                    .map_or(lack.clone(), |suspect| format!("{suspect}; {lack}"));
                 // The cause first: YARN shows little more than the beginning.
-                let (job, cause) = (self.stages[index].key.job, format!("{reason}; {lack}"));
+                let (job, cause) = (self.stages[index].key.job, format!("{reason}; {known}"));
                 self.note_fact(|_| ApplicationFact::JobFailed {
                     job,
                     cause: cause.clone(),

@@ -56,6 +56,8 @@ pub(crate) struct Audit {
     granted: BTreeMap<(u32, u32), TaskAttemptId>,
     succeeded: BTreeSet<(u32, u32)>,
     counted: BTreeMap<(u32, u32), u32>,
+    /// Of each task: executors that were lost with it, running or not, in a way that tasks are blamed for.
+    lost_with: BTreeMap<(u32, u32), u32>,
     losses: u64,
     gone: BTreeSet<ExecutorId>,
     /// The life of each executor that registered last.
@@ -184,6 +186,10 @@ impl Audit {
         self.outputs.lose(executor);
         for (id, started) in self.live.remove(executor).unwrap_or_default() {
             self.granted.retain(|_, holder| *holder != id);
+            if loss.counts_for_tasks() {
+                let lost_with = self.lost_with.entry((id.stage.stage, id.partition));
+                *lost_with.or_default() += 1;
+            }
             if loss.counts_for_tasks() && started {
                 *self.counted.entry((id.stage.stage, id.partition)).or_default() += 1;
             }
@@ -513,6 +519,16 @@ impl Audit {
         self.check(tidy, 'I', || text);
     }
 
+    /// A task that ends every executor it is given to is found, and nothing else is blamed.
+    pub(crate) fn check_blame(&mut self, deadly: u32) {
+        if let Some(Verdict::Failed(cause)) = self.verdict.clone() {
+            let named = cause.contains(&format!("task {deadly} "));
+            self.check(named, 'E', || {
+                format!("task {deadly} ends executors, and is not named: {cause}")
+            });
+        }
+    }
+
     fn check_success(&mut self, plan: &AppPlan, placed: &BTreeSet<(u32, u32)>) {
         for (number, stage) in (0..).zip(&plan.stages) {
             for partition in 0..u32::try_from(stage.source.known_tasks()).unwrap_or(0) {
@@ -533,6 +549,7 @@ impl Audit {
     fn deserves_failure(&self, plan: &AppPlan) -> bool {
         let limit = plan.settings.task_max_failures;
         let most = self.counted.values().copied().max().unwrap_or(0);
+        let lost_with = self.lost_with.values().copied().max().unwrap_or(0);
         let unread = self.unread.values().copied().max().unwrap_or(0);
         let gangs = (0..).zip(&plan.stages).filter(|(_, stage)| stage.scheduling.gang);
         let worst_gang = gangs
@@ -546,6 +563,7 @@ impl Audit {
             .unwrap_or(0u32);
         let excluded = plan.scheduling.exclusion.enabled && most > 0;
         most >= limit
+            || lost_with > limit
             || worst_gang >= plan.settings.stage_max_attempts
             || unread >= plan.settings.stage_max_attempts
             || excluded

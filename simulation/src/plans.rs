@@ -39,11 +39,21 @@ pub(crate) struct Scenario {
     pub(crate) taken: u32,
     /// Tasks (stage, partition) that fail whenever they run.
     pub(crate) poisoned: Option<(u32, u32)>,
+    /// A task (stage, partition) that ends its executor whenever it runs, before anybody knows that it has begun.
+    pub(crate) deadly: Option<(u32, u32)>,
     /// The longest that a task usually runs, in milliseconds.
     pub(crate) longest_task: u32,
 }
 
 impl Scenario {
+    /// Whether a deadly task is found before others are blamed for what it did: whoever ran beside it is blamed at most
+    /// twice, as nothing else goes wrong.
+    pub(crate) fn blames_whom_it_should(&self) -> bool {
+        let settings = &self.plan.settings;
+        let executors = settings.executor_max_failures.is_none_or(|most| most > 2);
+        self.faults == 0 && settings.task_max_failures > 2 && executors
+    }
+
     pub(crate) fn of(dice: &mut Dice) -> Self {
         let nodes = nodes(dice);
         let plan = plan(dice, &nodes);
@@ -51,6 +61,7 @@ impl Scenario {
         let stage = dice.below(stages);
         let tasks = u32::try_from(plan.stages[stage as usize].source.known_tasks()).unwrap_or(0);
         let poisoned = (tasks > 0 && dice.percent(5)).then(|| (stage, dice.below(tasks)));
+        let deadly = (tasks > 0 && poisoned.is_none() && dice.percent(4)).then(|| (stage, dice.below(tasks)));
         let stormy = dice.below(300) == 0;
         let usual = if dice.percent(50) { 900 } else { 20_000 };
         Self {
@@ -59,6 +70,7 @@ impl Scenario {
             include_port: dice.percent(30),
             faults: if dice.percent(15) { 0 } else { dice.between(1, 14) },
             poisoned: poisoned.filter(|_| !stormy),
+            deadly: deadly.filter(|_| !stormy),
             taken: if stormy { 400 } else { 0 },
             longest_task: if stormy { 300_000 } else { usual },
         }

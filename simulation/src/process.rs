@@ -314,6 +314,9 @@ impl World {
             return;
         }
         match from {
+            Work::Starting if self.scenario.deadly == Some((id.stage.stage, id.partition)) => {
+                self.end_container(&executor.clone(), 137, "", false);
+            }
             Work::Starting => {
                 process.work.insert(id, Work::Running);
                 self.say_if_heard(executor, ExecutorMessage::TaskStarted { id, pid: 1 });

@@ -305,6 +305,13 @@ impl World {
             self.audit.complain('H', text);
         }
         self.audit.check_verdict(&self.scenario.plan, &self.placed);
+        if let Some((_, partition)) = self
+            .scenario
+            .deadly
+            .filter(|_| self.scenario.blames_whom_it_should())
+        {
+            self.audit.check_blame(partition);
+        }
         self.audit.compare_counts(&self.driver, &self.scenario.plan);
     }
 

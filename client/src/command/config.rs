@@ -16,9 +16,11 @@ use crate::submit::prepare;
 /// # Errors
 /// A file cannot be read or a setting is invalid.
 pub(crate) fn run(conf_dir: Option<&Path>, command: &Config) -> Result<(), CommandError> {
-    let job = command.job.as_deref().map(prepare::read_job).transpose()?;
-    let flags = Layer::flags(command.conf.iter().cloned());
-    let settings = prepare::settings(flags, job.as_ref(), command.properties_file.as_deref())?;
+    let flags = || Layer::flags(command.conf.iter().cloned());
+    let properties = command.properties_file.as_deref();
+    let read = |path: &Path| prepare::read_job(path, flags(), properties);
+    let job = command.job.as_deref().map(read).transpose()?;
+    let settings = prepare::settings(flags(), job.as_ref(), properties)?;
     print(&text(&settings))?;
     if command.hadoop {
         print(&hadoop_text(&Cluster::find(conf_dir)?))?;

@@ -6,6 +6,7 @@ use super::fields::{Fields, Placed};
 use super::problem::{Place, Problem, nearest};
 use super::{JobFile, StageFile};
 use crate::settings::catalogue::KEYS;
+use crate::settings::unknown_key;
 
 /// The version of a file must be there and be 1.
 pub(crate) fn version(fields: &mut Fields, problems: &mut Vec<Problem>) {
@@ -23,9 +24,8 @@ pub(crate) fn version(fields: &mut Fields, problems: &mut Vec<Problem>) {
     }
 }
 
-/// All checks.
+/// All checks but those of settings.
 pub(super) fn job(job: &JobFile, problems: &mut Vec<Problem>) {
-    settings(job, problems);
     let stages = job.stages.iter().map(|stage| &stage.name);
     names("stage", stages, problems);
     names("job", job.jobs.iter().map(|job| &job.name), problems);
@@ -45,13 +45,15 @@ pub(super) fn job(job: &JobFile, problems: &mut Vec<Problem>) {
 }
 
 /// The file's own settings are checked with it, so that all that is wrong with it is told together.
-fn settings(job: &JobFile, problems: &mut Vec<Problem>) {
+pub(super) fn settings(job: &JobFile, problems: &mut Vec<Problem>) {
     let own = job.settings.iter().map(|(name, value)| (*name, value));
     let conf = job.conf.iter().map(|(name, value)| (name.as_str(), value));
     for (name, Placed { value, place }) in own.chain(conf) {
         let key = KEYS.iter().find(|key| key.name == name);
-        if let Some(Err(why)) = key.map(|key| key.check(value)) {
-            problems.push(Problem::new(*place, format!("{name}: {why}")));
+        match key.map(|key| key.check(value)) {
+            Some(Ok(())) => {}
+            Some(Err(why)) => problems.push(Problem::new(*place, format!("{name}: {why}"))),
+            None => problems.push(Problem::new(*place, format!("conf: {}", unknown_key(name)))),
         }
     }
 }

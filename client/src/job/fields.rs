@@ -148,6 +148,11 @@ impl Fields {
         texts
     }
 
+    /// Whether a key that nobody asked for may have been meant to be this one.
+    pub(crate) fn has_misspelt(&self, key: &str) -> bool {
+        self.entries.keys().any(|other| nearest(other, [key]).is_some())
+    }
+
     /// Reports every key that nobody asked for.
     pub(crate) fn finish(self, problems: &mut Vec<Problem>) {
         for (key, (place, _)) in self.entries {

@@ -47,16 +47,13 @@ pub(super) fn of_job(job: &JobFile, settings: &Resolved) -> Result<Scheduling, S
             "pack" => Placement::Pack,
             _ => Placement::Spread,
         },
-        exclusion: ExclusionPlan {
-            enabled: settings.flag("exclude.enabled"),
-            timeout: settings.duration("exclude.timeout"),
-            ..ExclusionPlan::default()
-        },
+        exclusion: exclusion(settings),
         speculation: SpeculationPlan {
             enabled: settings.flag("speculation.enabled"),
+            interval: settings.duration("speculation.interval"),
             quantile: settings.ratio("speculation.quantile"),
             multiplier: settings.factor("speculation.multiplier"),
-            ..SpeculationPlan::default()
+            min_runtime: settings.duration("speculation.min-runtime"),
         },
         elastic: elastic(settings),
         // Whether the job is small enough is known once its input was looked at.
@@ -105,8 +102,21 @@ fn elastic(settings: &Resolved) -> Option<ElasticPlan> {
         min: settings.count("executors.min"),
         max: settings.count("executors.max"),
         idle_timeout: settings.duration("executors.idle-timeout"),
-        ..ElasticPlan::default()
+        backlog_timeout: settings.duration("executors.backlog-timeout"),
     })
+}
+
+fn exclusion(settings: &Resolved) -> ExclusionPlan {
+    ExclusionPlan {
+        enabled: settings.flag("exclude.enabled"),
+        timeout: settings.duration("exclude.timeout"),
+        task_per_executor: settings.count("exclude.task.per-executor"),
+        task_per_node: settings.count("exclude.task.per-node"),
+        stage_per_executor: settings.count("exclude.stage.per-executor"),
+        stage_per_node: settings.count("exclude.stage.per-node"),
+        app_per_executor: settings.count("exclude.application.per-executor"),
+        app_per_node: settings.count("exclude.application.per-node"),
+    }
 }
 
 fn mode(fair: bool) -> PoolMode {

@@ -358,6 +358,12 @@ pub(crate) const KEYS: &[Key] = &[
         "elastic executors: how long one may be without work",
     ),
     key(
+        "executors.backlog-timeout",
+        "1s",
+        Kind::Interval,
+        "elastic executors: how long tasks wait before more are asked for, and again after each step",
+    ),
+    key(
         "uber.mode",
         "false",
         Kind::Choice(&["false", "auto", "true"]),
@@ -442,6 +448,42 @@ pub(crate) const KEYS: &[Key] = &[
         "how long that lasts for the whole application",
     ),
     key(
+        "exclude.task.per-executor",
+        "1",
+        Kind::Count,
+        "failures of a task on an executor that keep it from going there again",
+    ),
+    key(
+        "exclude.task.per-node",
+        "2",
+        Kind::Count,
+        "the same on all executors of a node together",
+    ),
+    key(
+        "exclude.stage.per-executor",
+        "2",
+        Kind::Count,
+        "tasks of a stage that failed on an executor and keep the stage from it",
+    ),
+    key(
+        "exclude.stage.per-node",
+        "2",
+        Kind::Count,
+        "executors of a node that the stage is kept from, and that keep it from the node",
+    ),
+    key(
+        "exclude.application.per-executor",
+        "2",
+        Kind::Count,
+        "tasks of stages that succeeded which failed on an executor and keep the application from it",
+    ),
+    key(
+        "exclude.application.per-node",
+        "2",
+        Kind::Count,
+        "executors of a node that the application is kept from, and that keep it from the node",
+    ),
+    key(
         "speculation.enabled",
         "false",
         Kind::Boolean,
@@ -458,6 +500,18 @@ pub(crate) const KEYS: &[Key] = &[
         "3",
         Kind::Factor,
         "how many times the median of finished tasks is too long",
+    ),
+    key(
+        "speculation.interval",
+        "100ms",
+        Kind::Interval,
+        "how often slow tasks are looked for",
+    ),
+    key(
+        "speculation.min-runtime",
+        "100ms",
+        Kind::Duration,
+        "a task that has run for less is never too slow",
     ),
     key(
         "staging.dir",

@@ -9,24 +9,35 @@ use crate::cluster::settings_files;
 use crate::error::CommandError;
 use crate::job::fields::Placed;
 use crate::job::problem::Place;
-use crate::job::{JobFile, StageFile};
+use crate::job::{InvalidJob, JobFile, StageFile};
 use crate::plan::{self, Planned};
 use crate::settings::{Layer, Layers, Resolved};
 
 /// Where values come from that no file holds.
 const COMMAND_LINE: Place = Place { line: 1, column: 1 };
 
-/// Reads a job file.
+/// Reads a job file; `flags` and `properties_file` say what else is set.
 ///
 /// # Errors
-/// It cannot be read, or is invalid: all problems at once.
-pub(crate) fn read_job(path: &Path) -> Result<JobFile, CommandError> {
+/// It cannot be read, or is invalid: all problems at once, those that settings decide about included.
+pub(crate) fn read_job(
+    path: &Path,
+    flags: Layer,
+    properties_file: Option<&Path>,
+) -> Result<JobFile, CommandError> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         CommandError::usage(format!("the job file {} cannot be read", path.display()))
             .caused_by(error)
             .help("name a file of YAML or JSON; without one: drawloom run -- COMMAND")
     })?;
-    JobFile::parse(path, &text).map_err(invalid)
+    let mut draft = JobFile::draft(path, &text).map_err(invalid)?;
+    if draft.problems.is_empty() {
+        return Ok(draft.job);
+    }
+    let layers = layers(flags, Some(&draft.job), properties_file)?;
+    let (settings, _) = Resolved::as_far_as_valid(&layers);
+    draft.problems.extend(plan::further_problems(&draft, &settings));
+    Err(invalid(InvalidJob::new(path, draft.problems)))
 }
 
 /// The job that `drawloom run` describes, as if it had been written to a file in the current directory.
@@ -96,6 +107,18 @@ pub(crate) fn settings(
     job: Option<&JobFile>,
     properties_file: Option<&Path>,
 ) -> Result<Resolved, CommandError> {
+    Resolved::of(&layers(flags, job, properties_file)?).map_err(|error| {
+        CommandError::usage("settings are invalid")
+            .because(error)
+            .help("`drawloom config` lists every setting with its kind and default")
+    })
+}
+
+fn layers(
+    flags: Layer,
+    job: Option<&JobFile>,
+    properties_file: Option<&Path>,
+) -> Result<Layers, CommandError> {
     let env = |name: &str| std::env::var(name).ok();
     let mut layers = vec![flags];
     layers.extend(job.map(Layer::job));
@@ -106,11 +129,7 @@ pub(crate) fn settings(
     for path in settings_files(&env).iter().filter(|path| path.exists()) {
         layers.push(properties(path)?);
     }
-    Resolved::of(&Layers(layers)).map_err(|error| {
-        CommandError::usage("settings are invalid")
-            .because(error)
-            .help("`drawloom config` lists every setting with its kind and default")
-    })
+    Ok(Layers(layers))
 }
 
 fn properties(path: &Path) -> Result<Layer, CommandError> {
@@ -130,7 +149,7 @@ pub(crate) fn resolve(job: &JobFile, settings: &Resolved, home: &DfsPath) -> Res
     plan::resolve(job, settings, home).map_err(invalid)
 }
 
-fn invalid(invalid: crate::job::InvalidJob) -> CommandError {
+fn invalid(invalid: InvalidJob) -> CommandError {
     let count = invalid.problems.len();
     let plural = if count == 1 { "a problem" } else { "problems" };
     CommandError::usage(format!("{} has {plural}", invalid.path.display()))

@@ -323,6 +323,7 @@ impl Driver {
             started: false,
             queued: saved.queued,
             recalled: false,
+            suspected: false,
             commit: CommitState::NotAsked,
             cancelled: saved.cancelled,
             progress: 0.0,

@@ -23,4 +23,5 @@ mod rig;
 mod rules;
 mod special;
 mod stages;
+mod suspicion;
 mod world;

@@ -18,6 +18,7 @@ const SOURCES: &[&str] = &[
     include_str!("purity.rs"),
     include_str!("special.rs"),
     include_str!("stages.rs"),
+    include_str!("suspicion.rs"),
     include_str!("../../src/demand.rs"),
     include_str!("../../src/exclusion.rs"),
     include_str!("../../src/locality.rs"),

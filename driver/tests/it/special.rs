@@ -264,3 +264,39 @@ fn a_gang_that_the_executors_left_cannot_hold_fails_with_the_reason() {
                  and the executors left have no room for all";
     assert_eq!(rig.verdict, Some(Verdict::Failed(cause.to_owned())));
 }
+
+#[test]
+fn no_copy_begins_while_what_it_would_read_is_lost() {
+    let mut first = stage("a", 4);
+    first.scheduling.keeps_output = true;
+    let mut second = stage("b", 4);
+    second.scheduling.with = vec![0];
+    second.cores = 2;
+    let mut plan = plan(3, 8, vec![first, second]);
+    plan.scheduling.speculation.enabled = true;
+    plan.scheduling.speculation.quantile = 0.5;
+    plan.scheduling.locality.process = Duration::ZERO;
+    plan.scheduling.locality.node = Duration::ZERO;
+    plan.scheduling.locality.rack = Duration::ZERO;
+    let mut rig = Rig::new(plan);
+    // It has room for the tasks of the first stage only.
+    rig.register("x", 1);
+    for task in 0..4 {
+        rig.succeed("x", id(0, task, 0));
+    }
+    assert_eq!(launches(&rig.register("y", 8)).len(), 4);
+    rig.pass(seconds(1));
+    for task in 0..3 {
+        rig.succeed("y", id(1, task, 0));
+    }
+    let mut launched = launches(&rig.lose("x", ExecutorLoss::NodeLost));
+    launched.extend(launches(&rig.register("z", 8)));
+    let again: Vec<_> = launched.iter().map(|(_, id)| id.stage.stage).collect();
+    assert!(again.iter().all(|&stage| stage == 0), "{launched:?}");
+    assert!(launches(&rig.pass(seconds(20))).is_empty());
+    assert_eq!(launched.len(), 4);
+    let (place, made) = launched.into_iter().find(|(_, id)| id.partition == 3).unwrap();
+    let mut copies = launches(&rig.succeed(&place, made));
+    copies.extend(launches(&rig.pass(seconds(1))));
+    assert_eq!(copies, [("z".to_owned(), id(1, 3, 1))]);
+}

@@ -11,6 +11,7 @@ use hadoop::conf::Location;
 use crate::cli::Master;
 use crate::cluster::unreadable;
 use crate::error::{CommandError, Exit};
+use crate::terminal::tell;
 
 /// A cluster in this process.
 pub(crate) struct Embedded(mini::Cluster);
@@ -40,7 +41,9 @@ impl Embedded {
         } else {
             ""
         };
-        eprintln!("{why}running on an embedded cluster on this machine");
+        tell(format_args!(
+            "{why}running on an embedded cluster on this machine"
+        ));
         let started = mini::Cluster::start(mini::Options::default()).await;
         let cluster = started.map_err(|error| {
             CommandError::refused("the embedded cluster cannot start")

@@ -39,6 +39,7 @@ use crate::job::problem::Place;
 use crate::job::{JobFile, StageFile};
 use crate::roles;
 use crate::submit::Submitted;
+use crate::terminal::tell;
 
 /// Where what is built in a program stands for messages that name lines of job files.
 const IN_PROGRAM: Place = Place { line: 1, column: 1 };
@@ -82,7 +83,7 @@ where
 }
 
 fn failed(error: &CommandError) -> ExitCode {
-    eprint!("{}", error.render(false));
+    tell(error.render(false).trim_end());
     ExitCode::from(error.exit.code())
 }
 

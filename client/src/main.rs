@@ -6,7 +6,7 @@ use clap::Parser;
 use drawloom::cli::Cli;
 use drawloom::functions::Functions;
 use drawloom::roles;
-use drawloom::terminal::Terminal;
+use drawloom::terminal::{Terminal, tell};
 
 fn main() -> ExitCode {
     // The roles come before anything else: they start in the time that counts.
@@ -22,10 +22,8 @@ fn main() -> ExitCode {
     match drawloom::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint!(
-                "{}",
-                error.painted(cli.verbose > 0, Terminal::detect(cli.color, cli.quiet))
-            );
+            let terminal = Terminal::detect(cli.color, cli.quiet);
+            tell(error.painted(cli.verbose > 0, terminal).trim_end());
             ExitCode::from(error.exit.code())
         }
     }

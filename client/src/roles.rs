@@ -11,6 +11,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::terminal::tell;
+
 /// Plays the role that this process was started for, to its end; none when a person started it. To be called on the
 /// main thread before any other is started.
 #[must_use]
@@ -21,7 +23,7 @@ pub fn play(functions: &Functions) -> Option<ExitCode> {
         "am" => {
             let levels = log_to_stderr("info");
             Some(am::run_from_env(levels).unwrap_or_else(|error| {
-                eprintln!("error: the ApplicationMaster failed: {error:#}");
+                tell(format_args!("error: the ApplicationMaster failed: {error:#}"));
                 ExitCode::from(am::FAILED_ATTEMPT)
             }))
         }
@@ -45,7 +47,9 @@ fn log_to_stderr(default: &str) -> LogLevels {
     let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // It would say so where it cannot be said either, and panic.
+        .log_internal_errors(false);
     let (filter, change) = reload::Layer::new(wanted.clone());
     let logging = tracing_subscriber::registry().with(lines).with(filter).try_init();
     // A program that has set up its own logging keeps it.

@@ -233,31 +233,17 @@ impl<'a> Submission<'a> {
 
     /// Up to an application that YARN has accepted; none when nobody waits for it or it was not to be submitted.
     async fn accept(&mut self) -> Result<Option<Accepted>, CommandError> {
-        let cluster = preflight::cluster(&self.client, &self.planned.plan.executors, &self.settings);
-        let paths = preflight::paths(&self.file_systems, &self.planned);
-        let (checked, paths) = tokio::join!(cluster, paths);
-        let checked = checked?;
-        paths?;
-        if self.is_client_mode() && self.options.detach {
-            return Err(CommandError::usage(
-                "in client mode the driver lives in this process, so the job cannot be left alone",
-            )
-            .help("leave out --detach, or use --deploy-mode cluster"));
-        }
-        let largest = &checked.application.maximum_resource_capability;
-        uber::decide(
-            &mut self.planned.plan,
-            &self.settings,
-            &self.file_systems,
-            largest,
-        )
-        .await?;
+        let mut interrupts = Interrupts::listen()?;
+        let checked = tokio::select! {
+            biased;
+            _ = interrupts.next() => return Err(not_submitted()),
+            checked = self.check() => checked?,
+        };
         if self.options.dry_run {
             dry_run::print(&self.cluster, &self.settings, &self.planned, &checked)?;
             return Ok(None);
         }
         let staging = self.staging()?;
-        let mut interrupts = Interrupts::listen()?;
         let accepted = self.stage_and_submit(&checked, &staging, &mut interrupts).await;
         if accepted.is_err() {
             self.unstage(&checked, &staging).await;
@@ -279,6 +265,30 @@ impl<'a> Submission<'a> {
             interrupts,
             driver,
         }))
+    }
+
+    /// What can be known before anything is staged.
+    async fn check(&mut self) -> Result<Checked, CommandError> {
+        if self.is_client_mode() && self.options.detach {
+            return Err(CommandError::usage(
+                "in client mode the driver lives in this process, so the job cannot be left alone",
+            )
+            .help("leave out --detach, or use --deploy-mode cluster"));
+        }
+        let cluster = preflight::cluster(&self.client, &self.planned.plan.executors, &self.settings);
+        let paths = preflight::paths(&self.file_systems, &self.planned);
+        let (checked, paths) = tokio::join!(cluster, paths);
+        let checked = checked?;
+        paths?;
+        let largest = &checked.application.maximum_resource_capability;
+        uber::decide(
+            &mut self.planned.plan,
+            &self.settings,
+            &self.file_systems,
+            largest,
+        )
+        .await?;
+        Ok(checked)
     }
 
     fn is_client_mode(&self) -> bool {
@@ -491,7 +501,9 @@ impl<'a> Submission<'a> {
         match &ended {
             Ok(_) => self.unstage(checked, staging).await,
             Err(error) if may_have_ended(error.exit) => {
-                leftovers::remove_if_ended(&self.client, &self.file_systems, staging, watch.id).await;
+                let removed = leftovers::remove_if_ended(&self.client, &self.file_systems, staging, watch.id);
+                // Whoever has pressed Ctrl-C does not wait for a ResourceManager that is silent.
+                let _ = tokio::time::timeout(TIDYING, removed).await;
             }
             Err(_) => {}
         }

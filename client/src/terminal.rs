@@ -7,12 +7,13 @@
 mod paint;
 mod screen;
 
-use std::io::IsTerminal;
+use std::fmt;
+use std::io::{IsTerminal, Write};
 
 use clap::ValueEnum;
 
 pub(crate) use paint::Paint;
-pub(crate) use screen::{Screen, fit};
+pub(crate) use screen::{Screen, columns, fit};
 
 /// `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -33,6 +34,8 @@ pub struct Terminal {
     pub(crate) out: Paint,
     /// For standard error.
     pub(crate) err: Paint,
+    /// Whether standard output can be drawn anew.
+    pub(crate) live_out: bool,
     /// Whether standard error can be drawn anew.
     pub(crate) live: bool,
     /// `--quiet`: results and errors only.
@@ -51,6 +54,7 @@ impl Terminal {
         Self {
             out: paint(out),
             err: paint(err),
+            live_out: out && !dumb,
             live: err && !dumb && !quiet,
             quiet,
         }
@@ -62,6 +66,12 @@ impl Default for Terminal {
     fn default() -> Self {
         Self::detect(Color::Auto, false)
     }
+}
+
+/// Says a line on standard error. That it cannot be written there, because nobody reads it or the disk is full, is
+/// no failure of what is said (`eprintln!` panics then).
+pub fn tell(line: impl fmt::Display) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 fn wants_color(choice: Color, by_itself: bool) -> bool {

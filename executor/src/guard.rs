@@ -65,7 +65,7 @@ pub(crate) fn run() -> anyhow::Result<Ending> {
     let (began, kills) = (Instant::now(), oom::kills());
     let status = watch(executor, &mut signals);
     if let Some(words) = last_words(status, began.elapsed(), oom::kills().saturating_sub(kills)) {
-        eprintln!("{words}");
+        crate::tell(words);
     }
     extinguish(EXTINCTION_LIMIT, || while reap().is_some() {});
     drop(held);
@@ -168,7 +168,7 @@ fn unblock_signals() {
     let mut quit = SigSet::empty();
     quit.add(nix::sys::signal::Signal::SIGQUIT);
     if let Err(error) = quit.thread_unblock() {
-        eprintln!("SIGQUIT stays blocked: {error}");
+        crate::tell(format_args!("SIGQUIT stays blocked: {error}"));
     }
 }
 

@@ -50,6 +50,7 @@ mod task;
 pub use ending::Ending;
 pub use settings::SettingsError;
 pub use task::directory::log_name;
+pub use task::log::LATER_PARTS;
 
 /// Runs the role `executor` of the binary: first as the guard, which starts the same program with the same
 /// arguments again, then in that child as the executor proper. Returns how the process has to end; the caller
@@ -79,8 +80,14 @@ pub fn run_function(functions: &functions::Functions) -> Ending {
     task::isolated::run(functions)
 }
 
+/// Says a line on standard error, which is a file on a disk that may be full: what is done next is done all the same
+/// (`eprintln!` panics then).
+pub(crate) fn tell(line: impl std::fmt::Display) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{line}\n").as_bytes());
+}
+
 fn explain(error: &anyhow::Error) -> Ending {
-    eprintln!("error: the executor cannot begin\ncause: {error:#}");
+    tell(format_args!("error: the executor cannot begin\ncause: {error:#}"));
     if error.downcast_ref::<SettingsError>().is_some() {
         Ending::BAD_ENVIRONMENT
     } else {

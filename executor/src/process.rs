@@ -116,7 +116,9 @@ fn begin_logging() {
         .with_target("hdfs_native", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(false);
+        .with_ansi(false)
+        // On a full disk it would say so where it cannot be said either, and panic.
+        .log_internal_errors(false);
     // A program that has set up its own logging keeps it.
     drop(tracing_subscriber::registry().with(lines).with(wanted).try_init());
 }
@@ -211,7 +213,9 @@ fn watch_lifeline(children: Arc<Children>) -> anyhow::Result<()> {
     spawn_thread("lifeline", move || {
         let mut nothing = Vec::new();
         let end = std::io::stdin().lock().read_to_end(&mut nothing);
-        eprintln!("the guard process is gone ({end:?}): ending all tasks");
+        crate::tell(format_args!(
+            "the guard process is gone ({end:?}): ending all tasks"
+        ));
         children.extinguish(EXTINCTION_LIMIT);
         Ending::Signal(signal_hook::consts::SIGKILL).apply();
     })

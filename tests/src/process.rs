@@ -3,6 +3,7 @@
 use crate::cluster::Cluster;
 use crate::hadoop::tail;
 use crate::processes::MARKER;
+use crate::terminal::Terminal;
 use crate::{wait, workspace};
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -15,6 +16,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+/// Of a person's terminal.
+const ROWS: u16 = 24;
 
 /// A `drawloom` command line that is about to run as a client of a cluster.
 #[derive(Debug)]
@@ -134,6 +138,14 @@ impl Drawloom {
     #[must_use]
     pub fn into_command(self) -> Command {
         self.command
+    }
+
+    /// Starts it with a terminal of so many columns for its outputs, as a person does.
+    ///
+    /// # Errors
+    /// No terminal can be had, or the binary is missing.
+    pub fn on_terminal(self, columns: u16) -> anyhow::Result<Terminal> {
+        Terminal::start(self.env("TERM", "xterm").into_command(), columns, ROWS)
     }
 
     /// Has it started by another program, which gets this command line behind its own arguments; nothing of it

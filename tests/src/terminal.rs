@@ -82,6 +82,36 @@ impl Terminal {
         screen(&self.bytes(), self.columns)
     }
 
+    /// The same with the lines whole that the terminal has broken, as one gets them by marking and copying.
+    #[must_use]
+    pub fn copied(&self) -> String {
+        copied(&self.bytes(), self.columns)
+    }
+
+    /// Waits for the end of the command; its exit code, and what is [`Terminal::copied`] then.
+    ///
+    /// # Errors
+    /// As [`Terminal::wait`].
+    pub fn finish(mut self, limit: Duration) -> anyhow::Result<(Option<i32>, String)> {
+        let status = self.wait(limit)?;
+        Ok((status.code(), self.copied()))
+    }
+
+    /// Waits for a picture with a text, of a command that draws the whole screen anew each time, and gives that picture: one
+    /// that is drawn to its end, because the next was begun.
+    ///
+    /// # Errors
+    /// Fails at the limit, quoting the screen.
+    pub fn wait_for_picture(&self, text: &str, limit: Duration) -> anyhow::Result<String> {
+        let probe = || {
+            let bytes = self.bytes();
+            let whole = pictures(&bytes).map(|picture| screen(picture, self.columns));
+            Ok(whole.filter(|picture| picture.contains(text)).last())
+        };
+        let found = wait::for_value(&format!("a picture with {text:?}"), limit, probe);
+        found.with_context(|| format!("the screen:\n{}", self.screen()))
+    }
+
     /// Waits until the screen has a text, and gives the screen.
     ///
     /// # Errors
@@ -120,11 +150,78 @@ impl Drop for Terminal {
     }
 }
 
+/// To the first place of the screen: a picture begins.
+const HOME: &[u8] = b"\x1b[H";
+
+/// All that is drawn from one [`HOME`] to the next.
+fn pictures(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let begins = bytes.windows(HOME.len()).enumerate();
+    let begins: Vec<usize> = begins
+        .filter(|(_, window)| *window == HOME)
+        .map(|(at, _)| at)
+        .collect();
+    let ends: Vec<usize> = begins.iter().skip(1).copied().collect();
+    begins
+        .into_iter()
+        .zip(ends)
+        .map(|(begin, end)| &bytes[begin..end])
+}
+
 /// What stands on a terminal after these bytes: enough of ECMA-48 for what we write. Colours are left out.
 #[must_use]
 pub fn screen(bytes: &[u8], columns: usize) -> String {
+    let rows = rows(bytes, columns);
+    let lines: Vec<String> = rows.iter().map(Row::text).collect();
+    lines.join("\n").trim_end().to_owned()
+}
+
+/// [`screen`] without the breaks that the terminal has made for want of columns.
+#[must_use]
+pub fn copied(bytes: &[u8], columns: usize) -> String {
+    let mut text = String::new();
+    for row in rows(bytes, columns) {
+        text.push_str(&row.text());
+        match row.is_broken {
+            // Blanks before a break are blanks of the line.
+            true => text.push_str(&" ".repeat(row.blanks())),
+            false => text.push('\n'),
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+/// A row of the terminal.
+#[derive(Debug, Clone, Default)]
+struct Row {
+    chars: Vec<char>,
+    /// Its line goes on in the next row.
+    is_broken: bool,
+}
+
+impl Row {
+    fn text(&self) -> String {
+        let text: String = self.chars.iter().collect();
+        text.trim_end().to_owned()
+    }
+
+    fn blanks(&self) -> usize {
+        self.chars.iter().rev().take_while(|c| **c == ' ').count()
+    }
+
+    fn cut(&mut self, column: usize) {
+        self.chars.truncate(column);
+        self.is_broken = false;
+    }
+
+    fn put(&mut self, column: usize, c: char) {
+        self.chars.resize(self.chars.len().max(column + 1), ' ');
+        self.chars[column] = c;
+    }
+}
+
+fn rows(bytes: &[u8], columns: usize) -> Vec<Row> {
     let text = String::from_utf8_lossy(bytes);
-    let mut rows: Vec<Vec<char>> = vec![Vec::new()];
+    let mut rows = vec![Row::default()];
     let (mut row, mut column) = (0, 0);
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -135,10 +232,10 @@ pub fn screen(bytes: &[u8], columns: usize) -> String {
                 let sequence: String =
                     std::iter::from_fn(|| chars.next_if(|c| !c.is_ascii_alphabetic())).collect();
                 match (chars.next(), sequence.as_str()) {
-                    (Some('K'), _) => rows[row].truncate(column),
+                    (Some('K'), _) => rows[row].cut(column),
                     (Some('H'), _) => (row, column) = (0, 0),
                     (Some('J'), "[") => {
-                        rows[row].truncate(column);
+                        rows[row].cut(column);
                         rows.truncate(row + 1);
                     }
                     _ => {}
@@ -146,25 +243,22 @@ pub fn screen(bytes: &[u8], columns: usize) -> String {
             }
             c => {
                 if column == columns {
+                    rows[row].is_broken = true;
                     (row, column) = (row + 1, 0);
-                    rows.resize_with(rows.len().max(row + 1), Vec::new);
+                    rows.resize_with(rows.len().max(row + 1), Row::default);
                 }
-                let line = &mut rows[row];
-                line.resize(line.len().max(column + 1), ' ');
-                line[column] = c;
+                rows[row].put(column, c);
                 column += 1;
             }
         }
-        rows.resize_with(rows.len().max(row + 1), Vec::new);
+        rows.resize_with(rows.len().max(row + 1), Row::default);
     }
-    let lines = rows.into_iter().map(|line| line.into_iter().collect::<String>());
-    let lines: Vec<String> = lines.map(|line| line.trim_end().to_owned()).collect();
-    lines.join("\n").trim_end().to_owned()
+    rows
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Terminal, screen};
+    use super::{Terminal, copied, pictures, screen};
     use std::process::Command;
     use std::time::Duration;
 
@@ -176,6 +270,21 @@ mod tests {
         );
         assert_eq!(screen(b"old\r\nmore\x1b[H\x1b[Jnew", 80), "new");
         assert_eq!(screen(b"abcdef", 4), "abcd\nef");
+    }
+
+    #[test]
+    fn what_is_copied_has_no_breaks_of_the_terminals() {
+        let text = b"ab  cdef\r\ngh\r\n\r\n\x1b[1mwxyz\x1b[0m\r\nend";
+        assert_eq!(screen(text, 4), "ab\ncdef\ngh\n\nwxyz\nend");
+        assert_eq!(copied(text, 4), "ab  cdef\ngh\n\nwxyz\nend");
+    }
+
+    #[test]
+    fn only_pictures_that_were_drawn_to_their_end_are_given() {
+        let bytes = b"before\x1b[Hone\r\nand\x1b[J\x1b[Htwo\x1b[J\x1b[Hhal";
+        let seen: Vec<String> = pictures(bytes).map(|bytes| screen(bytes, 80)).collect();
+        assert_eq!(seen, ["one\nand", "two"]);
+        assert_eq!(pictures(b"nothing").count(), 0);
     }
 
     #[test]

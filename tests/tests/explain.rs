@@ -59,7 +59,9 @@ fn explained(user: &User<'_>, application: &Application<'_>, code: &str) -> Stri
         json["reasons"][0]["code"] == code
     });
     found.unwrap_or_else(|error| panic!("{error:#}; explain says {last}"));
-    let text = user.must(["explain", application.id()]).unwrap();
+    let terminal = user.drawloom(["explain", application.id()]).on_terminal(80);
+    let (code, text) = terminal.unwrap().finish(STEP).unwrap();
+    assert_eq!(code, Some(0), "{text}");
     user.must(["kill", application.id()]).unwrap();
     let (_, number) = application.id().rsplit_once('_').unwrap();
     steady(&text, &["waited for ", "oldest "]).replace(&format!("_T_{number}"), "_T_NNNN")

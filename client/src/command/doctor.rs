@@ -83,10 +83,11 @@ pub(crate) async fn run(
     if failed == 0 {
         return Ok(());
     }
-    Err(
-        CommandError::refused(format!("{failed} of {} checks failed", checks.len()))
-            .help("mend the first one first: others may follow from it"),
-    )
+    let help = match failed {
+        1 => "do what its line says, and look again",
+        _ => "mend the first one first: others may follow from it",
+    };
+    Err(CommandError::refused(format!("{failed} of {} checks failed", checks.len())).help(help))
 }
 
 async fn examine(conf_dir: Option<&Path>, command: &Doctor) -> Vec<Check> {

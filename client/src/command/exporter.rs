@@ -11,6 +11,7 @@ use crate::cluster::Cluster;
 use crate::error::CommandError;
 use crate::exporter::targets::{self, Addresses};
 use crate::exporter::{self, Exporter};
+use crate::terminal::tell;
 
 /// More often is no use to anybody and a load to the ResourceManager.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -37,7 +38,9 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &Options) -> Result<()
     let address = server.address().map_err(|error| {
         CommandError::refused("the address of the exporter cannot be had").caused_by(error)
     })?;
-    eprintln!("serving http://{address}/sd and http://{address}/metrics; Ctrl-C ends it");
+    tell(format_args!(
+        "serving http://{address}/sd and http://{address}/metrics; Ctrl-C ends it"
+    ));
     let exporter = Exporter::new(
         cluster.rest()?,
         options(command, cluster.user, address.to_string()),

@@ -13,6 +13,7 @@ use crate::cli::FsCommand;
 use crate::cluster::Cluster;
 use crate::error::CommandError;
 use crate::submit::preflight::unusable;
+use crate::terminal::tell;
 
 /// The most files that one pattern may name.
 const MAX_MATCHES: usize = 1_000_000;
@@ -173,7 +174,10 @@ async fn copy(from: At<'_>, to: At<'_>, overwrite: Overwrite) -> Result<(), Comm
             }
             TransferError::Target(error) => unusable(error),
         })?;
-    eprintln!("{from} -> {to}: {} files, {} bytes", copied.files, copied.bytes);
+    tell(format_args!(
+        "{from} -> {to}: {} files, {} bytes",
+        copied.files, copied.bytes
+    ));
     Ok(())
 }
 

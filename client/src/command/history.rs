@@ -17,6 +17,7 @@ use crate::cluster::Cluster;
 use crate::error::CommandError;
 use crate::settings::Layer;
 use crate::submit::prepare;
+use crate::terminal::tell;
 use story::{Story, Teller};
 
 /// The most attempts of the ApplicationMaster that are looked for.
@@ -41,7 +42,9 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &History) -> Result<()
     };
     let story = read(fs.as_ref(), &path).await.map_err(unreadable)?;
     if !complete {
-        eprintln!("note: this log is not complete; of a running application: drawloom status {id}");
+        tell(format_args!(
+            "note: this log is not complete; of a running application: drawloom status {id}"
+        ));
     }
     match command.output {
         Format::Json => print(&format!("{}\n", serde_json::json!(story))),

@@ -14,6 +14,7 @@ use crate::settings::Layer;
 use crate::submit::preflight::{rest_failed, unusable};
 use crate::submit::watch::{self, verdict};
 use crate::submit::{leftovers, prepare};
+use crate::terminal::tell;
 
 /// Kills.
 ///
@@ -25,14 +26,14 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &Kill) -> Result<(), C
     let client = cluster.rest()?;
     let before = client.application(id).await.map_err(rest_failed)?;
     if before.is_final() {
-        eprintln!("{id} had ended already: {}", verdict(&before).1);
+        tell(format_args!("{id} had ended already: {}", verdict(&before).1));
         return Ok(());
     }
     if command.job.is_some() || command.stage.is_some() {
         return kill_job::run(&cluster, &before, command).await;
     }
     let report = watch::kill(&client, id, &command.reason).await?;
-    eprintln!("{id} {}", verdict(&report).1);
+    tell(format_args!("{id} {}", verdict(&report).1));
     if report.user == cluster.user {
         // The application is dead, which is what was asked for.
         if let Err(error) = unstage(&cluster, &client, id).await {

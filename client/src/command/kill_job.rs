@@ -9,6 +9,7 @@ use crate::cli::Kill;
 use crate::cluster::Cluster;
 use crate::error::CommandError;
 use crate::pages::{answer, summary};
+use crate::terminal::tell;
 
 /// Ends the job that the command names, or that the named stage belongs to.
 ///
@@ -25,7 +26,10 @@ pub(super) async fn run(cluster: &Cluster, report: &AppReport, command: &Kill) -
     let summary = summary.ok_or_else(|| silent(id))?;
     let job = find(&summary, command)?;
     if !job.is_open() {
-        eprintln!("job {} of {id} had ended already: {}", job.name, job.state);
+        tell(format_args!(
+            "job {} of {id} had ended already: {}",
+            job.name, job.state
+        ));
         return Ok(());
     }
     leave_order(cluster, id, &job_kill::order(job.job)).await?;
@@ -34,7 +38,7 @@ pub(super) async fn run(cluster: &Cluster, report: &AppReport, command: &Kill) -
         .await
         .map_err(|error| silent(id).caused_by(error))?;
     match asked.ok_or_else(|| silent(id))?.refused {
-        None => eprintln!("job {} of {id} killed", job.name),
+        None => tell(format_args!("job {} of {id} killed", job.name)),
         Some(why) => {
             let text = format!("job {} of {id} is not ended", job.name);
             return Err(CommandError::refused(text).because(why));

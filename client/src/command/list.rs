@@ -12,6 +12,7 @@ use crate::cli::{Format, List};
 use crate::cluster::Cluster;
 use crate::error::CommandError;
 use crate::submit::preflight::rest_failed;
+use crate::terminal::tell;
 
 /// One application, as `-o json` prints it. Additive only.
 #[derive(Debug, Serialize)]
@@ -48,7 +49,7 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &List) -> Result<(), C
     match command.output {
         Format::Json => print(&format!("{}\n", serde_json::json!(rows))),
         Format::Text if rows.is_empty() => {
-            eprintln!("{}", nothing(command));
+            tell(nothing(command));
             Ok(())
         }
         Format::Text => print(&format!("{}\n", table(&rows))),

@@ -27,7 +27,7 @@ use crate::cluster::Cluster;
 use crate::error::CommandError;
 use crate::settings::value;
 use crate::submit::preflight::rest_failed;
-use crate::terminal::{Paint, Terminal};
+use crate::terminal::{Paint, Terminal, tell};
 use collected::Collected;
 
 /// Files that YARN writes for itself; shown only where nothing else is.
@@ -69,7 +69,7 @@ pub(crate) async fn run(
     let failed = if command.failed {
         let failed = failed::find(&client, &cluster.user, id).await?;
         if failed.is_empty() {
-            eprintln!("nothing of {id} is known to have failed");
+            tell(format_args!("nothing of {id} is known to have failed"));
             return Ok(());
         }
         Some(failed)
@@ -174,7 +174,8 @@ impl<'a> Search<'a> {
     }
 
     async fn ask_nodes(&mut self, wanted: &Wanted<'_>) -> Result<(), CommandError> {
-        for (container, node) in containers(self.client, self.id).await? {
+        let containers = containers(self.client, self.id).await.map_err(rest_failed)?;
+        for (container, node) in containers {
             if !wants(wanted.command, &container) {
                 continue;
             }
@@ -277,7 +278,7 @@ impl<'a> Search<'a> {
     fn conclude(self, status: &str) -> Result<(), CommandError> {
         let Self { id, problems, .. } = self;
         if self.shown.files > 0 {
-            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            problems.iter().for_each(tell);
             return Ok(());
         }
         if problems.is_empty() && self.report.is_err() {
@@ -374,9 +375,9 @@ fn range(command: &Logs) -> Result<LogRange, CommandError> {
 async fn containers(
     client: &Client,
     id: ApplicationId,
-) -> Result<BTreeMap<ContainerId, String>, CommandError> {
+) -> Result<BTreeMap<ContainerId, String>, yarn_rest::Error> {
     let mut found = BTreeMap::new();
-    for attempt in &client.attempts(id).await.map_err(rest_failed)? {
+    for attempt in &client.attempts(id).await? {
         if let (Some(container), Some(node)) = (attempt.am_container, &attempt.node_http_address) {
             found.extend(written_down(client, container, node).await);
             found.insert(container, node.clone());

@@ -22,6 +22,7 @@ use crate::pages::{answer, summary};
 use crate::settings::Layer;
 use crate::submit::preflight::{rest_failed, unusable};
 use crate::submit::{prepare, stage};
+use crate::terminal::tell;
 
 /// How long the successor may take to be at work.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -58,7 +59,7 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &RestartAm) -> Result<
     }
     let since = Instant::now();
     let after = successor(&cluster, &client, id, before).await?;
-    eprintln!(
+    tell(format_args!(
         "{id} attempt {} has replaced attempt {before} after {:.1} s, as build {}: {} executors registered, \
          {} of {} tasks done",
         after.attempt,
@@ -66,8 +67,8 @@ pub(crate) async fn run(conf_dir: Option<&Path>, command: &RestartAm) -> Result<
         after.build.get(..12).unwrap_or("unknown"),
         after.executors.registered,
         after.tasks.finished,
-        after.tasks.total,
-    );
+        after.tasks.total
+    ));
     Ok(())
 }
 

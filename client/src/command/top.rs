@@ -2,7 +2,7 @@
 //!
 //! On a terminal the table is drawn anew until Ctrl-C or the end of the application; elsewhere it is printed once.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,15 +17,19 @@ use crate::cluster::Cluster;
 use crate::error::CommandError;
 use crate::pages;
 use crate::submit::preflight::rest_failed;
-use crate::submit::watch::verdict;
-use crate::terminal::{Paint, Terminal, fit};
+use crate::submit::watch::{may_pass, verdict};
+use crate::terminal::{Paint, Terminal, columns, fit};
 
 /// Rows of executors at most; the busiest.
 const MOST: usize = 40;
+/// From so many columns on there is room for whole ids.
+const WIDE: usize = 110;
 /// Never looks more often.
 const SHORTEST: Duration = Duration::from_millis(100);
-/// Moves to the first place of the screen and clears it.
-const CLEAR: &str = "\x1b[H\x1b[J";
+/// To the first place of the screen, to the end of the line, and to that of the screen (ECMA-48 8.3.21, 8.3.41, 8.3.39).
+const HOME: &str = "\x1b[H";
+const CLEAR_LINE: &str = "\x1b[K";
+const CLEAR_REST: &str = "\x1b[J";
 
 /// Shows the application.
 ///
@@ -39,31 +43,44 @@ pub(crate) async fn run(
     let id = application_id(&command.app)?;
     let cluster = Cluster::find(conf_dir)?;
     let client = cluster.rest()?;
-    let live = std::io::stdout().is_terminal();
-    let mut before = None;
+    let mut before: Option<Seen> = None;
     loop {
-        let report = client.application(id).await.map_err(rest_failed)?;
-        let seen = Seen::look(report, &cluster.user).await;
-        let text = seen.text(before.as_ref());
-        if !live {
-            return print(&text);
+        match (client.application(id).await, &before) {
+            (Ok(report), _) => {
+                let seen = Seen::look(report, &cluster.user).await;
+                if !terminal.live_out {
+                    return print(&seen.text(before.as_ref(), usize::MAX));
+                }
+                draw(&seen.text(before.as_ref(), columns()), terminal.out)?;
+                if seen.report.is_final() {
+                    return Ok(());
+                }
+                before = Some(seen);
+            }
+            // What was there stays, with a word about it.
+            (Err(error), Some(seen)) if may_pass(&error, seen.at.elapsed()) => {
+                let text = seen.text(None, columns());
+                draw(
+                    &format!("asking the ResourceManager again: {error}\n{text}"),
+                    terminal.out,
+                )?;
+            }
+            (Err(error), _) => return Err(rest_failed(error)),
         }
-        draw(&text, terminal.out)?;
-        if seen.report.is_final() {
-            return Ok(());
-        }
-        before = Some(seen);
         tokio::time::sleep(Duration::from(command.interval).max(SHORTEST)).await;
     }
 }
 
+/// Draws over what is there, so that nothing flickers.
 fn draw(text: &str, paint: Paint) -> Result<(), CommandError> {
-    let text = headed(&fit(text), paint);
+    let picture = picture(&headed(&fit(text), paint));
     let mut out = std::io::stdout().lock();
-    let drawn = out
-        .write_all(CLEAR.as_bytes())
-        .and_then(|()| out.write_all(text.as_bytes()));
-    print_or_stop(drawn.and_then(|()| out.flush()))
+    print_or_stop(out.write_all(picture.as_bytes()).and_then(|()| out.flush()))
+}
+
+fn picture(text: &str) -> String {
+    let lines: String = text.lines().map(|line| format!("{line}{CLEAR_LINE}\n")).collect();
+    format!("{HOME}{lines}{CLEAR_REST}")
 }
 
 /// The lines that begin a part, in colour.
@@ -99,7 +116,8 @@ impl Seen {
         }
     }
 
-    fn text(&self, before: Option<&Self>) -> String {
+    /// As it stands on a terminal of so many columns.
+    fn text(&self, before: Option<&Self>, columns: usize) -> String {
         let report = &self.report;
         let state = match report.is_final() {
             true => verdict(report).1.to_owned(),
@@ -123,7 +141,8 @@ impl Seen {
         };
         text.push_str(&self.counts(summary, before));
         text.push_str(&format!("\n{}\n", stages(summary)));
-        text.push_str(&format!("\n{}\n", executors(&self.executors)));
+        let table = executors(&self.executors, columns < WIDE);
+        text.push_str(&format!("\n{table}\n"));
         text
     }
 
@@ -176,7 +195,16 @@ fn stages(summary: &Summary) -> Table {
     table
 }
 
-fn executors(lines: &[ExecutorLine]) -> Table {
+/// Where there is no room for whole ids, what tells executors of one application apart: attempt and number.
+fn short_id(id: &str) -> String {
+    let mut parts = id.rsplitn(3, '_');
+    match (parts.next(), parts.next()) {
+        (Some(number), Some(attempt)) => format!("…{attempt}_{number}"),
+        _ => id.to_owned(),
+    }
+}
+
+fn executors(lines: &[ExecutorLine], short: bool) -> Table {
     let mut table = plain(&[
         "EXECUTOR", "STATE", "SLOTS", "DONE", "FAILED", "MEMORY", "HEARD", "NODE",
     ]);
@@ -184,7 +212,11 @@ fn executors(lines: &[ExecutorLine]) -> Table {
     lines.sort_by_key(|line| std::cmp::Reverse(line.used_slots));
     for line in lines.iter().take(MOST) {
         table.add_row([
-            line.id.clone(),
+            if short {
+                short_id(&line.id)
+            } else {
+                line.id.clone()
+            },
             line.state.clone(),
             format!("{}/{}", line.used_slots, line.slots),
             line.succeeded.to_string(),
@@ -239,13 +271,16 @@ mod tests {
 
     #[test]
     fn a_screen_reads_from_top_to_bottom() {
-        insta::assert_snapshot!(seen(4).text(None));
+        insta::assert_snapshot!(seen(4).text(None, usize::MAX));
+        let narrow = seen(4).text(None, 60);
+        let row = narrow.lines().find(|line| line.contains("…01_000002")).unwrap();
+        assert!(row.contains("alive"), "{narrow}");
     }
 
     #[test]
     fn the_rate_is_that_since_the_last_look() {
         let (before, mut now) = (seen(4), seen(8));
         now.at = before.at + Duration::from_secs(2);
-        assert!(now.text(Some(&before)).contains("2.0 a second"));
+        assert!(now.text(Some(&before), 80).contains("2.0 a second"));
     }
 }

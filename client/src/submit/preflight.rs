@@ -210,9 +210,8 @@ fn local_file(path: &Path, name: &str) -> Result<(), CommandError> {
             .caused_by(error)
             .help("files without a scheme are looked for beside the job file")
     };
-    let metadata = std::fs::File::open(path)
-        .and_then(|file| file.metadata())
-        .map_err(unreadable)?;
+    // Whoever opens a pipe waits until somebody writes to it.
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if metadata.is_dir() {
         return Err(
             CommandError::refused(format!("{} is a directory", path.display())).help(format!(
@@ -220,7 +219,11 @@ fn local_file(path: &Path, name: &str) -> Result<(), CommandError> {
             )),
         );
     }
-    Ok(())
+    if !metadata.is_file() {
+        let what = CommandError::refused(format!("{} is neither a file nor a directory", path.display()));
+        return Err(what.because("it is a pipe, a socket or a device, and nodes fetch files"));
+    }
+    std::fs::File::open(path).map(drop).map_err(unreadable)
 }
 
 async fn inputs(file_systems: &FileSystems, stage: &StagePlan, outputs: &[&str]) -> Result<(), CommandError> {

@@ -1,5 +1,6 @@
 //! From the command line to a resolved job: reading, layering, resolving. The only input is local.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use dfs::DfsPath;
@@ -16,6 +17,9 @@ use crate::settings::{Layer, Layers, Resolved};
 /// Where values come from that no file holds.
 const COMMAND_LINE: Place = Place { line: 1, column: 1 };
 
+/// A list of millions of items is not as long, in bytes.
+const LONGEST_JOB: u64 = 256 << 20;
+
 /// Reads a job file; `flags` and `properties_file` say what else is set.
 ///
 /// # Errors
@@ -25,7 +29,7 @@ pub(crate) fn read_job(
     flags: Layer,
     properties_file: Option<&Path>,
 ) -> Result<JobFile, CommandError> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = text_of(path).map_err(|error| {
         CommandError::usage(format!("the job file {} cannot be read", path.display()))
             .caused_by(error)
             .help("name a file of YAML or JSON; without one: drawloom run -- COMMAND")
@@ -38,6 +42,24 @@ pub(crate) fn read_job(
     let (settings, _) = Resolved::as_far_as_valid(&layers);
     draft.problems.extend(plan::further_problems(&draft, &settings));
     Err(invalid(InvalidJob::new(path, draft.problems)))
+}
+
+/// All of a file that a person may have named by mistake.
+fn text_of(path: &Path) -> Result<String, anyhow::Error> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(LONGEST_JOB + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST_JOB {
+        anyhow::bail!(
+            "it has more than {} MiB, and no job file is that long",
+            LONGEST_JOB >> 20
+        );
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        anyhow::anyhow!("it is no text in UTF-8, from byte {at} on")
+    })?;
+    Ok(text)
 }
 
 /// The job that `drawloom run` describes, as if it had been written to a file in the current directory.

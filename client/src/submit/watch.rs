@@ -373,7 +373,7 @@ impl Interrupts {
 }
 
 /// Whether an error is worth asking again after this time without an answer.
-fn may_pass(error: &yarn_rest::Error, silence: Duration) -> bool {
+pub(crate) fn may_pass(error: &yarn_rest::Error, silence: Duration) -> bool {
     (error.is_transient() && silence < PATIENCE) || (error.is_unknown() && silence < RECOVERY)
 }
 

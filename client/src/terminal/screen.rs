@@ -92,6 +92,11 @@ fn size_of(terminal: impl AsFd) -> (usize, usize) {
     }
 }
 
+/// Of the terminal of standard output.
+pub(crate) fn columns() -> usize {
+    size_of(std::io::stdout()).0
+}
+
 /// As much of a text as the terminal of standard output shows at once, its last row left free.
 pub(crate) fn fit(text: &str) -> String {
     fit_in(text, size_of(std::io::stdout()))

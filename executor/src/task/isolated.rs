@@ -72,14 +72,14 @@ pub(crate) fn result(directory: &Path) -> Result<Bytes, FailureCause> {
 pub(crate) fn run(functions: &Functions) -> Ending {
     let variable = |name: &str| std::env::var_os(name);
     let Some(directory) = variable(DIRECTORY_VARIABLE).map(PathBuf::from) else {
-        eprintln!("error: the role {ROLE} is for executors only");
+        crate::tell(format_args!("error: the role {ROLE} is for executors only"));
         return Ending::BAD_ENVIRONMENT;
     };
     let name = std::env::args_os().nth(2).unwrap_or_default();
     match call(functions, &name.to_string_lossy(), &directory, &variable) {
         Ok(()) => Ending::DONE,
         Err(error) => {
-            eprintln!("error: {error}");
+            crate::tell(format_args!("error: {error}"));
             Ending::Code(1)
         }
     }
@@ -146,7 +146,7 @@ impl Voice {
                 .name(name)
                 .spawn_scoped(scope, pass_on)
             {
-                eprintln!("progress is not passed on: {error}");
+                crate::tell(format_args!("progress is not passed on: {error}"));
             }
             let done = work();
             drop(working);
@@ -163,7 +163,7 @@ impl Voice {
         }
         let opened = fs::OpenOptions::new().append(true).create(true).open(&self.path);
         if let Err(error) = opened.and_then(|mut file| file.write_all(lines.as_bytes())) {
-            eprintln!("what the function says is lost: {error}");
+            crate::tell(format_args!("what the function says is lost: {error}"));
         }
     }
 }

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 /// How much of a log is kept, in bytes: the first half and the last.
 pub(crate) const LOG_LIMIT: u64 = 64 << 20;
 
+/// Endings of the names of the two files that take turns, behind the name of the log.
+pub const LATER_PARTS: [&str; 2] = [".later-1", ".later-2"];
+
 /// A log that is being written. A full or broken disk makes it shorter and does no other harm.
 #[derive(Debug)]
 pub(crate) struct BoundedLog {
@@ -139,7 +142,7 @@ impl Segments {
             log.with_file_name(name)
         };
         Self {
-            paths: [path(".later-1"), path(".later-2")],
+            paths: LATER_PARTS.map(path),
             limit: limit.max(1),
             current: None,
             turn: 0,

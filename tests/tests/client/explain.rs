@@ -1,5 +1,5 @@
-//! `drawloom explain`: each cause is made real, and what the person reads is stored. The causes that need a scheduler
-//! with queues are in the suite `explain`, on a real Hadoop.
+//! `drawloom explain`: each cause is made real, and what the person reads on a terminal is stored. The causes that need a
+//! scheduler with queues are in the suite `explain`, on a real Hadoop.
 
 use harness::snapshot::steady;
 use mini::{Options, Order};
@@ -12,21 +12,31 @@ fn lab(nodes: usize) -> Lab {
     Lab::new(|options: &mut Options| options.nodes = nodes)
 }
 
-/// What explain says as text, once the first reason has this code.
+/// What stands on a person's terminal after a command that ends so. What cannot be seen there is that the help is in
+/// another colour than the rest.
+fn shown(lab: &Lab, code: i32, args: &[&str]) -> String {
+    let mut terminal = lab.drawloom(args).on_terminal(80).unwrap();
+    let status = terminal.wait(STEP).unwrap();
+    let screen = terminal.copied();
+    assert_eq!(status.code(), Some(code), "{screen}");
+    let coloured = String::from_utf8_lossy(&terminal.bytes()).into_owned();
+    let is_coloured = !screen.contains("help:") || coloured.contains("\x1b[36mhelp:\x1b[0m");
+    assert!(is_coloured, "{coloured:?}");
+    screen
+}
+
+/// What explain shows, once the first reason has this code.
 fn explained(job: &Job<'_>, code: &str) -> String {
-    let explain = |args: &[&str]| {
-        let output = job.lab.drawloom(&[&["explain", &job.id], args].concat());
-        output.run(STEP).unwrap().stdout
-    };
     let mut last = String::new();
     let found = harness::wait::until(code, STEP, || {
-        last = explain(&["-o", "json"]);
+        let explain = job.lab.drawloom(&["explain", &job.id, "-o", "json"]);
+        last = explain.run(STEP).unwrap().stdout;
         let json: Value = serde_json::from_str(&last).unwrap_or_default();
         json["reasons"][0]["code"] == code
     });
     found.unwrap_or_else(|error| panic!("{error:#}; explain says {last}"));
     steady(
-        &explain(&[]),
+        &shown(job.lab, 0, &["explain", &job.id]),
         &[
             "peak ",
             "set executors.memory to ",
@@ -166,10 +176,14 @@ fn the_resource_manager_is_down() {
     let mut job = job(&lab, "unknown", 1, "true", "");
     job.end();
     lab.order(&Order::StopResourceManager);
-    let output = lab.drawloom(&["explain", &job.id]).run(STEP).unwrap();
-    output.must_end(3, &[]);
-    let home = lab.cluster().conf_dir().display().to_string();
-    insta::assert_snapshot!(steady(&output.stderr, &[]).replace(&home, "CONF"));
+    let screen = |args: &[&str]| steady(&shown(&lab, 3, args), &[]);
+    let explained = screen(&["explain", &job.id]);
+    insta::assert_snapshot!(explained);
+    assert_eq!(
+        screen(&["submit", "unknown.yaml"]),
+        explained,
+        "nor can anything be submitted"
+    );
 }
 
 #[test]
@@ -177,9 +191,7 @@ fn more_memory_than_any_container_has() {
     let lab = lab(1);
     let text = "version: 1\nname: huge\nexecutors: { instances: 1, memory: 99GiB }\nstages: [{ name: a, tasks: 1, command: [\"true\"] }]\n";
     std::fs::write(lab.home().join("huge.yaml"), text).unwrap();
-    let output = lab.drawloom(&["submit", "huge.yaml"]).run(STEP).unwrap();
-    output.must_end(3, &[]);
-    insta::assert_snapshot!(steady(&output.stderr, &[]));
+    insta::assert_snapshot!(shown(&lab, 3, &["submit", "huge.yaml"]));
 }
 
 #[test]
@@ -188,7 +200,6 @@ fn nothing_is_missing() {
     let job = job(&lab, "well", 1, &lab.gate(), "");
     lab.wait_arrivals(1);
     job.wait_executors(0, 1);
-    let output = lab.drawloom(&["explain", &job.id]).run(STEP).unwrap();
-    insta::assert_snapshot!(steady(&output.stdout, &[]));
+    insta::assert_snapshot!(steady(&shown(&lab, 0, &["explain", &job.id]), &[]));
     job.succeed();
 }

@@ -6,6 +6,8 @@
 mod away;
 mod collected;
 mod explain;
+mod full;
+mod interrupts;
 #[expect(dead_code, reason = "the scenarios use all of it")]
 #[path = "../scenarios/lab.rs"]
 mod lab;

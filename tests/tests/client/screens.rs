@@ -1,8 +1,10 @@
 //! What stands on the person's terminal, by a pseudo-terminal, and what is printed where there is none.
 
+use harness::process::Drawloom;
 use harness::snapshot::steady;
 use harness::terminal::Terminal;
 use harness::wait;
+use mini::Order;
 use std::fs;
 
 use crate::lab::{Lab, STEP};
@@ -13,8 +15,7 @@ fn lab() -> Lab {
 
 /// A command on a terminal. Colours are as by default.
 fn on_terminal(lab: &Lab, columns: u16, args: &[&str]) -> Terminal {
-    let command = lab.drawloom(args).env("TERM", "xterm").into_command();
-    Terminal::start(command, columns, 24).unwrap()
+    lab.drawloom(args).on_terminal(columns).unwrap()
 }
 
 /// Writes a job of four tasks on one executor: the first two end at once, the others wait at the gate.
@@ -100,6 +101,22 @@ fn submit_draws_a_bar_and_takes_it_away() {
 }
 
 #[test]
+fn who_waits_for_long_is_told_why_without_asking() {
+    let lab = lab();
+    write_job(&lab);
+    lab.order(&Order::FillDisk(1));
+    let mut terminal = on_terminal(&lab, 80, &["submit", "half.yaml"]);
+    terminal.wait_for_text("help ", STEP).unwrap();
+    lab.order(&Order::FreeDisk(1));
+    terminal.wait_for_text("2/4 tasks", STEP).unwrap();
+    lab.open_gate();
+    let status = terminal.wait(STEP).unwrap();
+    let screen = terminal.copied();
+    assert_eq!(status.code(), Some(0), "{screen}");
+    insta::assert_snapshot!("submit_that_waits", without_times(&lab, &screen));
+}
+
+#[test]
 fn a_narrow_terminal_gets_a_short_bar() {
     let lab = lab();
     write_job(&lab);
@@ -153,17 +170,22 @@ fn no_color_is_respected_and_a_flag_is_stronger() {
     assert!(screen_bytes(&["doctor", "--color", "always"]).contains("\x1b[32mok"));
 }
 
+/// What a command that ends so leaves on a terminal, without what chance decides.
+fn shown(lab: &Lab, code: i32, command: Drawloom) -> String {
+    let terminal = command.on_terminal(80).unwrap();
+    let (ended, screen) = terminal.finish(STEP).unwrap();
+    assert_eq!(ended, Some(code), "{screen}");
+    let conf = lab.cluster().conf_dir().display().to_string();
+    let screen = without_times(lab, &screen.replace(&conf, "CONF"));
+    screen.replace(env!("CARGO_PKG_VERSION"), "VERSION")
+}
+
 #[test]
 fn doctor_explain_logs_and_top_on_a_terminal() {
     let lab = lab();
-    let shown = |args: &[&str]| {
-        let mut terminal = on_terminal(&lab, 160, args);
-        terminal.wait(STEP).unwrap();
-        without_times(&lab, &terminal.screen())
-    };
-    let doctor = shown(&["doctor"]).replace(&lab.cluster().conf_dir().display().to_string(), "CONF");
-    insta::assert_snapshot!("doctor", doctor.replace(env!("CARGO_PKG_VERSION"), "VERSION"));
-    let script = format!("echo words of the task >&2\n{}", lab.gate());
+    let shown = |args: &[&str]| shown(&lab, 0, lab.drawloom(args));
+    insta::assert_snapshot!("doctor", shown(&["doctor"]));
+    let script = format!("echo words of the task >&2\n{}\necho last words >&2", lab.gate());
     let job = lab.job("screens", 1, 1, &script);
     lab.wait_arrivals(1);
     job.wait_executors(0, 1);
@@ -172,19 +194,70 @@ fn doctor_explain_logs_and_top_on_a_terminal() {
     let logs = || shown(&["logs", &job.id, "--executor", &container, "--task", "work/0"]);
     // They come into the log by way of the executor.
     wait::until("its words", STEP, || logs().contains("words of the task")).unwrap();
-    let logs = logs();
-    insta::assert_snapshot!("logs", logs);
-    let top = on_terminal(&lab, 60, &["top", &job.id, "--interval", "100ms"]);
-    let seen = top.wait_for_text("alive", STEP).unwrap();
-    assert!(seen.lines().all(|line| line.chars().count() <= 60), "{seen}");
-    drop(top);
-    let wide = on_terminal(&lab, 160, &["top", &job.id, "--interval", "100ms"]);
-    let seen = wide.wait_for_text("alive", STEP).unwrap();
-    insta::assert_snapshot!("top", table(&lab, &seen));
-    drop(wide);
+    insta::assert_snapshot!("logs", logs());
+    let top = |columns, text| {
+        let top = on_terminal(&lab, columns, &["top", &job.id, "--interval", "100ms"]);
+        top.wait_for_picture(text, STEP).unwrap()
+    };
+    insta::assert_snapshot!("top", table(&lab, &top(160, "alive")));
+    insta::assert_snapshot!("top_80", table(&lab, &top(80, "alive")));
+    for (columns, text) in [(20, "…01_0"), (40, "…01_000002")] {
+        let seen = top(columns, text);
+        let widest = seen.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(columns.into()), "{columns}: {seen}");
+    }
+    let is_once = |top: Drawloom| {
+        let (code, screen) = top.on_terminal(160).unwrap().finish(STEP).unwrap();
+        assert_eq!(code, Some(0), "{screen}");
+        assert!(screen.contains("EXECUTOR"), "{screen}");
+    };
+    // It cannot be drawn upon.
+    is_once(lab.drawloom(&["top", &job.id]).through(&["env", "TERM=dumb"]));
     let lines = lab.drawloom(&["top", &job.id]).run(STEP).unwrap().stdout;
     assert!(!lines.contains('\x1b') && lines.contains("EXECUTOR"), "{lines}");
+    let follow = on_terminal(&lab, 80, &["logs", &job.id, "-f", "--task", "work/0"]);
+    follow.wait_for_text("words of the task", STEP).unwrap();
     job.succeed();
+    let (code, followed) = follow.finish(STEP).unwrap();
+    assert_eq!(code, Some(0), "{followed}");
+    insta::assert_snapshot!("logs_followed", followed);
+}
+
+#[test]
+fn doctor_says_of_each_part_what_is_wrong_and_what_to_do() {
+    // An ApplicationMaster and an executor, and nothing is free.
+    let lab = Lab::new(|options| {
+        options.nodes = 1;
+        options.node_memory_mb = 512;
+    });
+    let doctor = |args: &[&str]| {
+        let command = lab.drawloom(&[&["doctor"], args].concat());
+        command.env("DRAWLOOM_EXECUTORS_MEMORY", "256MiB")
+    };
+    let wrong = |name: &str, command: Drawloom| {
+        insta::assert_snapshot!(format!("doctor_{name}"), shown(&lab, 3, command));
+    };
+    wrong("queue", doctor(&["--queue", "nope"]));
+    wrong("settings", doctor(&[]).env("DRAWLOOM_EXECUTORS_CORES", "many"));
+    fs::write(lab.home().join("file"), "").unwrap();
+    let below = format!("file://{}/file/below", lab.home().display());
+    wrong("staging", doctor(&[]).env("DRAWLOOM_STAGING_DIR", below));
+    wrong("too_large", doctor(&[]).env("DRAWLOOM_EXECUTORS_MEMORY", "1GiB"));
+    wrong("configuration", doctor(&["--conf-dir", "/nowhere"]));
+    let job = lab.gated("holds-all", 1, 1, 1);
+    let full = || shown(&lab, 0, doctor(&[]));
+    wait::until("nothing to be free", STEP, || full().contains("warn nodes")).unwrap();
+    insta::assert_snapshot!("doctor_full", full());
+    job.succeed();
+    lab.order(&Order::FillDisk(1));
+    let nodes = || {
+        let output = doctor(&[]).run(STEP).unwrap();
+        output.stdout.contains("fail nodes")
+    };
+    wait::until("no node to take containers", STEP, nodes).unwrap();
+    wrong("nodes", doctor(&[]));
+    lab.order(&Order::StopResourceManager);
+    wrong("resource_manager", doctor(&[]));
 }
 
 #[test]

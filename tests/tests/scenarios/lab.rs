@@ -216,7 +216,8 @@ impl Drop for Lab {
 pub(crate) struct Job<'a> {
     pub(crate) lab: &'a Lab,
     pub(crate) id: String,
-    client: Option<Running>,
+    /// The client that waits for it.
+    pub(crate) client: Option<Running>,
     results: PathBuf,
     tasks: u32,
 }

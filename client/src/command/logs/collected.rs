@@ -20,6 +20,7 @@ use yarn_rest::request::LogRange;
 use super::{Shown, Wanted};
 use crate::command::print_or_stop;
 use crate::error::CommandError;
+use crate::terminal::tell;
 
 /// Nobody has more nodes.
 const MOST_FILES: usize = 100_000;
@@ -379,8 +380,11 @@ impl<'a> Print<'a> {
         print_or_stop(writeln!(std::io::stdout().lock()))?;
         match missing {
             Some(0) => {}
-            Some(missing) => eprintln!("the last {missing} bytes of {} were not collected", part.name),
-            None => eprintln!("{} breaks off", part.name),
+            Some(missing) => tell(format_args!(
+                "the last {missing} bytes of {} were not collected",
+                part.name
+            )),
+            None => tell(format_args!("{} breaks off", part.name)),
         }
         Ok(())
     }

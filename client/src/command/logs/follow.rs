@@ -7,8 +7,9 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use executor::LATER_PARTS;
 use futures::StreamExt as _;
 use hadoop::ids::{ApplicationId, ContainerId};
 use yarn_rest::container_log::LogPart;
@@ -21,6 +22,8 @@ use crate::cluster::Cluster;
 use crate::command::print_or_stop;
 use crate::error::CommandError;
 use crate::submit::preflight::rest_failed;
+use crate::submit::watch::may_pass;
+use crate::terminal::tell;
 
 /// Between two looks at all files.
 const LOOK: Duration = Duration::from_secs(1);
@@ -55,6 +58,14 @@ impl Followed {
         lost
     }
 
+    /// The file is shorter than what was read of it: it was begun anew, as by a program that rotates its logs.
+    fn begin_anew(&mut self) {
+        self.position = 0;
+        if !self.rest.is_empty() {
+            self.rest.push(b'\n');
+        }
+    }
+
     /// The whole lines that have come; with `ended` all that is there, with an end.
     pub(super) fn lines(&mut self, ended: bool) -> Vec<u8> {
         let end = self.rest.iter().rposition(|byte| *byte == b'\n');
@@ -81,6 +92,39 @@ pub(super) struct Seen {
 /// Everything that was ever seen.
 pub(super) type AllSeen = BTreeMap<ContainerId, Seen>;
 
+/// What the ResourceManager says, who may be away for a while: it is asked again, as by whoever waits for the end.
+struct Answers {
+    last: Instant,
+    silent: bool,
+}
+
+impl Answers {
+    fn new() -> Self {
+        Self {
+            last: Instant::now(),
+            silent: false,
+        }
+    }
+
+    /// The answer, or none when it is to be asked for again.
+    fn take<T>(&mut self, answer: Result<T, yarn_rest::Error>) -> Result<Option<T>, CommandError> {
+        match answer {
+            Ok(answer) => {
+                self.last = Instant::now();
+                self.silent = false;
+                Ok(Some(answer))
+            }
+            Err(error) if may_pass(&error, self.last.elapsed()) => {
+                if !std::mem::replace(&mut self.silent, true) {
+                    tell(format_args!("asking the ResourceManager again: {error}"));
+                }
+                Ok(None)
+            }
+            Err(error) => Err(rest_failed(error)),
+        }
+    }
+}
+
 /// Follows until the application has ended and everything was printed.
 pub(super) async fn follow(
     cluster: &Cluster,
@@ -91,10 +135,14 @@ pub(super) async fn follow(
 ) -> Result<(), CommandError> {
     let mut seen = AllSeen::new();
     let mut first = true;
+    let mut answers = Answers::new();
     loop {
-        let report = client.application(id).await.map_err(rest_failed)?;
+        let asked = async { Ok((client.application(id).await?, containers(client, id).await?)) };
+        let Some((report, listed)) = answers.take(asked.await)? else {
+            tokio::time::sleep(LOOK).await;
+            continue;
+        };
         let begin = if first { Some(begin.unwrap_or(BEGIN)) } else { None };
-        let listed = containers(client, id).await?;
         for (container, node) in listed.iter().filter(|(container, _)| wants(command, container)) {
             seen.entry(*container).or_default().node.clone_from(node);
         }
@@ -143,27 +191,35 @@ async fn look(
     }
     seen.whole = !listed.is_empty() && seen.files.keys().all(|name| listed.contains_key(name));
     for (name, length) in listed {
-        if LAUNCH_FILES.contains(&name.as_str()) || !of_task(&name, command) {
+        if !is_followed(&name) || !of_task(&name, command) {
             continue;
         }
         let followed = seen.files.entry(name.clone()).or_insert_with(|| Followed {
             position: begin.map_or(0, |begin| length.saturating_sub(begin)),
             rest: Vec::new(),
         });
+        if length < followed.position {
+            followed.begin_anew();
+        }
         if length > followed.position {
             let wanted = length - followed.position + SLACK;
             let (start, bytes) = fetch(&node, container, &name, wanted, followed.position).await;
             let lost = followed.take(start, &bytes);
             if lost > 0 {
-                eprintln!(
+                tell(format_args!(
                     "{}{lost} bytes came too fast and are left out",
                     prefix(container, &name)
-                );
+                ));
             }
         }
         seen.whole &= followed.position >= length;
     }
     (container, seen)
+}
+
+/// What an executor puts elsewhere until the task is over comes with the log that it is added to then.
+pub(super) fn is_followed(name: &str) -> bool {
+    !LAUNCH_FILES.contains(&name) && !LATER_PARTS.iter().any(|end| name.ends_with(end))
 }
 
 /// The end of a file, as far as it comes, and where it begins: at or before `position`, unless the file grows faster
@@ -282,6 +338,39 @@ mod tests {
             printed.extend(&followed.rest);
             prop_assert_eq!(printed, &text.as_bytes()[..grown]);
         }
+    }
+
+    #[test]
+    fn a_file_that_was_begun_anew_is_read_from_its_begin() {
+        let mut followed = Followed::default();
+        followed.take(0, b"one\ntw");
+        followed.begin_anew();
+        followed.take(0, b"three\n");
+        assert_eq!(followed.lines(false), b"one\ntw\nthree\n");
+        assert_eq!(followed.position, 6);
+    }
+
+    #[test]
+    fn parts_of_a_log_that_are_added_to_it_later_are_not_followed_by_themselves() {
+        let log = "task-0.0.0-0.0-work.stderr";
+        assert!(is_followed(log) && is_followed("stderr") && !is_followed("launch_container.sh"));
+        for end in LATER_PARTS {
+            assert!(!is_followed(&format!("{log}{end}")));
+        }
+    }
+
+    #[test]
+    fn a_resource_manager_that_is_away_is_asked_again_and_one_that_refuses_is_not() {
+        let mut answers = Answers::new();
+        let gone = || yarn_rest::Error::Interrupted("reset".to_owned());
+        assert!(answers.take::<()>(Err(gone())).unwrap().is_none());
+        assert_eq!(answers.take(Ok(7)).unwrap(), Some(7));
+        let words = Default::default();
+        assert!(
+            answers
+                .take::<()>(Err(yarn_rest::Error::Forbidden { words }))
+                .is_err()
+        );
     }
 
     #[test]

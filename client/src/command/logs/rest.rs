@@ -12,11 +12,12 @@ use tokio::time::Instant;
 use yarn_rest::{AppReport, Client};
 
 use super::collected::Collected;
-use super::follow::{AllSeen, print_lines};
-use super::{LAUNCH_FILES, of_task, wants};
+use super::follow::{AllSeen, is_followed, print_lines};
+use super::{of_task, wants};
 use crate::cli::Logs;
 use crate::cluster::Cluster;
 use crate::error::CommandError;
+use crate::terminal::tell;
 
 /// How long YARN may take to collect the logs. Nodes say that they have done so with a heartbeat.
 const COLLECTING: Duration = Duration::from_secs(30);
@@ -48,17 +49,14 @@ pub(super) async fn print(
     if let Ok(systems) = cluster.file_systems() {
         let mut collected = Collected::find(&systems, &cluster.conf, &report.user, report.id).await;
         collected.read(&systems, |_, step| rest.step(step)).await?;
-        collected
-            .problems
-            .iter()
-            .for_each(|problem| eprintln!("{problem}"));
+        collected.problems.iter().for_each(tell);
     }
     let missing = rest.missing();
     if missing > 0 {
-        eprintln!(
+        tell(format_args!(
             "of {missing} containers the last lines may be missing; `drawloom logs {}` looks everywhere",
             report.id
-        );
+        ));
     }
     Ok(())
 }
@@ -102,9 +100,7 @@ impl Rest<'_> {
         let (container, name) = (file.container, file.name);
         let is_whole = self.seen.get(&container).is_some_and(|seen| seen.whole);
         self.found.insert(container);
-        let is_wanted = !LAUNCH_FILES.contains(&name.as_str())
-            && wants(self.command, &container)
-            && of_task(&name, self.command);
+        let is_wanted = is_followed(&name) && wants(self.command, &container) && of_task(&name, self.command);
         self.current = (is_wanted && !is_whole).then_some((container, name));
     }
 

@@ -46,6 +46,9 @@ pub(crate) struct Child {
     pub(crate) exit: oneshot::Receiver<Exit>,
 }
 
+/// Processor time in user mode and in the kernel.
+type Spent = (Duration, Duration);
+
 /// A process that is being started: the number of the start.
 type Start = u64;
 
@@ -63,6 +66,8 @@ struct Table {
     early: BTreeMap<i32, (Start, Exit)>,
     /// Children that were started so far.
     born: u64,
+    /// Processor time of all children that were waited for so far.
+    spent: Spent,
     closed: bool,
 }
 
@@ -170,12 +175,12 @@ impl Children {
 
     /// Waits for children, one after the other as they end, for ever.
     pub(crate) fn watch(&self) -> ! {
+        let mut born = 0;
         loop {
-            let born = self.table().born;
             match rustix::process::waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
-                Ok(_) => self.reap(),
+                Ok(_) => drop(self.reap_one()),
                 Err(Errno::INTR) => {}
-                Err(Errno::CHILD) => self.wait_for_another(born),
+                Err(Errno::CHILD) => born = self.wait_for_another(born),
                 Err(error) => {
                     tracing::error!(%error, "the system does not say which processes have ended");
                     thread::sleep(TRY_AGAIN);
@@ -184,12 +189,13 @@ impl Children {
         }
     }
 
-    /// Waits until more children were started than so many.
-    fn wait_for_another(&self, born: u64) {
+    /// Waits until more children were started than so many, and gives their number.
+    fn wait_for_another(&self, born: u64) -> u64 {
         let mut table = self.table();
         while table.born == born {
             table = self.started.wait(table).unwrap_or_else(PoisonError::into_inner);
         }
+        table.born
     }
 
     /// Waits for every child that has ended, without blocking.
@@ -199,16 +205,16 @@ impl Children {
 
     fn reap_one(&self) -> bool {
         let mut table = self.table();
-        let before = spent_by_children();
         let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) else {
             return false;
         };
         // Only here is a child waited for, so the difference is that child's.
-        let after = spent_by_children();
+        let spent = spent_by_children();
+        let before = std::mem::replace(&mut table.spent, spent);
         let exit = Exit {
             status: ExitStatus::from_raw(status.as_raw()),
-            cpu_user: after.0.saturating_sub(before.0),
-            cpu_system: after.1.saturating_sub(before.1),
+            cpu_user: spent.0.saturating_sub(before.0),
+            cpu_system: spent.1.saturating_sub(before.1),
         };
         table.ended(pid.as_raw_nonzero().get(), exit);
         true
@@ -264,8 +270,8 @@ fn has_children() -> bool {
     !matches!(rustix::process::waitid(WaitId::All, look), Err(Errno::CHILD))
 }
 
-/// Processor time, in user mode and in the kernel, of all children that were waited for.
-fn spent_by_children() -> (Duration, Duration) {
+/// Processor time of all children that were waited for.
+fn spent_by_children() -> Spent {
     let time = |value: TimeVal| {
         let [seconds, micros] =
             [value.tv_sec(), value.tv_usec()].map(|part| u64::try_from(part).unwrap_or(0));

@@ -189,6 +189,7 @@ impl<D: Discovery> Link<D> {
                 stage,
                 task,
                 share,
+                unhurried: self.session.has_plenty(),
             }),
             Effect::Cancel { id, reason, grace } => self.pool.cancel(id, reason, grace),
             Effect::DecideCommit { id, granted } => self.pool.decide(id, granted),
@@ -210,14 +211,17 @@ impl<D: Discovery> Link<D> {
     }
 
     fn launch(&mut self, order: Order) {
-        let id = order.task.id;
-        if let Err(cause) = self.pool.launch(order) {
-            let event = Event::TaskEnded {
+        let (id, unhurried) = (order.task.id, order.unhurried);
+        let event = match self.pool.launch(order) {
+            Ok(None) => return,
+            Ok(Some(pid)) if unhurried => return self.pace.begin(Instant::now(), id, pid),
+            Ok(Some(pid)) => Event::TaskStarted { id, pid },
+            Err(cause) => Event::TaskEnded {
                 id,
                 end: TaskEnd::unbegun(TaskFailure::new(cause)),
-            };
-            self.session.handle(Instant::now(), event, &mut self.effects);
-        }
+            },
+        };
+        self.session.handle(Instant::now(), event, &mut self.effects);
     }
 
     fn read_report(&mut self, sequence: u64, stored: Arc<Stored>) {

@@ -17,7 +17,7 @@ use wire::message::ExecutorMessage;
 use crate::session::Event;
 
 /// How long something may wait. A connection over a network takes about a tenth of it.
-const MOMENT: Duration = Duration::from_millis(5);
+pub(crate) const MOMENT: Duration = Duration::from_millis(5);
 
 /// What waits.
 #[derive(Debug, Default)]
@@ -36,20 +36,20 @@ impl Pace {
         self.until
     }
 
-    /// Takes the news of beginnings out of what has happened, and puts them back when they may not wait: `patient` says
-    /// whether anything may. A beginning whose end is there is forgotten: that says as much.
+    /// An attempt has begun, and that may wait.
+    pub(crate) fn begin(&mut self, now: Instant, id: TaskAttemptId, pid: u32) {
+        self.begun.insert(id, pid);
+        self.until.get_or_insert(now + MOMENT);
+    }
+
+    /// Puts the beginnings that may not wait any more before what has happened: `patient` says whether anything may.
+    /// A beginning whose end is there is forgotten: that says as much.
     pub(crate) fn sift(&mut self, now: Instant, patient: bool, batch: &mut Vec<Event>) {
-        batch.retain(|event| match event {
-            Event::TaskStarted { id, pid } => {
-                self.begun.insert(*id, *pid);
-                false
-            }
-            Event::TaskEnded { id, .. } => {
+        for event in &*batch {
+            if let Event::TaskEnded { id, .. } = event {
                 self.begun.remove(id);
-                true
             }
-            _ => true,
-        });
+        }
         if !patient || self.until.is_some_and(|until| now >= until) {
             let begun = std::mem::take(&mut self.begun).into_iter();
             batch.splice(0..0, begun.map(|(id, pid)| Event::TaskStarted { id, pid }));
@@ -136,9 +136,8 @@ mod tests {
     #[test]
     fn with_many_tasks_to_do_a_beginning_waits_for_its_end_and_no_longer_than_a_moment() {
         let (mut pace, now) = (Pace::default(), Instant::now());
-        let mut batch = vec![started(1), started(2)];
-        pace.sift(now, true, &mut batch);
-        assert!(batch.is_empty() && pace.waits(now));
+        (1..=2).for_each(|partition| pace.begin(now, id(partition), partition));
+        assert!(pace.waits(now));
         let mut batch = vec![ended(1)];
         pace.sift(now, true, &mut batch);
         assert_eq!(told(&batch), (vec![], vec![1]));
@@ -182,7 +181,7 @@ mod tests {
                 let mut batch = Vec::new();
                 if begins && !untold.contains_key(&number) {
                     untold.insert(number, now);
-                    batch.push(started(number));
+                    pace.begin(now, id(number), number);
                 } else if !begins {
                     untold.remove(&number);
                     batch.push(ended(number));

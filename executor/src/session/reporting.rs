@@ -27,6 +27,8 @@ struct Open {
 #[derive(Debug, Default)]
 pub(super) struct Unacknowledged {
     open: BTreeMap<u64, Open>,
+    /// How many of them are on the disk.
+    on_disk: usize,
     /// Those on the disk that have not been sent on this connection.
     unsent: BTreeSet<u64>,
     /// Those of the disk that are being read, or are sent, with their bytes.
@@ -39,8 +41,7 @@ impl Unacknowledged {
     }
 
     pub(super) fn on_disk(&self) -> usize {
-        let on_disk = |open: &&Open| matches!(open.kept, Kept::OnDisk(_));
-        self.open.values().filter(on_disk).count()
+        self.on_disk
     }
 
     /// Whether some are still to be sent.
@@ -73,6 +74,7 @@ impl Unacknowledged {
         let sequence = report.sequence;
         let at_once = match kept {
             Kept::OnDisk(_) => {
+                self.on_disk += 1;
                 self.unsent.insert(sequence);
                 None
             }
@@ -109,6 +111,7 @@ impl Unacknowledged {
         };
         tracing::warn!(id = %open.report.id, why, "a report is lost");
         if let Kept::OnDisk(stored) = std::mem::take(&mut open.kept) {
+            self.on_disk -= 1;
             let outcome = std::mem::replace(&mut open.report.outcome, Ok(()));
             open.report.outcome = stored.outcome_without(outcome, why);
         }
@@ -118,7 +121,9 @@ impl Unacknowledged {
     fn remove(&mut self, sequence: u64) -> Option<TaskAttemptId> {
         self.unsent.remove(&sequence);
         self.on_the_way.remove(&sequence);
-        self.open.remove(&sequence).map(|open| open.report.id)
+        let open = self.open.remove(&sequence)?;
+        self.on_disk -= usize::from(matches!(open.kept, Kept::OnDisk(_)));
+        Some(open.report.id)
     }
 }
 

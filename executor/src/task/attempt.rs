@@ -24,14 +24,14 @@ use crate::children::Children;
 use crate::functions::Functions;
 use crate::oom::{self, Kills};
 use crate::reports::{Kept, Reports};
-use crate::said::{FileListener, Said};
+use crate::said::Said;
 use crate::session::{Event, TaskEnd};
 use crate::settings::Settings;
 use crate::shares::Share;
 use crate::storage::Storage;
 use crate::task::capture::Place;
 use crate::task::command::{command, environment, explain_start, write_input_list};
-use crate::task::directory::{Directories, Directory, log_name, progress_file};
+use crate::task::directory::{Directories, Directory, log_name};
 use crate::task::feed;
 use crate::task::log::{BoundedLog, LOG_LIMIT};
 use crate::task::running::Running;
@@ -70,6 +70,8 @@ pub(crate) struct Order {
     pub(crate) task: TaskSpec,
     /// What it has of its executor for itself.
     pub(crate) share: Share,
+    /// Nobody waits to hear that it has begun.
+    pub(crate) unhurried: bool,
 }
 
 /// The attempt's ends of what is said to it and by it.
@@ -107,8 +109,6 @@ pub(crate) struct Attempt {
     pub(crate) stdout: Mutex<BoundedLog>,
     pub(crate) stderr: Mutex<BoundedLog>,
     pub(crate) said: Arc<Said>,
-    /// The file in which the command may say something.
-    pub(crate) listener: FileListener,
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -140,7 +140,6 @@ impl Attempt {
             ))
         };
         let (stdout, stderr) = (log("stdout"), log("stderr"));
-        let listener = FileListener::new(progress_file(&context.settings.directory, order.task.id));
         Self {
             context,
             order,
@@ -150,7 +149,6 @@ impl Attempt {
             stdout,
             stderr,
             said: Arc::default(),
-            listener,
         }
     }
 
@@ -206,8 +204,8 @@ impl Attempt {
     }
 
     async fn execute(&self) -> Result<Option<TaskResult>, FailureCause> {
-        let Order { stage, task, .. } = &self.order;
-        let created = self.context.directories.create(task.id, stage);
+        let stage = &self.order.stage;
+        let created = self.context.directories.create(stage);
         let directory = created.map_err(FailureCause::StartFailed)?;
         let Some(place) = self.place()? else {
             let produced = Box::pin(self.produce(&directory, None)).await;
@@ -318,8 +316,10 @@ impl Attempt {
         let child = started.map_err(|error| FailureCause::StartFailed(explain_start(stage, &error)))?;
         drop(command);
         let killed_before = self.context.kills.lately();
-        let ended = Box::pin(Running::new(self, &child, directory, place).run(child)).await;
-        self.listener.look(&self.said);
+        let running = Running::new(self, &child, directory, place);
+        let ended = Box::pin(running.run(child)).await;
+        running.listen();
+        drop(running);
         let exit = ended?;
         *lock(&self.meter.cpu) = (exit.cpu_user, exit.cpu_system);
         judge(exit.status).map_err(|cause| self.explain_kill(cause, killed_before))?;
@@ -346,7 +346,7 @@ impl Attempt {
         cause
     }
 
-    fn feeds_stdin(&self) -> bool {
+    pub(crate) fn feeds_stdin(&self) -> bool {
         self.order.stage.feed == Feed::Stdin && !self.order.task.inputs.is_empty()
     }
 

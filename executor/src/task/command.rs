@@ -19,7 +19,7 @@ use crate::said;
 use crate::settings::{Environment, Settings};
 use crate::shares::Share;
 use crate::task::attempt::Order;
-use crate::task::directory::{Directory, progress_file};
+use crate::task::directory::Directory;
 use crate::task::isolated;
 
 /// Carries the whole id of the attempt. Set for every process of a task, it also tells strays apart.
@@ -49,6 +49,7 @@ pub(crate) fn environment(settings: &Settings, order: &Order, directory: &Direct
         stage,
         task,
         share,
+        ..
     } = order;
     let for_tasks = [variable::RESOURCES, variable::DEVICES];
     let ours = |name: &OsStr| {
@@ -77,7 +78,7 @@ pub(crate) fn environment(settings: &Settings, order: &Order, directory: &Direct
     set("DRAWLOOM_EXECUTOR_ID", settings.executor.as_str().into());
     set("DRAWLOOM_HOST", (&settings.host).into());
     set(ID_VARIABLE, task.id.to_string().into());
-    set(said::VARIABLE, progress_file(&settings.directory, task.id).into());
+    set(said::VARIABLE, directory.progress_file().into());
     if stage.capture == Capture::Directory {
         set("DRAWLOOM_OUTPUT_DIR", directory.output().into());
     }
@@ -233,9 +234,7 @@ mod tests {
             ("LANG".to_owned(), "C.UTF-8".to_owned()),
         ];
         let task = task(7, 2);
-        let directory = Directories::new(container.path(), 2)
-            .create(task.id, &stage)
-            .unwrap();
+        let directory = Directories::new(container.path(), 2).create(&stage).unwrap();
         let environment = environment(&settings, &order(stage, task, Epoch(3)), &directory);
         assert_eq!(text(&environment, "LANG"), Some("C.UTF-8"));
         assert_eq!(text(&environment, "PATH"), Some(DEFAULT_PATH));
@@ -255,6 +254,7 @@ mod tests {
             stage: Arc::new(stage),
             task,
             share: Share::default(),
+            unhurried: false,
         }
     }
 
@@ -278,9 +278,7 @@ mod tests {
             };
             let share = shares.take(&stage).unwrap();
             let task = task(7, 2);
-            let directory = Directories::new(container.path(), 2)
-                .create(task.id, &stage)
-                .unwrap();
+            let directory = Directories::new(container.path(), 2).create(&stage).unwrap();
             let order = Order {
                 share,
                 ..order(stage, task, Epoch(1))
@@ -303,9 +301,7 @@ mod tests {
         let mut stage = stage("true");
         stage.environment = vec![("PATH".to_owned(), "/opt/bin".to_owned())];
         let task = task(0, 0);
-        let directory = Directories::new(container.path(), 2)
-            .create(task.id, &stage)
-            .unwrap();
+        let directory = Directories::new(container.path(), 2).create(&stage).unwrap();
         let order = order(stage.clone(), task, Epoch(1));
         let environment = environment(&settings(container.path()), &order, &directory);
         assert_eq!(text(&environment, "PATH"), Some("/opt/bin"));

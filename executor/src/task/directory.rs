@@ -1,11 +1,11 @@
-//! The private directory of an attempt: `drawloom-tasks/<attempt>` in the container's directory.
+//! The private directory of an attempt: `drawloom-tasks/<number>` in the container's directory.
 //!
 //! It holds links to the localized files, `tmp` for temporary files, and what the attempt itself makes. It is the
 //! working directory of the command and goes away with the attempt.
 //!
-//! Making and removing two directories is work for the journal of the file system, about a tenth of what a short
-//! command takes in all. So a directory that an attempt has left as it found it, and that no process can hold any
-//! more, gets another name and serves the next attempt: [`Directories`] owns those.
+//! Making and removing two directories, and giving them other names, is work for the journal of the file system, about
+//! a tenth of what a short command takes in all. So a directory that an attempt has left as it found it, and that no
+//! process can hold any more, serves the next attempt: [`Directories`] owns those.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -45,15 +45,6 @@ pub fn log_name(id: TaskAttemptId, stage: &str, stream: &str) -> String {
         .map(|c| if legal(c) { c } else { '_' })
         .collect();
     format!("task-{}-{name}.{stream}", file_safe(id))
-}
-
-/// The file in an attempt's directory in which its command may say how it does.
-pub(crate) fn progress_file(container: &Path, id: TaskAttemptId) -> PathBuf {
-    container
-        .join(WORK)
-        .join(file_safe(id))
-        .join(TEMPORARY)
-        .join("progress")
 }
 
 /// How a directory looks from outside: owner, mode, attributes. What an attempt has changed of it is seen here.
@@ -117,7 +108,8 @@ fn holds_only(path: &Path, names: &[&str]) -> bool {
 #[derive(Debug, Default)]
 struct Spare {
     ready: Vec<(PathBuf, Pair)>,
-    named: u64,
+    /// How many were made so far: their names.
+    made: u64,
 }
 
 /// The directories of all attempts of an executor.
@@ -143,23 +135,14 @@ impl Directories {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the directory of an attempt, with its links.
+    /// A directory for an attempt of this stage, with its links.
     ///
     /// # Errors
     /// A text for people.
-    pub(crate) fn create(
-        self: &Arc<Self>,
-        id: TaskAttemptId,
-        stage: &StageSpec,
-    ) -> Result<Directory, String> {
-        let path = self.container.join(WORK).join(file_safe(id));
-        let fail = |error: io::Error| format!("cannot prepare the directory {}: {error}", path.display());
-        let made = match self.take(&path) {
-            Some(made) => made,
-            None => make(&path).map_err(fail)?,
-        };
+    pub(crate) fn create(self: &Arc<Self>, stage: &StageSpec) -> Result<Directory, String> {
+        let (path, made) = self.take()?;
         let directory = Directory {
-            path: path.clone(),
+            path,
             made,
             released: AtomicBool::new(false),
             home: Arc::clone(self),
@@ -168,37 +151,43 @@ impl Directories {
             directory.link(&self.container, name)?;
         }
         if stage.capture == Capture::Directory {
-            fs::create_dir_all(directory.output()).map_err(fail)?;
+            let output = directory.output();
+            fs::create_dir_all(&output).map_err(|error| unprepared(&output, &error))?;
         }
         Ok(directory)
     }
 
-    /// Gives a spare directory this name. What cannot be renamed stays where it is and is not used again.
-    fn take(&self, path: &Path) -> Option<Pair> {
-        let (spare, pair) = self.spare().ready.pop()?;
-        fs::rename(&spare, path).ok().map(|()| pair)
+    /// One that waits, or a new one.
+    fn take(&self) -> Result<(PathBuf, Pair), String> {
+        let mut spare = self.spare();
+        if let Some(ready) = spare.ready.pop() {
+            return Ok(ready);
+        }
+        spare.made += 1;
+        let path = self.container.join(WORK).join(spare.made.to_string());
+        drop(spare);
+        match make(&path) {
+            Ok(made) => Ok((path, made)),
+            Err(error) => Err(unprepared(&path, &error)),
+        }
     }
 
     /// Keeps a directory for another attempt, unless there are enough or it is not as it was made.
     fn keep(&self, path: &Path, made: Pair) -> bool {
-        let as_made = || {
-            holds_only(path, &[TEMPORARY])
-                && holds_only(&path.join(TEMPORARY), &[])
-                && Pair::at(path).is_ok_and(|now| now == made)
-        };
+        let as_made = holds_only(path, &[TEMPORARY])
+            && holds_only(&path.join(TEMPORARY), &[])
+            && Pair::at(path).is_ok_and(|now| now == made);
         let mut spare = self.spare();
-        if spare.ready.len() >= self.most {
-            return false;
+        let keep = as_made && spare.ready.len() < self.most;
+        if keep {
+            spare.ready.push((path.to_owned(), made));
         }
-        spare.named += 1;
-        let name = self.container.join(WORK).join(format!("spare-{}", spare.named));
-        drop(spare);
-        if !as_made() || fs::rename(path, &name).is_err() {
-            return false;
-        }
-        self.spare().ready.push((name, made));
-        true
+        keep
     }
+}
+
+fn unprepared(path: &Path, error: &io::Error) -> String {
+    format!("cannot prepare the directory {}: {error}", path.display())
 }
 
 fn make(path: &Path) -> io::Result<Pair> {
@@ -246,6 +235,11 @@ impl Directory {
     /// Where temporary files go.
     pub(crate) fn temporary(&self) -> PathBuf {
         self.path.join(TEMPORARY)
+    }
+
+    /// The file in which the command may say how it does.
+    pub(crate) fn progress_file(&self) -> PathBuf {
+        self.temporary().join("progress")
     }
 
     /// Where a task with a result of several files puts them.
@@ -296,7 +290,7 @@ mod tests {
     }
 
     fn create(container: &Path, stage: &StageSpec) -> Result<Directory, String> {
-        Directories::new(container, 2).create(id(), stage)
+        Directories::new(container, 2).create(stage)
     }
 
     #[test]
@@ -312,7 +306,7 @@ mod tests {
         );
         assert!(directory.temporary().is_dir());
         let path = directory.path().to_owned();
-        assert_eq!(path, container.path().join("drawloom-tasks/0.1.0-7.2"));
+        assert_eq!(path, container.path().join("drawloom-tasks/1"));
         drop(directory);
         assert!(!path.exists());
         assert!(container.path().join("dict.txt").exists());
@@ -355,15 +349,14 @@ mod tests {
         let directories = Directories::new(container.path(), 2);
         let inode = |directory: &Directory| fs::metadata(directory.path()).unwrap().ino();
         let stage = stage("true");
-        let first = directories.create(id(), &stage).unwrap();
+        let first = directories.create(&stage).unwrap();
         let (path, before) = (first.path().to_owned(), inode(&first));
         let mode = fs::metadata(&path).unwrap().mode();
         leave(&first);
         // Keeps the number of the inode from being used again when it is removed.
         let _held = fs::File::open(&path).unwrap();
         drop(first);
-        assert!(!path.exists(), "nothing is left under the attempt's name");
-        let second = directories.create(id(), &stage).unwrap();
+        let second = directories.create(&stage).unwrap();
         let names = |path: &Path| {
             let names = fs::read_dir(path)
                 .unwrap()
@@ -411,9 +404,8 @@ mod tests {
     fn no_more_directories_wait_than_attempts_run() {
         let container = tempfile::tempdir().unwrap();
         let directories = Directories::new(container.path(), 2);
-        let ids = (0..5).map(|partition| TaskAttemptId { partition, ..id() });
-        let all: Vec<_> = ids
-            .map(|id| directories.create(id, &stage("true")).unwrap())
+        let all: Vec<_> = (0..5)
+            .map(|_| directories.create(&stage("true")).unwrap())
             .collect();
         all.iter().for_each(Directory::release);
         drop(all);

@@ -142,8 +142,6 @@ impl Shared {
         let id = call.context.id();
         self.context.board.enter(id, "calling a function");
         self.context.board.set_said(id, Arc::clone(call.context.said()));
-        let pid = crate::process_table::own_pid().unsigned_abs();
-        drop(self.events.blocking_send(Event::TaskStarted { id, pid }));
         let argument = call.task.item.as_deref().unwrap_or("null");
         let returned = self
             .context

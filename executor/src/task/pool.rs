@@ -19,6 +19,7 @@ use wire::id::TaskAttemptId;
 use wire::task::Body;
 
 use crate::functions::{TaskContext, panic_text};
+use crate::process_table::own_pid;
 use crate::reports::{Reports, Stored};
 use crate::session::{Event, TaskEnd};
 use crate::task::attempt::{Attempt, Cancellation, Context, Lines, Order, TIMEOUT_GRACE};
@@ -74,14 +75,15 @@ impl Pool {
         }
     }
 
-    /// Starts an attempt.
+    /// Starts an attempt. Gives the process of one that has begun with that, as functions do; others say it themselves,
+    /// with [`Event::TaskStarted`].
     ///
     /// # Errors
     /// When the system gives no threads; there is then no attempt and no event.
-    pub(crate) fn launch(&mut self, order: Order) -> Result<(), FailureCause> {
+    pub(crate) fn launch(&mut self, order: Order) -> Result<Option<u32>, FailureCause> {
         let function = matches!(order.stage.body, Body::Function(_));
         if function && order.stage.memory_limit.is_none() {
-            return self.call(order);
+            return self.call(order).map(|()| Some(own_pid().unsigned_abs()));
         }
         let id = order.task.id;
         let (cancel, cancel_seen) = watch::channel(None);
@@ -102,7 +104,7 @@ impl Pool {
             drop(events.send(Event::TaskEnded { id, end }).await);
         });
         self.attempts.insert(id, Handle { cancel, decision });
-        Ok(())
+        Ok(None)
     }
 
     /// Has a function called on a thread of this process.

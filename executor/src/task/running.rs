@@ -4,6 +4,7 @@
 //! Three flags order the end: `exited` (the first process is gone: feeding stops), `closed` (nobody writes any
 //! more), `gone` (no process is left as far as we know: whoever still holds a pipe is not waited for).
 
+use std::convert::Infallible;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::{ChildStderr, ChildStdin, ChildStdout};
@@ -20,7 +21,8 @@ use wire::failure::{FailureCause, KillReason};
 use wire::task::Capture;
 
 use crate::children::{Child, Exit};
-use crate::said::ErrorListener;
+use crate::pace::MOMENT;
+use crate::said::{ErrorListener, FileListener};
 use crate::session::Event;
 use crate::task::attempt::{Attempt, Interruption, lock};
 use crate::task::capture::Place;
@@ -46,6 +48,8 @@ pub(crate) struct Running<'a> {
     place: Option<&'a Place>,
     pid: i32,
     tree: TaskTree,
+    /// The file in which the command may say something.
+    listener: FileListener,
     exited: watch::Sender<bool>,
     closed: watch::Sender<bool>,
     gone: watch::Sender<bool>,
@@ -67,6 +71,7 @@ impl<'a> Running<'a> {
             place,
             pid: child.pid,
             tree,
+            listener: FileListener::new(directory.progress_file()),
             exited: flag(),
             closed: flag(),
             gone: flag(),
@@ -81,17 +86,12 @@ impl<'a> Running<'a> {
         let attempt = self.attempt;
         attempt.enter("running");
         attempt.context.board.set_pid(attempt.id(), child.pid);
-        attempt
-            .tell(Event::TaskStarted {
-                id: attempt.id(),
-                pid: child.pid.unsigned_abs(),
-            })
-            .await;
         let mut body = std::pin::pin!(self.to_end(child).fuse());
         let interruption = tokio::select! {
             biased;
             interruption = attempt.interrupted() => interruption,
             interruption = self.watch_memory() => interruption,
+            never = self.tell_begun() => match never {},
             done = &mut body => {
                 if done.is_err() {
                     self.tree.kill().await;
@@ -112,6 +112,22 @@ impl<'a> Running<'a> {
         Err(interruption.cause)
     }
 
+    /// Says that the command has begun, a moment later when nobody waits for that: most short ones are over by then.
+    async fn tell_begun(&self) -> Infallible {
+        let attempt = self.attempt;
+        if attempt.order.unhurried {
+            sleep(MOMENT).await;
+        }
+        let (id, pid) = (attempt.id(), self.pid.unsigned_abs());
+        attempt.tell(Event::TaskStarted { id, pid }).await;
+        pending().await
+    }
+
+    /// Takes in what the command has said in its file.
+    pub(crate) fn listen(&self) {
+        self.listener.look(&self.attempt.said);
+    }
+
     async fn end(&self, grace: Duration) {
         self.tree.end(grace).await;
         sleep(LAST_WORDS.min(grace)).await;
@@ -125,7 +141,7 @@ impl<'a> Running<'a> {
         loop {
             sleep(pause).await;
             let resident = self.tree.resident();
-            attempt.listener.look(&attempt.said);
+            self.listen();
             let peak = attempt
                 .meter
                 .peak
@@ -244,7 +260,13 @@ impl<'a> Running<'a> {
     }
 
     fn reader(&self, pipe: OwnedFd) -> Result<PipeReader, FailureCause> {
-        PipeReader::new(pipe, self.gone.subscribe()).map_err(|error| unreadable(&error))
+        let patience = if self.attempt.feeds_stdin() {
+            Duration::ZERO
+        } else {
+            MOMENT
+        };
+        PipeReader::new(pipe, patience, self.exited.subscribe(), self.gone.subscribe())
+            .map_err(|error| unreadable(&error))
     }
 }
 

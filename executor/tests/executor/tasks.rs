@@ -47,7 +47,7 @@ async fn input_goes_in_and_the_result_is_committed() {
     assert_eq!(container.read("out/part-00000"), "c\nb\na\n2\n");
     assert_eq!(output_files(&container), ["part-00000"]);
     assert_eq!((report.metrics.input_bytes, report.metrics.output_bytes), (6, 8));
-    assert!(!container.path("drawloom-tasks/0.0.0-0.0").exists());
+    assert!(!container.path("drawloom-tasks/1").exists());
 }
 
 #[tokio::test]
@@ -416,10 +416,8 @@ async fn of_many_short_commands_on_all_slots_each_succeeds_in_a_directory_of_its
     for _ in 0..number {
         assert_eq!(peer.finished().await.outcome, Ok(()));
     }
-    for partition in 0..number {
-        let directory = format!("drawloom-tasks/0.0.0-{partition}.0");
-        assert!(!container.path(&directory).exists(), "{directory}");
-    }
+    let waiting = fs::read_dir(container.path("drawloom-tasks")).unwrap().count();
+    assert!(waiting <= 2, "{waiting} directories wait");
 }
 
 #[tokio::test]

@@ -133,6 +133,9 @@ pub struct NodeAtSubmission {
     pub rack: String,
     /// Memory that was free, in MiB.
     pub available_memory_mib: u64,
+    /// Memory that it gives to containers in all, in MiB; absent in what earlier builds staged.
+    #[serde(default)]
+    pub memory_mib: Option<u64>,
     /// Virtual cores that were free.
     #[serde(default)]
     pub available_cores: u32,

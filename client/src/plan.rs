@@ -403,6 +403,7 @@ fn driver_settings(settings: &Resolved) -> Settings {
         memory_enforced: settings.flag("executor.memory.enforced"),
         recovery: settings.text("am.recovery") == "on",
         am_max_attempts: settings.count("am.max-attempts"),
+        room_patience: duration("executors.room-patience"),
         journal_patience: duration("am.journal.patience"),
         rm_silence_max: settings
             .optional("am.rm-silence-max")

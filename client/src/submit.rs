@@ -279,6 +279,7 @@ impl<'a> Submission<'a> {
         let paths = preflight::paths(&self.file_systems, &self.planned);
         let (checked, paths) = tokio::join!(cluster, paths);
         let checked = checked?;
+        preflight::room(&self.planned.plan, &checked.nodes, &self.settings)?;
         paths?;
         let largest = &checked.application.maximum_resource_capability;
         uber::decide(

@@ -94,13 +94,17 @@ impl Driver {
             self.demand.hosts = self.collect_wishes();
         }
         let executors = self.wanted_executors();
+        let needed = self.executors_to_begin();
         let avoid: BTreeSet<String> = self
             .exclusions
             .hosts()
             .map(|host| self.executors.hosts.name(host).to_owned())
             .collect();
         let said = |asked: &ExecutorTarget| {
-            asked.executors == executors && asked.hosts == self.demand.hosts && asked.avoid == avoid
+            asked.executors == executors
+                && asked.needed == needed
+                && asked.hosts == self.demand.hosts
+                && asked.avoid == avoid
         };
         if !self.demand.asked.as_ref().is_some_and(said) {
             let hosts = self.demand.hosts.clone();
@@ -108,10 +112,28 @@ impl Driver {
                 executors,
                 hosts,
                 avoid,
+                needed,
             };
             self.demand.asked = Some(target.clone());
             effects.push(Effect::SetTarget(target));
         }
+    }
+
+    /// The fewest executors that something which waits could begin with: as many as hold the largest gang that has not
+    /// begun, or one.
+    fn executors_to_begin(&self) -> u32 {
+        if self.gangs == 0 {
+            return 1;
+        }
+        let running = self.stages.iter().filter(|(_, stage)| stage.is_running());
+        let waiting = running.filter_map(|(index, stage)| {
+            let tasks = stage.tasks.as_ref().filter(|tasks| tasks.pending() > 0)?;
+            let plan = &self.plan.stages[index.number() as usize];
+            let gang = stage.gang && tasks.running == 0;
+            let places = self.plan.executors.places(plan).max(1);
+            Some(if gang { tasks.total().div_ceil(places) } else { 1 })
+        });
+        waiting.max().unwrap_or(1)
     }
 
     fn collect_wishes(&self) -> BTreeMap<String, u32> {

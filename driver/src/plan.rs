@@ -233,6 +233,9 @@ pub struct Settings {
     /// `am.max-attempts`.
     #[serde(default = "two")]
     pub am_max_attempts: u32,
+    /// `executors.room-patience`: how long the nodes of the cluster may have room for fewer executors than something needs to begin.
+    #[serde(default = "room_patience")]
+    pub room_patience: Duration,
     /// `am.journal.patience`: how long the journal's file system may refuse before the attempt ends.
     #[serde(default = "journal_patience")]
     pub journal_patience: Duration,
@@ -252,6 +255,11 @@ fn two() -> u32 {
 /// A NameNode that is restarted is back after some 20 s; the worst stall seen with DataNodes that died was 20 s.
 fn journal_patience() -> Duration {
     Duration::from_secs(75)
+}
+
+/// As long as a ResourceManager takes to give a silent node up: whoever repairs one has as long again.
+fn room_patience() -> Duration {
+    Duration::from_secs(600)
 }
 
 impl Default for Settings {
@@ -277,6 +285,7 @@ impl Default for Settings {
             memory_enforced: true,
             recovery: true,
             am_max_attempts: 2,
+            room_patience: room_patience(),
             journal_patience: journal_patience(),
             rm_silence_max: None,
         }

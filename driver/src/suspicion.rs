@@ -25,6 +25,7 @@ use crate::core::Driver;
 use crate::event::Effect;
 use crate::index::{AttemptIx, ExecutorIx, StageIx};
 use crate::journal::fact::ApplicationFact;
+use crate::stage::Stage;
 
 /// What is held against a task.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,12 +70,11 @@ impl Suspects {
         self.tasks.keys().copied()
     }
 
-    /// The tasks that were in slots of the most lost executors, of these of the last one, and how many those were; none
-    /// for a single one.
-    fn prime(&self) -> Option<(u32, Vec<u32>)> {
-        let most = self.tasks.values().max()?;
-        let prime = self.tasks.iter().filter(|(_, record)| *record == most);
-        (most.with_slot > 1).then(|| (most.with_slot, prime.map(|(&partition, _)| partition).collect()))
+    /// The tasks that were in slots of the most lost executors, of these of the last one; none for a single one.
+    fn prime(&self) -> Option<(Record, Vec<u32>)> {
+        let most = *self.tasks.values().max()?;
+        let prime = self.tasks.iter().filter(|(_, record)| **record == most);
+        (most.with_slot > 1).then(|| (most, prime.map(|(&partition, _)| partition).collect()))
     }
 }
 
@@ -122,11 +122,15 @@ impl Driver {
         }
     }
 
-    /// The sentence that names the tasks of a stage that were on the most lost executors.
-    pub(crate) fn suspicion(&self, index: StageIx) -> Option<String> {
-        let (lost, tasks) = self.stages[index].tasks.as_ref()?.suspects.prime()?;
-        let name = self.stage_name(index);
-        let first = tasks.first()?;
+    /// The sentence that names the tasks that were on the most lost executors.
+    pub(crate) fn suspicion(&self) -> Option<String> {
+        let prime = |(index, stage): (StageIx, &Stage)| {
+            let (record, tasks) = stage.tasks.as_ref()?.suspects.prime()?;
+            Some((record, index, tasks))
+        };
+        let primes = self.stages.iter().filter_map(prime);
+        let (record, index, tasks) = primes.max_by_key(|(record, ..)| *record)?;
+        let (name, lost, first) = (self.stage_name(index), record.with_slot, tasks.first()?);
         let others = match tasks.len() - 1 {
             0 => String::new(),
             1 => ", and so had one other task".to_owned(),
@@ -149,13 +153,17 @@ mod tests {
         let mut suspects = Suspects::default();
         suspects.note(4, executor(0), true);
         suspects.note(7, executor(0), true);
-        assert_eq!(suspects.prime(), None, "one loss says nothing");
+        assert_eq!(
+            suspects.prime().map(|(_, tasks)| tasks),
+            None,
+            "one loss says nothing"
+        );
         suspects.note(7, executor(1), false);
         suspects.note(7, executor(2), true);
         suspects.note(9, executor(2), false);
-        assert_eq!(suspects.prime(), Some((2, vec![7])));
+        assert_eq!(suspects.prime().map(|(_, tasks)| tasks), Some(vec![7]));
         suspects.note(4, executor(3), true);
-        assert_eq!(suspects.prime(), Some((2, vec![4])));
+        assert_eq!(suspects.prime().map(|(_, tasks)| tasks), Some(vec![4]));
         assert!(suspects.is_suspected(4) && !suspects.is_suspected(9));
         suspects.clear(4);
         assert_eq!(suspects.all().collect::<Vec<_>>(), [7, 9]);

@@ -162,13 +162,13 @@ impl Driver {
         let Some(reason) = self.hopeless.clone() else {
             return;
         };
+        let suspicion = self
+            .suspicion()
+            .map_or_else(String::new, |suspect| format!("{suspect}; "));
         for index in self.stages.indexes() {
             if let Some(lack) = self.lack_of_room(index) {
-                let known = self
-                    .suspicion(index)
-                    .map_or(lack.clone(), |suspect| format!("{suspect}; {lack}"));
                 // The cause first: YARN shows little more than the beginning.
-                let (job, cause) = (self.stages[index].key.job, format!("{reason}; {known}"));
+                let (job, cause) = (self.stages[index].key.job, format!("{reason}; {suspicion}{lack}"));
                 self.note_fact(|_| ApplicationFact::JobFailed {
                     job,
                     cause: cause.clone(),

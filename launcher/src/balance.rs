@@ -134,6 +134,30 @@ impl Launcher {
         });
     }
 
+    /// Gives up when something has waited for long for more executors than the nodes of the cluster could hold.
+    pub(super) fn look_for_room(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let needed = self.needed.min(self.wanted());
+        let room = self.nodes.room();
+        if self.awaits_handover || self.held() >= needed || room >= needed {
+            self.cramped_since = None;
+            return;
+        }
+        self.cramped_since.get_or_insert(now);
+        if self.cramped_until().is_some_and(|until| until <= now) {
+            self.cramped_since = None;
+            let (memory, waited) = (self.rules.memory_mib, self.rules.room_patience);
+            let text = format!(
+                "the nodes of the cluster have room for {room} of the {needed} executors of {memory} MiB that are needed to begin, \
+                 and have had no more for {waited:?}: lower executors.memory, or see to the nodes (`yarn node -list -all`)"
+            );
+            self.give_up(text, effects);
+        }
+    }
+
+    pub(super) fn cramped_until(&self) -> Option<Duration> {
+        Some(self.cramped_since? + self.rules.room_patience)
+    }
+
     /// Brings what is held and asked for to the target.
     pub(super) fn balance(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         if self.awaits_handover {

@@ -52,6 +52,10 @@ pub struct Totals {
 pub struct Launcher {
     pub(super) rules: Rules,
     pub(super) target: u32,
+    /// The fewest executors that something which waits could begin with.
+    pub(super) needed: u32,
+    /// Since when no more than fewer could be had.
+    pub(super) cramped_since: Option<Duration>,
     /// How many tasks would like to run on each host.
     pub(super) wishes: BTreeMap<String, u32>,
     pub(super) records: Containers,
@@ -79,6 +83,8 @@ impl Launcher {
     pub fn new(rules: Rules) -> Self {
         Self {
             target: 0,
+            needed: 0,
+            cramped_since: None,
             wishes: BTreeMap::new(),
             records: Containers::default(),
             history: VecDeque::new(),
@@ -114,6 +120,7 @@ impl Launcher {
         match event {
             Event::TargetSet(target) => {
                 self.target = target.executors;
+                self.needed = target.needed;
                 self.wishes = target.hosts;
                 self.unwanted = target.avoid;
                 self.avoid_unwanted(effects);
@@ -157,6 +164,7 @@ impl Launcher {
             Event::DeadlineReached => {}
         }
         self.expire(now, effects);
+        self.look_for_room(now, effects);
         self.balance(now, effects);
     }
 
@@ -166,6 +174,7 @@ impl Launcher {
         let deadlines = [
             self.records.next_deadline(),
             self.reshape_at,
+            self.cramped_until(),
             self.nodes.next_deadline(),
         ];
         let deadlines = deadlines.into_iter().flatten();
@@ -453,7 +462,7 @@ impl Launcher {
         }
     }
 
-    fn give_up(&mut self, text: String, effects: &mut Vec<Effect>) {
+    pub(super) fn give_up(&mut self, text: String, effects: &mut Vec<Effect>) {
         if self.verdict.is_none() && !self.ending {
             self.verdict = Some(text.clone());
             effects.push(Effect::Report(LauncherReport::Hopeless(text)));

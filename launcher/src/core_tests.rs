@@ -15,6 +15,7 @@ fn rules() -> Rules {
         register_timeout: MS(120_000),
         max_failures: None,
         failures_validity: MS(3_600_000),
+        room_patience: MS(600_000),
         backoff: (MS(200), MS(30_000)),
     }
 }
@@ -36,6 +37,7 @@ pub(crate) fn node(name: &str) -> Event {
         rack: Some("/r".into()),
         state: NodeState::Usable,
         free_mib: Some(1 << 20),
+        total_mib: None,
     })
 }
 
@@ -385,6 +387,7 @@ fn a_node_that_the_driver_avoids_is_avoided_again_when_there_is_another_one() {
             rack: None,
             state,
             free_mib: None,
+            total_mib: None,
         })
     };
     let change = |additions: &[&str], removals: &[&str]| Effect::UpdateBlacklist {
@@ -409,6 +412,7 @@ fn when_the_other_nodes_are_gone_the_failing_one_is_used_again_at_once() {
         rack: None,
         state: NodeState::Unusable,
         free_mib: None,
+        total_mib: None,
     }));
     let reuse = Effect::UpdateBlacklist {
         additions: vec![],
@@ -433,6 +437,67 @@ fn a_node_that_the_driver_avoids_gets_no_containers_until_it_does_not_any_more()
     };
     assert!(bench.on(avoiding(&["a"])).contains(&blacklist(&["a"], &[])));
     assert!(bench.on(avoiding(&[])).contains(&blacklist(&[], &["a"])));
+}
+
+fn sized(name: &str, state: NodeState, total_mib: u64) -> Event {
+    Event::NodeUpdated(NodeFacts {
+        name: NodeName::new(name),
+        rack: Some("/r".into()),
+        state,
+        free_mib: None,
+        total_mib: Some(total_mib),
+    })
+}
+
+fn needing(executors: u32, needed: u32) -> Event {
+    Event::TargetSet(ExecutorTarget {
+        executors,
+        needed,
+        ..ExecutorTarget::default()
+    })
+}
+
+#[test]
+fn what_the_nodes_left_could_never_hold_is_given_up_after_a_while() {
+    let mut bench = Bench::new(0, &[]);
+    bench.on(sized("large", NodeState::Usable, 1024));
+    bench.on(sized("small", NodeState::Usable, 256));
+    bench.on(needing(4, 1));
+    bench.on(sized("large", NodeState::Unusable, 1024));
+    assert_eq!(hopeless(&bench.at(599_000, Event::DeadlineReached)), None);
+    bench.on(sized("large", NodeState::Usable, 1024));
+    bench.on(sized("large", NodeState::Unusable, 1024));
+    assert_eq!(
+        hopeless(&bench.at(1_198_000, Event::DeadlineReached)),
+        None,
+        "it was there meanwhile"
+    );
+    assert_eq!(bench.launcher.next_deadline(), Some(MS(1_199_000)));
+    let text = hopeless(&bench.at(1_199_000, Event::DeadlineReached)).unwrap();
+    assert!(
+        text.contains("room for 0 of the 1 executors of 512 MiB"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_gang_waits_for_as_many_executors_as_hold_it_and_not_for_ever() {
+    let mut bench = Bench::new(0, &[]);
+    bench.on(sized("a", NodeState::Usable, 1024));
+    bench.on(needing(4, 3));
+    bench.up(1, "a");
+    let text = hopeless(&bench.at(600_000, Event::DeadlineReached)).unwrap();
+    assert!(
+        text.contains("room for 2 of the 3 executors of 512 MiB"),
+        "{text}"
+    );
+}
+
+#[test]
+fn nodes_of_unknown_size_may_hold_anything() {
+    let mut bench = Bench::new(0, &["a"]);
+    bench.on(needing(4, 4));
+    assert_eq!(hopeless(&bench.at(6_000_000, Event::DeadlineReached)), None);
 }
 
 #[test]

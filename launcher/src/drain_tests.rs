@@ -29,6 +29,7 @@ fn leaving(name: &str) -> Event {
         rack: None,
         state: NodeState::Leaving,
         free_mib: None,
+        total_mib: None,
     })
 }
 

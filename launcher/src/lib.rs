@@ -25,7 +25,8 @@
 //!   step. A container that is being stopped is no longer held.
 //! - Every granted container is in the table until YARN reports its end or it was given up after repeated releases.
 //! - Every end is reported to the driver once and counted at most once; a neutral cause never counts (C).
-//! - E: while something is missing there is an ask, a deferred relaunch with a deadline, or a verdict.
+//! - E: while something is missing there is an ask, a deferred relaunch with a deadline, or a verdict. An ask that no node
+//!   could serve, even if nothing else ran on it, has a deadline, too.
 //!
 //! Asks are shaped ([`asks`]) because of how schedulers serve them: with a share for each node, its rack and `*`
 //! together, a wave of containers arrives within one heartbeat of the nodes; with `*` alone the CapacityScheduler
@@ -66,6 +67,8 @@ pub struct Rules {
     pub max_failures: Option<u32>,
     /// How long a counted loss is remembered.
     pub failures_validity: Duration,
+    /// How long the nodes of the cluster may have room for fewer executors than something needs to begin.
+    pub room_patience: Duration,
     /// Wait before a node's second loss in a row is replaced, doubling to the second value.
     pub backoff: (Duration, Duration),
 }

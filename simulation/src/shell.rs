@@ -47,6 +47,7 @@ impl World {
                     rack: Some(node.rack),
                     state: NodeState::Usable,
                     free_mib: Some(u64::from(node.room) * 1024),
+                    total_mib: Some(u64::from(node.room) * 1024),
                 };
                 self.process(Step::Launcher(LauncherEvent::NodeUpdated(facts)));
             }
@@ -567,6 +568,7 @@ impl World {
             rack: report.rack.clone(),
             state,
             free_mib: None,
+            total_mib: None,
         })));
     }
 

@@ -74,6 +74,7 @@ in_both_modes!(
     an_unknown_queue_is_refused_with_those_there_are,
     memory_and_cores_above_the_largest_container_are_refused_with_what_there_is,
     all_problems_of_a_job_file_are_told_at_once_with_their_places,
+    what_could_never_run_is_refused_before_it_is_submitted,
     a_missing_input_is_named_with_how_to_put_it_there,
     an_output_that_exists_is_refused_and_kept_unless_it_may_be_replaced,
     a_failing_task_that_floods_its_standard_error_is_quoted_by_its_last_lines,
@@ -153,6 +154,58 @@ stages:
         &["--conf", "task.max-failures=many"],
         2,
         &["task.max-failures", "many", "--conf"],
+    );
+}
+
+fn what_could_never_run_is_refused_before_it_is_submitted(mode: Mode) {
+    let cluster = CLUSTER.get();
+    let user = User::in_mode(cluster, "never", mode).unwrap();
+    let impossible = "version: 1
+nmae: never
+executors: { instances: 1, memory: 256MiB, cores: 2 }
+pools: [{ name: prod, min-share: 3 }]
+stages:
+  - { name: a, tasks: 1, shell: 'true', cores: 3, pool: pord }
+  - { name: b, tasks: 1, shell: 'true', after: c }
+  - { name: c, tasks: 1, shell: 'true', after: b }
+";
+    let words = [
+        "job.yaml:2:1: unknown key \"nmae\"",
+        "job.yaml:4:34: pool prod has a min-share of 3, all executors together have 2 slots",
+        "job.yaml:6:48: each task of stage a takes 3 cores, an executor has 2",
+        "job.yaml:6:57: stage a uses pool pord",
+        "did you mean \"prod\"?",
+        "job.yaml:7:5: stages wait for each other: b after c after b",
+    ];
+    refused(&user, impossible, &[], 2, &words);
+    // That it is more than all nodes have, only the cluster can tell.
+    let most = |more: &str, stage: &str| {
+        format!(
+            "version: 1\nexecutors: {{ instances: 999, memory: 1GiB }}\n{more}stages:\n  \
+             - {{ name: a, tasks: 500, shell: 'true'{stage} }}\n"
+        )
+    };
+    let gang = most("", ", barrier: true");
+    refused(
+        &user,
+        &gang,
+        &[],
+        3,
+        &[
+            "the gang of 500 tasks of stage a takes 500 executors",
+            "have room for",
+        ],
+    );
+    let share = most("pools: [{ name: prod, min-share: 400 }]\n", ", pool: prod");
+    refused(
+        &user,
+        &share,
+        &[],
+        3,
+        &[
+            "the min-share of 400 of pool prod takes 400 executors",
+            "have room for",
+        ],
     );
 }
 

@@ -27,6 +27,9 @@ pub struct ExecutorTarget {
     pub hosts: BTreeMap<String, u32>,
     /// Nodes that new executors should not be on, by the names that executors registered with.
     pub avoid: BTreeSet<String>,
+    /// The fewest that something could begin with: one, or as many as hold a gang that waits. 0 of a driver that does
+    /// not say.
+    pub needed: u32,
 }
 
 /// How the application ends.

@@ -282,6 +282,7 @@ fn every_message_of_a_driver_survives() {
             executors: 3,
             hosts: [("n1".to_owned(), 2), ("n2".to_owned(), 1)].into(),
             avoid: ["n3".to_owned()].into(),
+            needed: 2,
         }),
         LauncherCommand::StopExecutor {
             executor: executor(),

@@ -188,6 +188,7 @@ impl App {
             rack: report.rack.clone(),
             state: node_state(report.state),
             free_mib: free(report),
+            total_mib: report.capability.as_ref().map(|capability| capability.memory_mb),
         };
         tracing::info!(node = %report.id, state = ?report.state, "node changed");
         if let Some(rack) = &report.rack {

@@ -551,6 +551,7 @@ impl App {
                 rack: Some(node.rack.clone()),
                 state: NodeState::Usable,
                 free_mib: Some(node.available_memory_mib),
+                total_mib: node.memory_mib,
             })));
         }
     }
@@ -591,6 +592,7 @@ fn rules(plan: &AppPlan, launch: &LaunchFile) -> Rules {
         register_timeout: settings.register_timeout,
         max_failures: settings.executor_max_failures,
         failures_validity: settings.executor_failures_validity,
+        room_patience: settings.room_patience,
         backoff: settings.relaunch_backoff,
     }
 }

@@ -358,6 +358,12 @@ pub(crate) const KEYS: &[Key] = &[
         "elastic executors: how long one may be without work",
     ),
     key(
+        "executors.room-patience",
+        "10min",
+        Kind::Interval,
+        "how long the nodes of the cluster may have room for fewer executors than are needed to begin; then the job fails",
+    ),
+    key(
         "executors.backlog-timeout",
         "1s",
         Kind::Interval,

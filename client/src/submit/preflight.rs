@@ -4,7 +4,7 @@ use std::path::Path;
 
 use am::launch::NodeAtSubmission;
 use dfs::{DfsError, DfsPath, FileSystems};
-use driver::plan::{ExecutorPlan, OutputPlan, StagePlan, TaskSource};
+use driver::plan::{AppPlan, ExecutorPlan, OutputPlan, StagePlan, TaskSource};
 use futures::TryStreamExt;
 use hadoop::conf::{Configuration, HostPort};
 use yarn_rest::model::{Node, NodeState, Queue, ResourceLimit};
@@ -82,6 +82,53 @@ fn fits(key: &str, unit: &str, asked: u64, maximum: u64) -> Result<(), CommandEr
             ))
             .help(format!("lower {key} to at most {}", show(maximum))),
     )
+}
+
+/// What is to run at the same time must fit on all nodes together, were there nobody else. Of those with a label it is
+/// not known which.
+///
+/// # Errors
+/// A gang or a min-share that does not.
+pub(crate) fn room(
+    plan: &AppPlan,
+    nodes: &[NodeAtSubmission],
+    settings: &Resolved,
+) -> Result<(), CommandError> {
+    let memory = plan.executors.memory_mib.max(1);
+    let room: u64 = nodes
+        .iter()
+        .filter_map(|node| Some(node.memory_mib? / memory))
+        .sum();
+    let judged = !nodes.is_empty() && settings.optional("node-label").is_none();
+    let too_much = at_once(plan).find(|(_, executors)| *executors > room);
+    let Some((what, executors)) = too_much.filter(|_| judged) else {
+        return Ok(());
+    };
+    let cause = format!(
+        "{what} takes {executors} executors of {}; the nodes that run, {} of them, have room for {room}, were they empty",
+        show_mebibytes(memory),
+        nodes.len()
+    );
+    Err(
+        CommandError::refused("the nodes of this cluster are too small or too few")
+            .because(cause)
+            .help("lower it, or executors.memory; `yarn node -list` shows the nodes"),
+    )
+}
+
+/// What of a plan needs several executors at the same time, and how many.
+fn at_once(plan: &AppPlan) -> impl Iterator<Item = (String, u64)> {
+    let gangs = plan.stages.iter().filter(|stage| stage.scheduling.gang);
+    let gangs = gangs.map(|stage| {
+        let (tasks, places) = (stage.source.known_tasks(), plan.executors.places(stage).max(1));
+        let what = format!("the gang of {tasks} tasks of stage {}", stage.name);
+        (what, tasks.div_ceil(places.into()))
+    });
+    let pools = plan.scheduling.pools.iter().map(|pool| {
+        let what = format!("the min-share of {} of pool {}", pool.min_share, pool.name);
+        (what, pool.min_share.div_ceil(plan.executors.cores.max(1)).into())
+    });
+    gangs.chain(pools)
 }
 
 /// YARN drops what it does not know from an ask without a word, so we look first.
@@ -175,6 +222,7 @@ fn node_at_submission(node: &Node) -> Option<NodeAtSubmission> {
         port: at.port,
         rack: node.rack.clone(),
         available_memory_mib: node.available_memory_mb,
+        memory_mib: Some(node.used_memory_mb + node.available_memory_mb),
         available_cores: node.available_virtual_cores,
     })
 }

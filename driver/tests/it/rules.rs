@@ -27,6 +27,7 @@ const SOURCES: &[&str] = &[
     include_str!("../../../am/src/results.rs"),
     include_str!("../../../client/src/plan/allocation.rs"),
     include_str!("../../../executor/src/session/tests.rs"),
+    include_str!("../../../launcher/src/core_tests.rs"),
     include_str!("../../../launcher/src/nodes.rs"),
 ];
 

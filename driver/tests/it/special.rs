@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use driver::event::{Event, Verdict};
+use driver::event::{Effect, Event, Verdict};
 use driver::plan::AppPlan;
 use wire::failure::ExecutorLoss;
 use wire::id::TaskAttemptId;
@@ -299,4 +299,23 @@ fn no_copy_begins_while_what_it_would_read_is_lost() {
     let mut copies = launches(&rig.succeed(&place, made));
     copies.extend(launches(&rig.pass(seconds(1))));
     assert_eq!(copies, [("z".to_owned(), id(1, 3, 1))]);
+}
+
+#[test]
+fn the_launcher_is_told_how_many_executors_a_gang_needs_as_long_as_it_waits() {
+    let needed = |effects: &[Effect]| {
+        let mut targets = effects.iter().filter_map(|effect| match effect {
+            Effect::SetTarget(target) => Some(target.needed),
+            _ => None,
+        });
+        targets.next_back()
+    };
+    let mut rig = Rig::unstarted(gang(3));
+    let mut effects = rig.send(HEARD);
+    effects.extend(rig.send(Event::Started));
+    assert_eq!(needed(&effects), Some(2));
+    rig.register("x", 2);
+    rig.succeed("x", id(1, 0, 0));
+    rig.register("y", 2);
+    assert_eq!(needed(&rig.succeed("x", id(1, 1, 0))), Some(1));
 }

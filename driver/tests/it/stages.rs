@@ -35,6 +35,7 @@ fn the_start_asks_for_all_executors_and_plans_what_waits_for_nothing() {
     rig.obliging = false;
     let target = ExecutorTarget {
         executors: 5,
+        needed: 1,
         ..ExecutorTarget::default()
     };
     let expected = [Effect::SetTarget(target), Effect::PlanStage { stage: key(0) }];

@@ -126,6 +126,11 @@ impl Lab {
             script.replace('\n', "\n      "),
             results.display()
         );
+        self.submitted(name, &text, tasks, conf)
+    }
+
+    /// A submitted job file of so many tasks.
+    pub(crate) fn submitted(&self, name: &str, text: &str, tasks: u32, conf: &str) -> Job<'_> {
         let file = format!("{name}.yaml");
         fs::write(self.home().join(&file), text).unwrap();
         let more = conf.split_whitespace().flat_map(|setting| ["--conf", setting]);
@@ -139,7 +144,7 @@ impl Lab {
             lab: self,
             id: id.unwrap().to_owned(),
             client: Some(client),
-            results,
+            results: self.home().join(format!("{name}-results")),
             tasks,
         }
     }

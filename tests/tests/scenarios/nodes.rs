@@ -182,3 +182,27 @@ fn a_node_whose_clock_is_wrong_starts_nothing_and_nothing_else_is_harmed() {
     });
     job.succeed();
 }
+
+#[test]
+fn what_the_nodes_left_have_no_room_for_ends_its_job_with_the_reason() {
+    let lab = Lab::new(|options: &mut Options| options.nodes = 2);
+    // One of them fits on a node.
+    let text = format!(
+        "version: 1\nexecutors: {{ instances: 2, memory: 3GiB, cores: 1 }}\nstages:\n  - name: work\n    tasks: 2\n    \
+         barrier: true\n    shell: |\n      {}\n",
+        lab.gate().replace('\n', "\n      ")
+    );
+    let job = lab.submitted(
+        "no-room",
+        &text,
+        2,
+        "executors.room-patience=2s executor.heartbeat.interval=200ms",
+    );
+    lab.wait_arrivals(2);
+    let (node, _) = job.node_apart();
+    lab.order(&Order::LoseNode(node));
+    job.fail(&[
+        "room for 1 of the 2 executors of 3072 MiB",
+        "the 2 tasks of stage work start together",
+    ]);
+}

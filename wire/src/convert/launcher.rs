@@ -111,6 +111,7 @@ impl From<LauncherCommand> for proto::LauncherCommand {
                 executors: target.executors,
                 hosts: target.hosts.into_iter().collect(),
                 avoid: target.avoid.into_iter().collect(),
+                needed: target.needed,
             }),
             LauncherCommand::StopExecutor { executor, loss } => Command::StopExecutor(proto::StopExecutor {
                 executor: executor.to_string(),
@@ -138,6 +139,7 @@ impl TryFrom<proto::LauncherCommand> for LauncherCommand {
                 executors: target.executors,
                 hosts: target.hosts.into_iter().collect(),
                 avoid: target.avoid.into_iter().collect(),
+                needed: target.needed,
             }),
             Command::StopExecutor(stop) => Self::StopExecutor {
                 executor: executor(&stop.executor)?,

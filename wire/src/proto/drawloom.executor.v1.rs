@@ -338,6 +338,9 @@ pub struct ExecutorTarget {
     /// Nodes that new executors should not be on.
     #[prost(string, repeated, tag = "3")]
     pub avoid: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The fewest that something could begin with; 0 of drivers that do not say.
+    #[prost(uint32, tag = "4")]
+    pub needed: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StopExecutor {

@@ -7,13 +7,17 @@
 //! a tenth of what a short command takes in all. So a directory that an attempt has left as it found it, and that no
 //! process can hold any more, serves the next attempt: [`Directories`] owns those.
 
-use std::fs::{self, Metadata};
+use std::ffi::CStr;
+use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::{AtFlags, Mode, OFlags, RawDir, SeekFrom, Stat};
 use wire::id::TaskAttemptId;
 use wire::task::{Capture, StageSpec};
 
@@ -22,6 +26,12 @@ const WORK: &str = "drawloom-tasks";
 
 /// The directory in that of an attempt for temporary files.
 const TEMPORARY: &str = "tmp";
+
+/// [`TEMPORARY`] for calls of the system.
+const INNER: &CStr = c"tmp";
+
+/// Room for the first entries of a directory, in bytes: one more than there should be is enough.
+const ROOM: usize = 512;
 
 /// The id of an attempt as a part of a file name: `JOB.STAGE.STAGE_ATTEMPT-PARTITION.ATTEMPT`. HDFS allows no
 /// colon in a name, and a slash would be a directory.
@@ -52,62 +62,102 @@ pub fn log_name(id: TaskAttemptId, stage: &str, stream: &str) -> String {
 struct Look {
     inode: u64,
     /// A directory that has held many files stays large on some file systems, and slow to read.
-    size: u64,
+    size: i64,
     owner: (u32, u32),
     mode: u32,
     /// Bytes of the names of extended attributes, access control lists among them.
     attributes: usize,
 }
 
-impl Look {
-    fn at(path: &Path) -> io::Result<Self> {
-        let metadata: Metadata = fs::symlink_metadata(path)?;
-        Ok(Self {
-            inode: metadata.ino(),
-            size: metadata.size(),
-            owner: (metadata.uid(), metadata.gid()),
-            mode: metadata.mode(),
+/// A directory that is held open, and how it looked when it was made.
+#[derive(Debug)]
+struct Seen {
+    directory: OwnedFd,
+    look: Look,
+}
+
+impl Seen {
+    fn new(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(path, flags, Mode::empty())?;
+        let look = Self::look(&directory, &rustix::fs::fstat(&directory)?);
+        Ok(Self { directory, look })
+    }
+
+    fn look(directory: &OwnedFd, stat: &Stat) -> Look {
+        Look {
+            inode: stat.st_ino,
+            size: stat.st_size,
+            owner: (stat.st_uid, stat.st_gid),
+            mode: stat.st_mode,
             // A file system without attributes refuses to list them.
-            attributes: rustix::fs::llistxattr(path, &mut [0; 0]).unwrap_or(0),
-        })
-    }
-}
-
-/// A directory and the `tmp` in it, as they looked when they were made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Pair {
-    outer: Look,
-    inner: Look,
-}
-
-impl Pair {
-    fn at(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            outer: Look::at(path)?,
-            inner: Look::at(&path.join(TEMPORARY))?,
-        })
-    }
-}
-
-/// Whether a directory holds nothing but this; everything is something when it cannot be read.
-fn holds_only(path: &Path, names: &[&str]) -> bool {
-    let Ok(entries) = fs::read_dir(path) else {
-        return false;
-    };
-    let mut found = 0;
-    for entry in entries {
-        match entry {
-            Ok(entry) if names.iter().any(|name| entry.file_name() == *name) => found += 1,
-            _ => return false,
+            attributes: rustix::fs::flistxattr(directory, &mut [0; 0]).unwrap_or(0),
         }
     }
-    found == names.len()
+
+    /// Whether the directory looks as it did; `stat` is what is found where it was made.
+    fn is_as_made(&self, stat: &Stat) -> bool {
+        Self::look(&self.directory, stat) == self.look
+    }
+
+    /// Whether the directory holds nothing, or just this.
+    fn holds_only(&self, name: Option<&CStr>) -> rustix::io::Result<bool> {
+        rustix::fs::seek(&self.directory, SeekFrom::Start(0))?;
+        let (mut room, mut found) = ([MaybeUninit::uninit(); ROOM], 0);
+        let mut entries = RawDir::new(&self.directory, &mut room);
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            match entry.file_name() {
+                own if own == c"." || own == c".." => {}
+                own if Some(own) == name => found += 1,
+                _ => return Ok(false),
+            }
+        }
+        Ok(found == usize::from(name.is_some()))
+    }
 }
 
-/// Directories that wait for an attempt, each with what it looked like when it was made.
+/// A directory and the one in it for temporary files.
+#[derive(Debug)]
+struct Made {
+    path: PathBuf,
+    outer: Seen,
+    inner: Seen,
+}
+
+impl Made {
+    fn new(path: PathBuf) -> io::Result<Self> {
+        remove(&path)?;
+        let inner = path.join(TEMPORARY);
+        fs::create_dir_all(&inner)?;
+        Ok(Self {
+            outer: Seen::new(&path)?,
+            inner: Seen::new(&inner)?,
+            path,
+        })
+    }
+
+    /// Whether both are where they were made, and as they were; not when they cannot be read.
+    fn is_untouched(&self) -> bool {
+        let look = || -> rustix::io::Result<bool> {
+            let (outer, inner) = (&self.outer, &self.inner);
+            Ok(outer.is_as_made(&rustix::fs::lstat(&self.path)?)
+                && outer.holds_only(Some(INNER))?
+                && inner.is_as_made(&rustix::fs::statat(
+                    &outer.directory,
+                    INNER,
+                    AtFlags::SYMLINK_NOFOLLOW,
+                )?)
+                && inner.holds_only(None)?)
+        };
+        look().unwrap_or(false)
+    }
+}
+
+/// Directories that wait for an attempt.
 #[derive(Debug, Default)]
 struct Spare {
-    ready: Vec<(PathBuf, Pair)>,
+    ready: Vec<Arc<Made>>,
     /// How many were made so far: their names.
     made: u64,
 }
@@ -140,10 +190,8 @@ impl Directories {
     /// # Errors
     /// A text for people.
     pub(crate) fn create(self: &Arc<Self>, stage: &StageSpec) -> Result<Directory, String> {
-        let (path, made) = self.take()?;
         let directory = Directory {
-            path,
-            made,
+            made: self.take()?,
             released: AtomicBool::new(false),
             home: Arc::clone(self),
         };
@@ -158,7 +206,7 @@ impl Directories {
     }
 
     /// One that waits, or a new one.
-    fn take(&self) -> Result<(PathBuf, Pair), String> {
+    fn take(&self) -> Result<Arc<Made>, String> {
         let mut spare = self.spare();
         if let Some(ready) = spare.ready.pop() {
             return Ok(ready);
@@ -166,21 +214,19 @@ impl Directories {
         spare.made += 1;
         let path = self.container.join(WORK).join(spare.made.to_string());
         drop(spare);
-        match make(&path) {
-            Ok(made) => Ok((path, made)),
-            Err(error) => Err(unprepared(&path, &error)),
-        }
+        let made = Made::new(path.clone()).map_err(|error| unprepared(&path, &error))?;
+        Ok(Arc::new(made))
     }
 
     /// Keeps a directory for another attempt, unless there are enough or it is not as it was made.
-    fn keep(&self, path: &Path, made: Pair) -> bool {
-        let as_made = holds_only(path, &[TEMPORARY])
-            && holds_only(&path.join(TEMPORARY), &[])
-            && Pair::at(path).is_ok_and(|now| now == made);
+    fn keep(&self, made: &Arc<Made>) -> bool {
+        if !made.is_untouched() {
+            return false;
+        }
         let mut spare = self.spare();
-        let keep = as_made && spare.ready.len() < self.most;
+        let keep = spare.ready.len() < self.most;
         if keep {
-            spare.ready.push((path.to_owned(), made));
+            spare.ready.push(Arc::clone(made));
         }
         keep
     }
@@ -190,17 +236,10 @@ fn unprepared(path: &Path, error: &io::Error) -> String {
     format!("cannot prepare the directory {}: {error}", path.display())
 }
 
-fn make(path: &Path) -> io::Result<Pair> {
-    remove(path)?;
-    fs::create_dir_all(path.join(TEMPORARY))?;
-    Pair::at(path)
-}
-
 /// An attempt's directory. Removed when dropped.
 #[derive(Debug)]
 pub(crate) struct Directory {
-    path: PathBuf,
-    made: Pair,
+    made: Arc<Made>,
     /// No process is left that could hold it.
     released: AtomicBool,
     home: Arc<Directories>,
@@ -219,11 +258,11 @@ impl Directory {
                 container.display()
             ));
         }
-        symlink(&target, self.path.join(name)).map_err(|error| format!("cannot link {name}: {error}"))
+        symlink(&target, self.path().join(name)).map_err(|error| format!("cannot link {name}: {error}"))
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        &self.made.path
     }
 
     /// No process is left that works in the directory or has it open, so it may serve another attempt if it is as it
@@ -234,7 +273,7 @@ impl Directory {
 
     /// Where temporary files go.
     pub(crate) fn temporary(&self) -> PathBuf {
-        self.path.join(TEMPORARY)
+        self.path().join(TEMPORARY)
     }
 
     /// The file in which the command may say how it does.
@@ -244,7 +283,7 @@ impl Directory {
 
     /// Where a task with a result of several files puts them.
     pub(crate) fn output(&self) -> PathBuf {
-        self.path.join("output")
+        self.path().join("output")
     }
 
     /// A name for a local copy of the input: the input's own when there is one input, so that its ending tells what
@@ -261,11 +300,11 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        if self.released.load(Ordering::Relaxed) && self.home.keep(&self.path, self.made) {
+        if self.released.load(Ordering::Relaxed) && self.home.keep(&self.made) {
             return;
         }
-        if let Err(error) = remove(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove the directory of a task");
+        if let Err(error) = remove(self.path()) {
+            tracing::warn!(path = %self.path().display(), %error, "cannot remove the directory of a task");
         }
     }
 }
@@ -280,7 +319,7 @@ fn remove(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use super::*;
     use crate::task::tests::stage;
@@ -352,9 +391,9 @@ mod tests {
         let first = directories.create(&stage).unwrap();
         let (path, before) = (first.path().to_owned(), inode(&first));
         let mode = fs::metadata(&path).unwrap().mode();
-        leave(&first);
         // Keeps the number of the inode from being used again when it is removed.
         let _held = fs::File::open(&path).unwrap();
+        leave(&first);
         drop(first);
         let second = directories.create(&stage).unwrap();
         let names = |path: &Path| {
@@ -381,11 +420,22 @@ mod tests {
     #[test]
     fn a_directory_that_was_changed_or_may_be_held_serves_nobody_else() {
         let write = |path: PathBuf| fs::write(path, "x").unwrap();
-        let leavers: [&dyn Fn(&Directory); 6] = [
+        let replace = |path: PathBuf| {
+            let elsewhere = path.with_extension("moved");
+            fs::rename(&path, &elsewhere).unwrap();
+            fs::create_dir(&path).unwrap();
+            fs::remove_dir_all(elsewhere).unwrap();
+        };
+        let leavers: [&dyn Fn(&Directory); 8] = [
             &|_| {},
             &|directory| write(directory.path().join("file")),
             &|directory| write(directory.temporary().join("file")),
             &|directory| fs::remove_dir(directory.temporary()).unwrap(),
+            &|directory| replace(directory.temporary()),
+            &|directory| {
+                replace(directory.path().to_owned());
+                fs::create_dir(directory.temporary()).unwrap();
+            },
             &|directory| fs::set_permissions(directory.path(), Permissions::from_mode(0o700)).unwrap(),
             &|directory| fs::set_permissions(directory.temporary(), Permissions::from_mode(0o1777)).unwrap(),
         ];

@@ -124,25 +124,27 @@ impl BoundedLog {
 /// Two files that take turns.
 #[derive(Debug)]
 struct Segments {
-    paths: [PathBuf; 2],
+    log: PathBuf,
     limit: u64,
     /// The one being written and the bytes in it.
     current: Option<(File, u64)>,
-    /// Which of `paths` is being written.
+    /// Which of the two is being written.
     turn: usize,
     /// Bytes in the other one.
     in_previous: u64,
 }
 
+/// The file of a turn, beside the log.
+fn segment(log: &Path, turn: usize) -> PathBuf {
+    let mut name = log.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".later-{}", turn + 1));
+    log.with_file_name(name)
+}
+
 impl Segments {
     fn new(log: &Path, limit: u64) -> Self {
-        let path = |ending: &str| {
-            let mut name = log.file_name().unwrap_or_default().to_owned();
-            name.push(ending);
-            log.with_file_name(name)
-        };
         Self {
-            paths: LATER_PARTS.map(path),
+            log: log.to_owned(),
             limit: limit.max(1),
             current: None,
             turn: 0,
@@ -179,7 +181,7 @@ impl Segments {
         }
         match &mut self.current {
             Some(current) => Ok(current),
-            current => Ok(current.insert((File::create(&self.paths[self.turn])?, 0))),
+            current => Ok(current.insert((File::create(segment(&self.log, self.turn))?, 0))),
         }
     }
 
@@ -190,8 +192,8 @@ impl Segments {
         if left_out > 0 {
             write!(head, "\n[drawloom: {left_out} bytes are left out here]\n")?;
         }
-        for path in [&self.paths[1 - self.turn], &self.paths[self.turn]] {
-            if let Ok(mut segment) = File::open(path) {
+        for path in [1 - self.turn, self.turn].map(|turn| segment(&self.log, turn)) {
+            if let Ok(mut segment) = File::open(&path) {
                 io::copy(&mut segment, head)?;
                 fs::remove_file(path)?;
             }

@@ -47,11 +47,12 @@ pub(crate) struct Scenario {
 
 impl Scenario {
     /// Whether a deadly task is found before others are blamed for what it did: whoever ran beside it is blamed at most
-    /// twice, as nothing else goes wrong.
+    /// twice, as nothing else goes wrong. Not so in gangs, which are not kept apart.
     pub(crate) fn blames_whom_it_should(&self) -> bool {
         let settings = &self.plan.settings;
         let executors = settings.executor_max_failures.is_none_or(|most| most > 2);
-        self.faults == 0 && settings.task_max_failures > 2 && executors
+        let gang = |(stage, _): (u32, u32)| self.plan.stages[stage as usize].scheduling.gang;
+        self.faults == 0 && !self.deadly.is_some_and(gang) && settings.task_max_failures > 2 && executors
     }
 
     pub(crate) fn of(dice: &mut Dice) -> Self {

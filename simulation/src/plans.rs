@@ -56,7 +56,7 @@ impl Scenario {
     }
 
     pub(crate) fn of(dice: &mut Dice) -> Self {
-        let nodes = nodes(dice);
+        let mut nodes = nodes(dice);
         let plan = plan(dice, &nodes);
         let stages = u32::try_from(plan.stages.len()).unwrap_or(0);
         let stage = dice.below(stages);
@@ -64,6 +64,10 @@ impl Scenario {
         let poisoned = (tasks > 0 && dice.percent(5)).then(|| (stage, dice.below(tasks)));
         let deadly = (tasks > 0 && poisoned.is_none() && dice.percent(4)).then(|| (stage, dice.below(tasks)));
         let stormy = dice.below(300) == 0;
+        if stormy {
+            // Long tasks on a slow node would not be done in a day.
+            nodes.iter_mut().for_each(|node| node.slow = 1);
+        }
         let usual = if dice.percent(50) { 900 } else { 20_000 };
         Self {
             plan,

@@ -46,6 +46,9 @@ pub struct LaunchFile {
     /// The running nodes at submission; may be empty when they could not be read.
     #[serde(default)]
     pub nodes: Vec<NodeAtSubmission>,
+    /// Container memory of the ApplicationMaster, in MiB; 0 in what earlier builds staged.
+    #[serde(default)]
+    pub am_memory_mib: u64,
     /// When the client submitted, in milliseconds since 1970.
     pub submitted_unix_ms: u64,
     /// Whether `/metrics` answers every address.
@@ -191,6 +194,7 @@ mod tests {
                 visibility: Visibility::Private,
             }],
             nodes: vec![],
+            am_memory_mib: 256,
             submitted_unix_ms: 1,
             open_metrics: false,
             history: HistoryTarget {

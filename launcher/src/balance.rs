@@ -137,7 +137,7 @@ impl Launcher {
     /// Gives up when something has waited for long for more executors than the nodes of the cluster could hold.
     pub(super) fn look_for_room(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let needed = self.needed.min(self.wanted());
-        let room = self.nodes.room();
+        let room = self.nodes.room(self.rules.master_mib);
         if self.awaits_handover || self.held() >= needed || room >= needed {
             self.cramped_since = None;
             return;

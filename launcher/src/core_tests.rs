@@ -10,6 +10,7 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 fn rules() -> Rules {
     Rules {
         memory_mib: 512,
+        master_mib: 0,
         cores: 1,
         name_nodes: true,
         register_timeout: MS(120_000),

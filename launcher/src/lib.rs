@@ -56,6 +56,8 @@ use self::nodes::{NodeFacts, NodeName};
 pub struct Rules {
     /// Container memory of an executor, in MiB, as asked.
     pub memory_mib: u64,
+    /// Container memory of the ApplicationMaster, which runs on one of the nodes, in MiB.
+    pub master_mib: u64,
     /// Virtual cores of an executor.
     pub cores: u32,
     /// Whether asks may name nodes and racks; not so with a node label.

@@ -314,15 +314,24 @@ impl Nodes {
         self.exclusions.first().map(|(until, _)| *until)
     }
 
-    /// How many executors there could be at most if nobody else wanted anything: what the usable nodes have room for, and
-    /// what the others still hold. More than anybody wants when that is not known of some node, or of none.
+    /// How many executors there could be at most if nobody else wanted anything: what the usable nodes have room for, one
+    /// of which has the ApplicationMaster of so many MiB, and what the others still hold. More than anybody wants when
+    /// that is not known of some node, or of none.
     #[must_use]
-    pub fn room(&self) -> u32 {
+    pub fn room(&self, master_mib: u64) -> u32 {
         if self.nodes.is_empty() {
             return u32::MAX;
         }
-        let rooms = self.nodes.values().map(|node| node.room(self.executor_mib));
-        rooms.fold(0, u32::saturating_add)
+        let room = |taken: u64| {
+            let nodes = self.nodes.values();
+            nodes.map(move |node| (node, node.room(self.executor_mib, taken)))
+        };
+        let all = room(0).fold(0, |sum: u32, (_, room)| sum.saturating_add(room));
+        // It is where it takes the least.
+        let with_master = room(0).zip(room(master_mib));
+        let with_master = with_master.filter(|((node, _), _)| node.state == NodeState::Usable);
+        let taken = with_master.map(|((_, alone), (_, beside))| alone - beside).min();
+        all.saturating_sub(taken.unwrap_or(0))
     }
 
     /// The nodes that asks may name.
@@ -369,11 +378,13 @@ impl Node {
         first.saturating_mul(1 << doublings).min(most)
     }
 
-    fn room(&self, executor_mib: u64) -> u32 {
+    /// How many executors fit beside something else of so many MiB.
+    fn room(&self, executor_mib: u64, taken_mib: u64) -> u32 {
         if self.state != NodeState::Usable {
             return self.held;
         }
-        let all = self.total_mib.map_or(u64::MAX, |total| total / executor_mib);
+        let left = self.total_mib.map(|total| total.saturating_sub(taken_mib));
+        let all = left.map_or(u64::MAX, |left| left / executor_mib);
         u32::try_from(all).unwrap_or(u32::MAX).max(self.held)
     }
 
@@ -424,6 +435,26 @@ mod tests {
             nodes.lost(MS(700_000), &NodeName::new("a"), Strike::None).delay,
             MS(0)
         );
+    }
+
+    #[test]
+    fn the_room_is_what_empty_nodes_hold_beside_the_application_master() {
+        let mut nodes = nodes(&["a", "b"]);
+        assert_eq!((nodes.room(0), nodes.room(1), nodes.room(513)), (16, 15, 14));
+        let news = |name: &str, state, total_mib| NodeFacts {
+            name: NodeName::new(name),
+            rack: None,
+            state,
+            free_mib: None,
+            total_mib,
+        };
+        nodes.update(news("b", NodeState::Usable, Some(4600)));
+        assert_eq!(nodes.room(500), 16, "it may be where it takes nothing away");
+        nodes.placed(&NodeName::new("b"));
+        nodes.update(news("b", NodeState::Leaving, None));
+        assert_eq!(nodes.room(0), 9, "what is held there may go on");
+        nodes.placed(&NodeName::new("c"));
+        assert_eq!(nodes.room(512), u32::MAX, "nothing is known of it");
     }
 
     #[test]

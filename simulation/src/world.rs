@@ -549,6 +549,7 @@ fn rules(scenario: &Scenario) -> Rules {
     let (executors, settings) = (&scenario.plan.executors, &scenario.plan.settings);
     Rules {
         memory_mib: executors.memory_mib,
+        master_mib: 0,
         cores: executors.cores,
         name_nodes: true,
         register_timeout: settings.register_timeout,

@@ -586,6 +586,7 @@ fn rules(plan: &AppPlan, launch: &LaunchFile) -> Rules {
     let settings = &plan.settings;
     Rules {
         memory_mib: plan.executors.memory_mib,
+        master_mib: launch.am_memory_mib,
         cores: plan.executors.cores,
         // Nothing is known of what else nodes have.
         name_nodes: launch.node_label.is_none() && plan.executors.resources.is_empty(),

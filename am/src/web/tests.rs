@@ -94,6 +94,7 @@ impl Stand {
     pub(crate) fn of(plan: AppPlan) -> Self {
         let rules = Rules {
             memory_mib: 512,
+            master_mib: 256,
             cores: 1,
             name_nodes: true,
             register_timeout: MS(120_000),

@@ -95,17 +95,18 @@ pub(crate) fn room(
     settings: &Resolved,
 ) -> Result<(), CommandError> {
     let memory = plan.executors.memory_mib.max(1);
-    let room: u64 = nodes
-        .iter()
-        .filter_map(|node| Some(node.memory_mib? / memory))
-        .sum();
+    let master = settings.mebibytes("am.memory");
+    let totals = || nodes.iter().filter_map(|node| node.memory_mib);
+    // The ApplicationMaster is where it takes the least.
+    let taken = totals().map(|total| total / memory - total.saturating_sub(master) / memory);
+    let room = totals().map(|total| total / memory).sum::<u64>() - taken.min().unwrap_or(0);
     let judged = !nodes.is_empty() && settings.optional("node-label").is_none();
     let too_much = at_once(plan).find(|(_, executors)| *executors > room);
     let Some((what, executors)) = too_much.filter(|_| judged) else {
         return Ok(());
     };
     let cause = format!(
-        "{what} takes {executors} executors of {}; the nodes that run, {} of them, have room for {room}, were they empty",
+        "{what} takes {executors} executors of {}; the nodes that run, {} of them, have room for {room} beside the ApplicationMaster, were they empty",
         show_mebibytes(memory),
         nodes.len()
     );

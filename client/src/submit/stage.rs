@@ -141,6 +141,7 @@ impl Stager<'_> {
             },
             resources: resources.to_vec(),
             nodes: self.nodes.clone(),
+            am_memory_mib: self.settings.mebibytes("am.memory"),
             submitted_unix_ms: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dfs::FileSystems;
+use dfs::{DfsError, FileSystems};
 use hadoop::conf::{ConfError, Configuration, Location};
 use yarn_rest::{Auth, Client};
 
 use crate::error::CommandError;
+use crate::submit::preflight::unusable;
 
 /// A configured cluster.
 pub struct Cluster {
@@ -25,16 +26,25 @@ impl Cluster {
     /// # Errors
     /// None is found, or it cannot be read.
     pub fn find(conf_dir: Option<&Path>) -> Result<Self, CommandError> {
-        let env = |name: &str| std::env::var(name).ok();
-        let location = Location::find(conf_dir, &env).map_err(unreadable)?;
-        let location = location.ok_or_else(|| {
+        Self::find_any(conf_dir)?.ok_or_else(|| {
             CommandError::refused("no Hadoop configuration is found")
                 .because("neither --conf-dir, HADOOP_CONF_DIR nor YARN_CONF_DIR is given, and /etc/hadoop/conf has none")
                 .help("export HADOOP_CONF_DIR=DIR, or start a cluster on this machine: drawloom mini")
-        })?;
+        })
+    }
+
+    /// Finds and reads the configuration, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn find_any(conf_dir: Option<&Path>) -> Result<Option<Self>, CommandError> {
+        let env = |name: &str| std::env::var(name).ok();
+        let Some(location) = Location::find(conf_dir, &env).map_err(unreadable)? else {
+            return Ok(None);
+        };
         let conf = Configuration::load(&location.dir, &env).map_err(unreadable)?;
         let user = user(&env, Path::new("/etc/passwd"));
-        Ok(Self { location, conf, user })
+        Ok(Some(Self { location, conf, user }))
     }
 
     /// A client of the ResourceManagers' web interface.
@@ -58,21 +68,7 @@ impl Cluster {
     /// # Errors
     /// `fs.defaultFS` cannot be used.
     pub fn file_systems(&self) -> Result<Arc<FileSystems>, CommandError> {
-        let built = {
-            let mut builder = FileSystems::builder(&self.conf, &self.user);
-            // On a local default file system paths mean what they mean in a shell.
-            if let Ok(directory) = std::env::current_dir() {
-                builder = builder.local_working(&directory);
-            }
-            if let Some(home) = std::env::var_os("HOME")
-                .map(PathBuf::from)
-                .filter(|home| home.is_absolute())
-            {
-                builder = builder.local_home(&home);
-            }
-            builder.build()
-        };
-        built.map(Arc::new).map_err(|error| {
+        file_systems(&self.conf, &self.user).map_err(|error| {
             CommandError::refused("the default file system cannot be used")
                 .caused_by(error)
                 .help(format!(
@@ -83,9 +79,33 @@ impl Cluster {
     }
 }
 
+/// The file systems of whoever has no configuration: those of this machine, which are also those of the embedded cluster.
+///
+/// # Errors
+/// They cannot be used.
+pub(crate) fn local_file_systems() -> Result<Arc<FileSystems>, CommandError> {
+    let env = |name: &str| std::env::var(name).ok();
+    let user = user(&env, Path::new("/etc/passwd"));
+    file_systems(&Configuration::defaults(&env), &user).map_err(unusable)
+}
+
+fn file_systems(conf: &Configuration, user: &str) -> Result<Arc<FileSystems>, DfsError> {
+    let mut builder = FileSystems::builder(conf, user);
+    // On a local default file system paths mean what they mean in a shell.
+    if let Ok(directory) = std::env::current_dir() {
+        builder = builder.local_working(&directory);
+    }
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    if let Some(home) = home.filter(|home| home.is_absolute()) {
+        builder = builder.local_home(&home);
+    }
+    builder.build().map(Arc::new)
+}
+
 pub(crate) fn unreadable(error: ConfError) -> CommandError {
+    let error = anyhow::Error::new(error);
     CommandError::refused("the Hadoop configuration cannot be used")
-        .caused_by(error)
+        .because(format!("{error:#}"))
         .help("name another directory with --conf-dir, or mend this one")
 }
 

@@ -73,6 +73,9 @@ fn span(ms: u64) -> String {
 }
 
 #[cfg(test)]
+mod json_schema;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -89,6 +89,16 @@ impl CommandError {
         self
     }
 
+    /// Adds what else to do, on a line of its own.
+    #[must_use]
+    pub(crate) fn further_help(self, help: impl fmt::Display) -> Self {
+        let all = match &self.help {
+            Some(first) => format!("{first}\n{help}"),
+            None => help.to_string(),
+        };
+        self.help(all)
+    }
+
     /// What failed.
     pub(crate) fn what(&self) -> &str {
         &self.what
@@ -147,5 +157,7 @@ mod tests {
             .help("start it\nor try another");
         insta::assert_snapshot!(error.render(true));
         assert!(!error.render(false).contains("from:"));
+        let both = error.further_help("or ask").render(false);
+        assert!(both.ends_with("or try another\n       or ask\n"), "{both}");
     }
 }

@@ -227,6 +227,11 @@ impl JobFile {
     /// It is no YAML.
     pub(crate) fn draft(path: &Path, text: &str) -> Result<Draft, InvalidJob> {
         let root = document::parse(text).map_err(|problem| InvalidJob::new(path, vec![problem]))?;
+        if !matches!(root.value, document::Value::Map(_)) {
+            // Everything else would be missing only because of that.
+            let text = format!("the job should be a mapping, it is {}", root.kind());
+            return Err(InvalidJob::new(path, vec![Problem::new(root.place, text)]));
+        }
         let mut problems = Vec::new();
         let (job, read) = read_job(path, root, &mut problems);
         let before = problems.len();
@@ -731,8 +736,11 @@ jobs:
 
     #[test]
     fn files_that_are_no_mapping_are_refused() {
+        assert_eq!(
+            problems("[1]"),
+            "job.yaml:1:1: the job should be a mapping, it is a list"
+        );
         assert!(problems("").contains("the file is empty"));
-        assert!(problems("[1]").contains("the job should be a mapping, it is a list"));
         assert!(problems("version: 1\n").contains("a job needs stages"));
     }
 

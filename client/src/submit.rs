@@ -12,6 +12,7 @@ mod lifetime;
 pub(crate) mod preflight;
 pub(crate) mod prepare;
 mod progress;
+pub(crate) mod rights;
 pub(crate) mod stage;
 mod uber;
 pub(crate) mod watch;
@@ -106,7 +107,7 @@ async fn on_wanted_cluster(
     embedded.end(ended).await
 }
 
-/// How long tidying up after earlier applications may hold back the verdict of this one.
+/// How long tidying up, after earlier applications or after this one, may hold back what is said of this one.
 const TIDYING: Duration = Duration::from_secs(3);
 
 /// A driver in this process, and how to deal with it.
@@ -245,10 +246,10 @@ impl<'a> Submission<'a> {
         }
         let staging = self.staging()?;
         let accepted = self.stage_and_submit(&checked, &staging, &mut interrupts).await;
-        if accepted.is_err() {
-            self.unstage(&checked, &staging).await;
-        }
-        let driver = accepted?;
+        let driver = match accepted {
+            Ok(driver) => driver,
+            Err(error) => return Err(self.unstage_after(error, &checked, &staging).await),
+        };
         let id = checked.application.application_id;
         if self.options.detach {
             command::print(&format!("{id}\n"))?;
@@ -275,7 +276,8 @@ impl<'a> Submission<'a> {
             )
             .help("leave out --detach, or use --deploy-mode cluster"));
         }
-        let cluster = preflight::cluster(&self.client, &self.planned.plan.executors, &self.settings);
+        let executors = &self.planned.plan.executors;
+        let cluster = preflight::cluster(&self.cluster, &self.client, executors, &self.settings);
         let paths = preflight::paths(&self.file_systems, &self.planned);
         let (checked, paths) = tokio::join!(cluster, paths);
         let checked = checked?;
@@ -524,6 +526,20 @@ impl<'a> Submission<'a> {
             .help(became)
     }
 
+    /// Removes what was staged for an application that was not accepted; says where it is left when the file system, which
+    /// may be what has failed, does not answer.
+    async fn unstage_after(&self, error: CommandError, checked: &Checked, staging: &Staging) -> CommandError {
+        let removed = tokio::time::timeout(TIDYING, self.unstage(checked, staging)).await;
+        let id = checked.application.application_id.to_string();
+        match removed {
+            Ok(()) => error,
+            Err(_) => error.further_help(format!(
+                "the file system does not answer, so what was staged may be left: drawloom fs rm -r {}",
+                staging.application_dir(&id)
+            )),
+        }
+    }
+
     async fn unstage(&self, checked: &Checked, staging: &Staging) {
         leftovers::remove(
             &self.file_systems,
@@ -574,8 +590,7 @@ async fn beside<T, E>(
 }
 
 fn not_submitted() -> CommandError {
-    CommandError::new(Exit::Interrupted, "interrupted before the job was submitted")
-        .help("nothing runs, and what was staged is removed")
+    CommandError::new(Exit::Interrupted, "interrupted before the job was submitted").help("nothing runs")
 }
 
 #[cfg(test)]

@@ -335,15 +335,19 @@ fn a_configuration_that_cannot_be_read_is_named() {
         let drawloom = Drawloom::without_cluster(user.dir()).env("HADOOP_CONF_DIR", user.dir().join(dir));
         drawloom.args(["list"]).run(STEP).unwrap()
     };
-    run("nowhere").must_end(3, &["nowhere", "HADOOP_CONF_DIR", "--conf-dir"]);
+    let words = ["nowhere", "HADOOP_CONF_DIR", "No such file", "--conf-dir"];
+    run("nowhere").must_end(3, &words);
     run("empty").must_end(3, &["empty", "HADOOP_CONF_DIR", "core-site.xml"]);
     run("broken").must_end(3, &[&format!("{}:", file.display()), "malformed XML"]);
-    let bare = Drawloom::without_cluster(user.dir())
-        .args(["list"])
-        .run(STEP)
-        .unwrap();
+    let bare = |args: &[&str]| {
+        let drawloom = Drawloom::without_cluster(user.dir()).current_dir(user.dir());
+        drawloom.args(args).run(STEP).unwrap()
+    };
     if !Path::new("/etc/hadoop/conf").exists() {
-        bare.must_end(3, &["HADOOP_CONF_DIR", "--conf-dir"]);
+        bare(&["list"]).must_end(3, &["HADOOP_CONF_DIR", "--conf-dir"]);
+        // As of the embedded cluster, on which jobs run then.
+        bare(&["fs", "rm", "-r", "empty"]).must_end(0, &["files of this machine"]);
+        assert!(!user.dir().join("empty").exists());
     }
 }
 

@@ -5,6 +5,7 @@
 
 use harness::application::{Application, STEP};
 use harness::hadoop::{Hadoop, Shared, Site};
+use harness::process::Drawloom;
 use harness::snapshot::steady;
 use harness::user::User;
 use harness::wait;
@@ -13,8 +14,17 @@ use serde_json::{Value, json};
 /// Two nodes of 4 GiB; a queue for each cause.
 static HADOOP: Shared = Shared::new(|| {
     let queues = [
-        ("queues", "default,small,share,limited,labelled"),
-        ("default.capacity", "40"),
+        ("queues", "default,small,share,limited,labelled,closed"),
+        ("acl_submit_applications", " "),
+        ("acl_administer_queue", " "),
+        ("default.capacity", "35"),
+        ("default.acl_submit_applications", "*"),
+        ("closed.capacity", "5"),
+        ("closed.acl_submit_applications", "bob"),
+        ("small.acl_submit_applications", "*"),
+        ("share.acl_submit_applications", "*"),
+        ("limited.acl_submit_applications", "*"),
+        ("labelled.acl_submit_applications", "*"),
         ("small.capacity", "10"),
         ("small.maximum-capacity", "10"),
         ("share.capacity", "10"),
@@ -29,7 +39,8 @@ static HADOOP: Shared = Shared::new(|| {
     let begin = Hadoop::builder()
         .nodes(2)
         .property(Site::Yarn, "yarn.node-labels.enabled", true)
-        .property(Site::Yarn, "yarn.admin.acl", "*");
+        .property(Site::Yarn, "yarn.acl.enable", true)
+        .property(Site::Yarn, "yarn.admin.acl", "root");
     queues.into_iter().fold(begin, |builder, (key, value)| {
         let key = format!("yarn.scheduler.capacity.root.{key}");
         builder.property(Site::CapacityScheduler, &key, value)
@@ -104,4 +115,38 @@ fn no_node_has_the_label() {
     let args = ["--queue", "labelled", "--conf", "node-label=gpu"];
     let application = submitted(&user, 1, &args);
     insta::assert_snapshot!(explained(&user, &application, "label-without-nodes"));
+}
+
+#[test]
+fn who_may_not_submit_to_a_queue_is_told_so_before_anything_is_staged() {
+    let user = User::new(HADOOP.get(), "stranger").unwrap();
+    let shown = |command: Drawloom| {
+        let (code, screen) = command.on_terminal(80).unwrap().finish(STEP).unwrap();
+        assert_eq!(code, Some(3), "{screen}");
+        screen
+    };
+    let run = user.drawloom(["run", "--queue", "closed", "--", "true"]);
+    insta::assert_snapshot!(shown(run));
+    assert_eq!(user.list(".drawloom").unwrap(), None);
+    let doctor = shown(user.drawloom(["doctor", "--queue", "closed"]));
+    assert!(
+        doctor.contains("fail submission       stranger may not submit"),
+        "{doctor}"
+    );
+    // Who does not know of the lists learns it from YARN.
+    let conf = user.dir().join("conf");
+    std::fs::create_dir(&conf).unwrap();
+    for name in ["core-site.xml", "hdfs-site.xml", "yarn-site.xml"] {
+        let text = std::fs::read_to_string(HADOOP.get().conf_dir().join(name)).unwrap();
+        std::fs::write(conf.join(name), text.replace("yarn.acl.enable", "unknown")).unwrap();
+    }
+    let run = ["run", "--conf-dir", "conf", "--queue", "closed", "--", "true"];
+    let denied = shown(user.drawloom(run));
+    for words in [
+        "not permitted: `User stranger does not have permission to submit",
+        "ask the cluster's operators",
+    ] {
+        assert!(denied.contains(words), "no {words:?} in {denied}");
+    }
+    assert_eq!(user.staged().unwrap(), [""; 0]);
 }

@@ -47,7 +47,7 @@ pub enum Error {
         /// What it said.
         words: RemoteException,
     },
-    /// 403: the user may not do this.
+    /// 403, or 400 with an `AccessControlException`: the user may not do this.
     #[error("not permitted: {words}")]
     Forbidden {
         /// What it said.
@@ -134,6 +134,7 @@ impl Error {
             StatusCode::FORBIDDEN if words.is_submission_disabled() => Self::SubmissionDisabled { words },
             StatusCode::FORBIDDEN => Self::Forbidden { words },
             StatusCode::NOT_FOUND => Self::NotFound { words },
+            StatusCode::BAD_REQUEST if words.is_denied() => Self::Forbidden { words },
             StatusCode::BAD_REQUEST => Self::Refused { words },
             _ => Self::Server { status, words },
         }

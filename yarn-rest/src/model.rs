@@ -22,7 +22,7 @@ pub use container::{Container, ContainerState, NodeContainer, Signal};
 pub use log_file::{AggregationType, LogFile, LogFiles};
 pub use node::{Node, NodeState};
 pub use resource::{Resource, ResourceLimit};
-pub use scheduler::{Activities, Queue, QueueUser, Scheduler};
+pub use scheduler::{Activities, Queue, QueueAcl, QueueUser, Scheduler};
 pub use timeout::{Timeout, TimeoutKind};
 
 pub(crate) use app::{PriorityAnswer, QueueAnswer, StateAnswer};

@@ -116,7 +116,7 @@ async fn examine(conf_dir: Option<&Path>, command: &Doctor) -> Vec<Check> {
     let found = format!("{}, acting as {}", cluster.location.dir.display(), cluster.user);
     checks.push(Check::ok("configuration", found));
     match cluster.rest() {
-        Ok(client) => checks.extend(resource_manager(&client, &settings).await),
+        Ok(client) => checks.extend(resource_manager(&cluster, &client, &settings).await),
         Err(error) => checks.push(Check::failed("ResourceManager", &error)),
     }
     match cluster.file_systems() {
@@ -132,7 +132,7 @@ fn settings(command: &Doctor) -> Result<Resolved, CommandError> {
     prepare::settings(flags, None, None)
 }
 
-async fn resource_manager(client: &Client, settings: &Resolved) -> Vec<Check> {
+async fn resource_manager(cluster: &Cluster, client: &Client, settings: &Resolved) -> Vec<Check> {
     let info = match client.cluster_info().await {
         Ok(info) => info,
         Err(error) => return vec![Check::failed("ResourceManager", &preflight::rest_failed(error))],
@@ -145,16 +145,22 @@ async fn resource_manager(client: &Client, settings: &Resolved) -> Vec<Check> {
         client.active(),
         info.hadoop_version
     );
-    let supported = ["3.3.", "3.4.", "3.5."]
-        .iter()
-        .any(|line| info.hadoop_version.starts_with(line));
-    let first = if supported {
-        Check::ok("ResourceManager", detail)
-    } else {
-        let help = "drawloom is tested with Hadoop 3.3, 3.4 and 3.5";
-        Check::new("ResourceManager", Level::Warn, detail, help)
-    };
-    vec![first, nodes(client).await, rehearsal(client, settings).await]
+    let first = version(&info.hadoop_version, detail);
+    vec![
+        first,
+        nodes(client).await,
+        rehearsal(cluster, client, settings).await,
+    ]
+}
+
+/// What answers is as said in `detail`, and of this version of Hadoop.
+fn version(hadoop: &str, detail: String) -> Check {
+    let supported = ["3.3.", "3.4.", "3.5."];
+    if supported.iter().any(|line| hadoop.starts_with(line)) {
+        return Check::ok("ResourceManager", detail);
+    }
+    let help = "drawloom is tested with Hadoop 3.3, 3.4 and 3.5";
+    Check::new("ResourceManager", Level::Warn, detail, help)
 }
 
 async fn nodes(client: &Client) -> Check {
@@ -181,7 +187,7 @@ async fn nodes(client: &Client) -> Check {
 }
 
 /// Everything that a submission asks before it stages anything.
-async fn rehearsal(client: &Client, settings: &Resolved) -> Check {
+async fn rehearsal(cluster: &Cluster, client: &Client, settings: &Resolved) -> Check {
     let executors = ExecutorPlan {
         resources: settings.amounts("executors.resources"),
         instances: settings.count("executors.instances"),
@@ -189,11 +195,18 @@ async fn rehearsal(client: &Client, settings: &Resolved) -> Check {
         cores: settings.count("executors.cores"),
         shares_memory: true,
     };
-    match preflight::cluster(client, &executors, settings).await {
-        Ok(_) => Check::ok(
-            "submission",
-            format!("would be accepted in the queue {}", settings.text("queue")),
-        ),
+    let queue = settings.text("queue");
+    match preflight::cluster(cluster, client, &executors, settings).await {
+        Ok(checked) if checked.groups.is_empty() => {
+            Check::ok("submission", format!("would be accepted in the queue {queue}"))
+        }
+        Ok(checked) => {
+            let (user, groups) = (&cluster.user, checked.groups.join(", "));
+            let detail =
+                format!("would be accepted in the queue {queue} if {user} is in one of the groups {groups}");
+            let help = "only YARN knows that; the queue's lists do not name the user";
+            Check::new("submission", Level::Warn, detail, help)
+        }
         Err(error) => Check::failed("submission", &error),
     }
 }
@@ -256,24 +269,19 @@ async fn written(staging: &Staging) -> Check {
                 help,
             )
         }
-        Ok(skew) if skew > SKEW => {
-            let detail = format!(
-                "{} can be written; its clock and ours are {} s apart",
-                staging.base(),
-                skew / 1000
-            );
-            Check::new(
-                "staging",
-                Level::Warn,
-                detail,
-                "set the clocks of this host and of the cluster (NTP)",
-            )
-        }
-        Ok(_) => Check::ok(
-            "staging",
-            format!("{} can be written, clocks agree", staging.base()),
-        ),
+        Ok(skew) => clocks(&staging.base().to_string(), skew),
     }
+}
+
+/// Of a place that can be written, whose clock and ours are so many milliseconds apart.
+fn clocks(place: &str, skew: u64) -> Check {
+    if skew <= SKEW {
+        return Check::ok("staging", format!("{place} can be written, clocks agree"));
+    }
+    let apart = skew / 1000;
+    let detail = format!("{place} can be written; its clock and ours are {apart} s apart");
+    let help = "set the clocks of this host and of the cluster (NTP)";
+    Check::new("staging", Level::Warn, detail, help)
 }
 
 fn text(checks: &[Check], paint: Paint) -> String {
@@ -300,6 +308,7 @@ fn text(checks: &[Check], paint: Paint) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::json_schema::{assert_documented, assert_still_printed, section};
 
     #[tokio::test]
     async fn the_file_system_itself_is_asked_for_the_home_directory() {
@@ -316,6 +325,42 @@ mod tests {
         assert!(missing.level == Level::Ok && missing.detail.ends_with("does not exist"));
         let below_a_file = home_check(&systems, &home("file/below")).await;
         assert_eq!(below_a_file.level, Level::Fail);
+    }
+
+    #[test]
+    fn the_json_only_grows_and_is_documented() {
+        let printed = serde_json::json!([Check::ok("settings", "valid")]);
+        let document = include_str!("../../../docs/command-json.md");
+        assert_documented(section(document, "`drawloom doctor -o json`"), &printed);
+        assert_still_printed(&printed, &[include_str!("samples/doctor-1.json")]);
+        let names = section(document, "`drawloom doctor -o json`");
+        for name in [
+            "drawloom",
+            "settings",
+            "configuration",
+            "ResourceManager",
+            "nodes",
+            "submission",
+            "file system",
+            "staging",
+        ] {
+            assert!(names.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    #[test]
+    fn clocks_that_are_far_apart_and_unknown_versions_are_worth_a_word() {
+        let words = |check: Check| (check.level, check.detail, check.help.is_empty());
+        let apart = |skew| words(clocks("hdfs://nn/x", skew));
+        let agree = "hdfs://nn/x can be written, clocks agree";
+        assert_eq!(apart(30_000), (Level::Ok, agree.to_owned(), true));
+        let far = "hdfs://nn/x can be written; its clock and ours are 31 s apart";
+        assert_eq!(apart(31_000), (Level::Warn, far.to_owned(), false));
+        let of = |hadoop: &str| version(hadoop, String::new()).level;
+        assert_eq!(
+            ["2.10.2", "3.2.4", "3.3.6", "3.5.0"].map(of),
+            [Level::Warn, Level::Warn, Level::Ok, Level::Ok]
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 
 use super::{moment, print_or_stop};
 use crate::cli::FsCommand;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, local_file_systems};
 use crate::error::CommandError;
 use crate::submit::preflight::unusable;
 use crate::terminal::tell;
@@ -23,7 +23,13 @@ const MAX_MATCHES: usize = 1_000_000;
 /// # Errors
 /// The first path that cannot be used.
 pub(crate) async fn run(conf_dir: Option<&Path>, command: &FsCommand) -> Result<(), CommandError> {
-    let files = Cluster::find(conf_dir)?.file_systems()?;
+    let files = match Cluster::find_any(conf_dir)? {
+        Some(cluster) => cluster.file_systems()?,
+        None => {
+            tell("no Hadoop configuration is found: these are files of this machine");
+            local_file_systems()?
+        }
+    };
     match command {
         FsCommand::Ls { recursive, paths } => ls(&files, paths, *recursive).await,
         FsCommand::Cat { paths } => cat(&files, paths).await,

@@ -112,3 +112,21 @@ fn table(rows: &[Row]) -> String {
     }
     table.trim_fmt()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::command::json_schema::{assert_documented, assert_still_printed, section};
+
+    #[test]
+    fn the_json_only_grows_and_is_documented() {
+        let report = json!({ "id": "application_1_0001", "state": "RUNNING", "progress": 1.5 });
+        let report: AppReport = serde_json::from_value(report).unwrap();
+        let printed = json!([row(&report)]);
+        let document = include_str!("../../../docs/command-json.md");
+        assert_documented(section(document, "`drawloom list -o json`"), &printed);
+        assert_still_printed(&printed, &[include_str!("samples/list-1.json")]);
+    }
+}

@@ -10,6 +10,8 @@ use hadoop::conf::{Configuration, HostPort};
 use yarn_rest::model::{Node, NodeState, Queue, ResourceLimit};
 use yarn_rest::{Client, Error, NewApplication};
 
+use super::rights::{Right, right};
+use crate::cluster::Cluster;
 use crate::error::CommandError;
 use crate::plan::{Planned, Source, below};
 use crate::settings::Resolved;
@@ -24,6 +26,8 @@ pub(crate) struct Checked {
     pub application: NewApplication,
     /// The running nodes.
     pub nodes: Vec<NodeAtSubmission>,
+    /// The queue takes the application if whoever submits is in one of these groups.
+    pub groups: Vec<String>,
 }
 
 /// Asks the ResourceManager for an id and checks sizes and queue against what it says.
@@ -31,13 +35,14 @@ pub(crate) struct Checked {
 /// # Errors
 /// It cannot be asked, or would refuse or never run the application.
 pub(crate) async fn cluster(
+    cluster: &Cluster,
     client: &Client,
     executors: &ExecutorPlan,
     settings: &Resolved,
 ) -> Result<Checked, CommandError> {
     let (application, queue, nodes) = tokio::join!(
         client.new_application(),
-        queue(client, settings),
+        queue(cluster, client, settings),
         client.nodes(&[NodeState::Running]),
     );
     let application = application.map_err(rest_failed)?;
@@ -59,10 +64,14 @@ pub(crate) async fn cluster(
     for (name, asked) in &executors.resources {
         other_fits(name, *asked, &application.limits)?;
     }
-    queue?;
+    let groups = queue?;
     let nodes = nodes.unwrap_or_default();
     let nodes = nodes.iter().filter_map(node_at_submission).collect();
-    Ok(Checked { application, nodes })
+    Ok(Checked {
+        application,
+        nodes,
+        groups,
+    })
 }
 
 fn fits(key: &str, unit: &str, asked: u64, maximum: u64) -> Result<(), CommandError> {
@@ -154,14 +163,15 @@ fn other_fits(name: &str, asked: u64, limits: &[ResourceLimit]) -> Result<(), Co
     )
 }
 
-/// YARN accepts a submission to an unknown queue and fails it afterwards, so we look first.
-async fn queue(client: &Client, settings: &Resolved) -> Result<(), CommandError> {
+/// YARN accepts a submission to an unknown queue and fails it afterwards, so we look first. Gives the groups one of which
+/// must have whoever submits, if that is so.
+async fn queue(cluster: &Cluster, client: &Client, settings: &Resolved) -> Result<Vec<String>, CommandError> {
     let wanted = settings.text("queue");
     let Ok(scheduler) = client.scheduler().await else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     if !scheduler.kind.to_ascii_lowercase().contains("capacity") {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let mut leaves = Vec::new();
     collect_leaves(&scheduler.root, "", &mut leaves);
@@ -174,16 +184,43 @@ async fn queue(client: &Client, settings: &Resolved) -> Result<(), CommandError>
             .join(", ")
     };
     match leaves.iter().find(named) {
-        Some((_, true)) => Ok(()),
+        Some((path, true)) => allowed(cluster, &scheduler.root, path, &names()),
         Some((path, false)) => Err(
             CommandError::refused(format!("the queue {path} takes no applications"))
                 .because("it is not in the state RUNNING")
                 .help(format!("choose another with --queue: {}", names())),
         ),
-        None if leaves.is_empty() || is_created(&scheduler.root, wanted) => Ok(()),
+        None if leaves.is_empty() || is_created(&scheduler.root, wanted) => Ok(Vec::new()),
         None => Err(CommandError::refused(format!("there is no queue {wanted:?}"))
             .because("YARN's scheduler does not list it among the queues that take applications")
             .help(format!("choose one with --queue: {}", names()))),
+    }
+}
+
+/// Whether the queue's lists let this person submit; the groups of which one must have them. Without ACLs, as far as we
+/// know, the lists do not count.
+fn allowed(cluster: &Cluster, root: &Queue, path: &str, names: &str) -> Result<Vec<String>, CommandError> {
+    let of = |key: &str| cluster.conf.get(key).map(str::trim).unwrap_or_default();
+    if of("yarn.acl.enable") != "true" {
+        return Ok(Vec::new());
+    }
+    match right(root, path, &cluster.user, of("yarn.admin.acl")) {
+        Right::Open => Ok(Vec::new()),
+        Right::Groups(groups) => Ok(groups),
+        Right::Closed(users) => {
+            let who = match users.as_slice() {
+                [] => "nobody".to_owned(),
+                users => users.join(", "),
+            };
+            let user = &cluster.user;
+            Err(
+                CommandError::refused(format!("{user} may not submit to the queue {path}"))
+                    .because(format!("its lists name {who} (acl_submit_applications)"))
+                    .help(format!(
+                        "choose another with --queue: {names}; or ask the cluster's operators for the right"
+                    )),
+            )
+        }
     }
 }
 
@@ -270,7 +307,9 @@ fn local_file(path: &Path, name: &str) -> Result<(), CommandError> {
     }
     if !metadata.is_file() {
         let what = CommandError::refused(format!("{} is neither a file nor a directory", path.display()));
-        return Err(what.because("it is a pipe, a socket or a device, and nodes fetch files"));
+        return Err(what
+            .because("it is a pipe, a socket or a device, and nodes fetch files")
+            .help("write what comes out of it to a file, and name that"));
     }
     std::fs::File::open(path).map(drop).map_err(unreadable)
 }
@@ -347,7 +386,7 @@ pub(crate) fn rest_failed(error: Error) -> CommandError {
             "ask the cluster's operators to set yarn.webapp.enable-rest-app-submissions to true"
         }
         Error::Forbidden { .. } | Error::Unauthorized { .. } => {
-            "act as another user with HADOOP_USER_NAME, or ask for the right to submit to this queue"
+            "act as another user with HADOOP_USER_NAME, or ask the cluster's operators for the right"
         }
         Error::NotFound { .. } => "`drawloom list --all` shows what the ResourceManager still knows",
         _ => "the ResourceManager's log says more; -v shows the chain of causes",

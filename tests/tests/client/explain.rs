@@ -46,6 +46,7 @@ fn explained(job: &Job<'_>, code: &str) -> String {
             "is running ",
             "Current usage: ",
             "memory used; ",
+            "drawloom-tasks/",
         ],
     )
 }

@@ -24,6 +24,9 @@ pub struct RemoteException {
     pub java_class_name: String,
 }
 
+/// What a refusal for want of rights begins with.
+const DENIED: &str = "org.apache.hadoop.security.AccessControlException";
+
 /// More of an answer without any form is not worth showing.
 const LONGEST: usize = 500;
 
@@ -36,7 +39,17 @@ impl RemoteException {
             .or_else(|| Self::from_html(&text));
         let mut words = found.unwrap_or_else(|| Self::bare(&text));
         words.message = without_prefix(&words.message);
+        if let Some(message) = words.message.strip_prefix(DENIED) {
+            words.message = message.trim_start_matches(": ").to_owned();
+            "AccessControlException".clone_into(&mut words.exception);
+        }
         words
+    }
+
+    /// Is it the scheduler's word that the user may not do this? It comes with status 400
+    /// (`RMWebServices.submitApplication` rethrows it as `BadRequestException`).
+    pub(crate) fn is_denied(&self) -> bool {
+        self.exception == "AccessControlException"
     }
 
     /// Is it the ResourceManager's word that submission over REST is off?

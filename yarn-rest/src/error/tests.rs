@@ -96,3 +96,14 @@ proptest! {
         let _ = RemoteException::parse(&body).to_string();
     }
 }
+
+#[test]
+fn want_of_rights_is_told_apart_from_a_wrong_request() {
+    let denied = r#"{"RemoteException":{"exception":"BadRequestException","message":"org.apache.hadoop.security.AccessControlException: User ada does not have permission to submit application_1_0003 to queue closed","javaClassName":"org.apache.hadoop.yarn.webapp.BadRequestException"}}"#;
+    let error = Error::from_answer(StatusCode::BAD_REQUEST, denied.as_bytes());
+    assert!(matches!(error, Error::Forbidden { .. }), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        "not permitted: `User ada does not have permission to submit application_1_0003 to queue closed`"
+    );
+}

@@ -114,6 +114,10 @@ pub struct Queue {
     /// Whether a submission may create queues below it: `legacy` or `flexible`, else `off`. Hadoop 3.4 and later.
     #[serde(deserialize_with = "lenient::some_text")]
     pub auto_creation_eligibility: Option<String>,
+    /// Who may do what in it, each list as it was configured; Capacity Scheduler only. Whoever may do something in a queue
+    /// above may do it here too, and none of it counts unless `yarn.acl.enable` is true.
+    #[serde(rename = "queueAcls", deserialize_with = "acls")]
+    pub acls: Vec<QueueAcl>,
     /// The queues below it.
     #[serde(rename = "queues", alias = "childQueues", deserialize_with = "queues")]
     pub children: Vec<Queue>,
@@ -132,6 +136,22 @@ pub struct QueueUser {
     /// The most they may hold at the moment.
     #[serde(rename = "userResourceLimit")]
     pub limit: Resource,
+}
+
+/// Who may do one thing in a queue (`QueueAclInfo`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct QueueAcl {
+    /// `SUBMIT_APP`, `ADMINISTER_QUEUE` or `APPLICATION_MAX_PRIORITY`.
+    #[serde(deserialize_with = "lenient::text")]
+    pub access_type: String,
+    /// Users, a blank, groups; `*` for everybody.
+    #[serde(deserialize_with = "lenient::text")]
+    pub access_control_list: String,
+}
+
+fn acls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<QueueAcl>, D::Error> {
+    lenient::list_at(deserializer, &["queueAcl"])
 }
 
 fn users<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<QueueUser>, D::Error> {
@@ -155,6 +175,19 @@ impl Queue {
         self.children
             .iter()
             .find_map(|child| child.find(name).or_else(|| child.find(inside?)))
+    }
+
+    /// The queues from this one down to the one called `name`, by its path or its last part, both included; none
+    /// when there is no such queue.
+    pub fn way_to(&self, name: &str) -> Vec<&Self> {
+        if self.name == name || self.path.as_deref() == Some(name) {
+            return vec![self];
+        }
+        let below = self.children.iter().map(|child| child.way_to(name));
+        match below.into_iter().find(|way| !way.is_empty()) {
+            Some(way) => std::iter::once(self).chain(way).collect(),
+            None => Vec::new(),
+        }
     }
 
     /// Whether a submission may create queues below it.

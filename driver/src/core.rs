@@ -66,6 +66,8 @@ pub struct Driver {
     pub(crate) failures: FailureLog,
     /// Why no more executors can be had.
     pub(crate) hopeless: Option<String>,
+    /// The task that took executors with it until its job was ended for that.
+    pub(crate) culprit: Option<String>,
     pub(crate) ledger: Ledger,
     pub(crate) chronicle: Chronicle,
     /// Facts are being replayed: nothing is launched.
@@ -113,6 +115,7 @@ impl Driver {
             commits: Commits::default(),
             failures: FailureLog::default(),
             hopeless: None,
+            culprit: None,
             ledger: Ledger::default(),
             chronicle: Chronicle::default(),
             replaying: false,

@@ -117,6 +117,7 @@ impl Driver {
                     job,
                     cause: cause.clone(),
                 });
+                self.culprit = Some(cause.clone());
                 self.fail_job(job, cause, effects);
             }
         }
@@ -129,7 +130,9 @@ impl Driver {
             Some((record, index, tasks))
         };
         let primes = self.stages.iter().filter_map(prime);
-        let (record, index, tasks) = primes.max_by_key(|(record, ..)| *record)?;
+        let Some((record, index, tasks)) = primes.max_by_key(|(record, ..)| *record) else {
+            return self.culprit.clone();
+        };
         let (name, lost, first) = (self.stage_name(index), record.with_slot, tasks.first()?);
         let others = match tasks.len() - 1 {
             0 => String::new(),

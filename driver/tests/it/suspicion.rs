@@ -1,7 +1,7 @@
 //! Tasks that end their executors before anybody knows that they have begun.
 
 use driver::event::{Event, Verdict};
-use driver::policy::PrefetchPlan;
+use driver::policy::{JobPlan, PrefetchPlan};
 use wire::failure::ExecutorLoss;
 
 use crate::rig::{Rig, id, launches, plan, seconds, stage};
@@ -112,4 +112,30 @@ fn when_executors_are_used_up_the_task_is_named_that_was_on_most_of_them() {
     let cause =
         "executors keep failing; stage a, task 0 had a slot on 2 of the lost executors; no executor is left";
     assert_eq!(rig.verdict, Some(Verdict::Failed(cause.to_owned())));
+}
+
+#[test]
+fn other_jobs_that_are_left_without_executors_name_the_task_too() {
+    let mut first = stage("a", 1);
+    first.cores = 2;
+    let mut second = stage("b", 1);
+    second.scheduling.job = 1;
+    second.max_failures = Some(1);
+    let mut plan = plan(1, 2, vec![first, second]);
+    plan.scheduling.jobs = vec![JobPlan::default(), JobPlan::default()];
+    let mut rig = Rig::new(plan);
+    for name in ["x", "y"] {
+        // It has no room for the first job.
+        rig.register(name, 1);
+        rig.lose(name, KILLED);
+    }
+    let reason = "executors keep failing".to_owned();
+    rig.send(Event::LauncherGaveUp { reason });
+    let Some(Verdict::Failed(cause)) = &rig.verdict else {
+        panic!("{:?}", rig.verdict);
+    };
+    assert!(
+        cause.starts_with("executors keep failing; stage b, task 0 was about to begin"),
+        "{cause}"
+    );
 }

@@ -252,7 +252,7 @@ pub struct Explain {
 pub struct Logs {
     /// The application's id
     pub app: String,
-    /// Only this executor's (or the ApplicationMaster's) container
+    /// Only this executor's (or the ApplicationMaster's) container, by its id or the number at its end
     #[arg(long, value_name = "CONTAINER")]
     pub executor: Option<String>,
     /// Only this task's, by stage and number, like count/17
@@ -482,6 +482,53 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    /// All commands, those below others too.
+    fn commands(below: &clap::Command, found: &mut Vec<clap::Command>) {
+        for command in below.get_subcommands() {
+            found.push(command.clone());
+            commands(command, found);
+        }
+    }
+
+    #[test]
+    fn completions_have_every_command_and_every_flag() {
+        use clap::CommandFactory;
+        let mut all = Vec::new();
+        commands(&Cli::command(), &mut all);
+        for shell in clap_complete::Shell::value_variants() {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "drawloom", &mut script);
+            let script = String::from_utf8(script).unwrap();
+            for command in &all {
+                assert!(
+                    script.contains(command.get_name()),
+                    "{shell}: {}",
+                    command.get_name()
+                );
+                for flag in command.get_arguments().filter_map(|argument| argument.get_long()) {
+                    assert!(script.contains(flag), "{shell}: {} --{flag}", command.get_name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_readme_names_every_command() {
+        use clap::CommandFactory;
+        let readme = include_str!("../../README.md");
+        let (_, table) = readme.split_once("\n## Commands\n").unwrap();
+        let table = table.split("\n## ").next().unwrap();
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let ways = [
+                format!("`drawloom {name}"),
+                format!("`{name} "),
+                format!("`{name}`"),
+            ];
+            assert!(ways.iter().any(|way| table.contains(way)), "{name}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use harness::application::{Application, STEP};
-use harness::hadoop::{ContainerOnDisk, Hadoop, Signal};
+use harness::hadoop::{ContainerOnDisk, Hadoop, Role, Signal};
 use harness::process::Running;
 use harness::processes::{self, Process};
 use harness::user::User;
@@ -179,6 +179,31 @@ fn all_executors_killed_three_times_cost_a_job_only_time() {
             .unwrap();
     }
     gated.finish(1 + 2 + 6);
+    a_submission_that_the_file_system_does_not_answer_can_be_interrupted(&hadoop);
+}
+
+fn a_submission_that_the_file_system_does_not_answer_can_be_interrupted(hadoop: &Hadoop) {
+    let user = User::new(hadoop, "patience").unwrap();
+    // Large enough to be at it still when the binary, which is uploaded before it, is seen.
+    let large = std::fs::File::create(user.dir().join("large")).unwrap();
+    large.set_len(1 << 30).unwrap();
+    let args = ["run", "--files", "large", "--", "true"];
+    let client = user.drawloom(args).spawn().unwrap();
+    let begun = || {
+        let cached = user.list(".drawloom/cache").unwrap();
+        cached.is_some_and(|files| !files.is_empty())
+    };
+    wait::until("the first upload", STEP, begun).unwrap();
+    hadoop.freeze(Role::NameNode).unwrap();
+    client.signal(Signal::INT).unwrap();
+    // What was staged cannot be removed in this time, nor is it tried for long.
+    let output = client.wait(Duration::from_secs(60));
+    hadoop.thaw(Role::NameNode).unwrap();
+    let words = [
+        "interrupted before the job was submitted",
+        "may be left: drawloom fs rm -r hdfs://",
+    ];
+    output.unwrap().must_end(130, &words);
 }
 
 #[test]

@@ -343,11 +343,15 @@ fn file_names(places: impl IntoIterator<Item = LogFiles>) -> Vec<String> {
 
 /// What cannot name a container or a task is wrong usage, not a log that is gone.
 fn check(command: &Logs) -> Result<(), CommandError> {
-    if let Some(container) = &command.executor {
+    if let Some(container) = &command.executor
+        && short_name(container).is_none()
+    {
         container.parse::<ContainerId>().map_err(|error| {
             CommandError::usage(format!("--executor {container:?} is no container"))
                 .because(error)
-                .help("an executor is named by its container's id: `drawloom logs APP` prints those it has")
+                .help(
+                    "an executor is named by its container's id, which `drawloom logs APP` prints, or by the number at its end",
+                )
         })?;
     }
     let number = |task: &str| {
@@ -362,11 +366,24 @@ fn check(command: &Logs) -> Result<(), CommandError> {
     }
 }
 
+/// The end of a container's id by which `logs -f` and `top` call it: `2`, or `01_000002` with the attempt.
+fn short_name(text: &str) -> Option<String> {
+    let number = |text: &str| text.parse::<u64>().ok();
+    match text.trim_start_matches('…').split_once('_') {
+        None => Some(format!("_{:06}", number(text)?)),
+        Some((attempt, last)) => Some(format!("_{:02}_{:06}", number(attempt)?, number(last)?)),
+    }
+}
+
 fn range(command: &Logs) -> Result<LogRange, CommandError> {
     let Some(tail) = &command.tail else {
         return Ok(LogRange::All);
     };
-    let bytes = value::size(tail).map_err(|why| CommandError::usage("--tail is no size").because(why))?;
+    let bytes = value::size(tail).map_err(|why| {
+        CommandError::usage("--tail is no size")
+            .because(why)
+            .help("it is how much of each file is shown, like 64k; so many bytes: 100b")
+    })?;
     Ok(LogRange::Last(bytes))
 }
 
@@ -433,8 +450,11 @@ fn attempt_of(file: &str) -> Option<(&str, &str)> {
 
 /// Whether a container is the wanted one, if one is.
 fn wants(command: &Logs, container: &ContainerId) -> bool {
-    let wanted = command.executor.as_ref();
-    wanted.is_none_or(|id| *id == container.to_string())
+    let Some(wanted) = &command.executor else {
+        return true;
+    };
+    let id = container.to_string();
+    *wanted == id || short_name(wanted).is_some_and(|end| id.ends_with(&end))
 }
 
 /// Prints what comes of a file; one that breaks off is not the end of the others.
@@ -479,7 +499,17 @@ mod tests {
             ..task("")
         };
         assert!(check(&executor("container_1_0001_01_000002")).is_ok());
-        assert!(check(&executor("2")).is_err());
+        assert!(check(&executor("second")).is_err());
+        let second = "container_1_0001_01_000002".parse().unwrap();
+        for name in ["2", "01_000002", "…01_000002", "container_1_0001_01_000002"] {
+            assert!(
+                check(&executor(name)).is_ok() && wants(&executor(name), &second),
+                "{name}"
+            );
+        }
+        for other in ["12", "02_000002", "container_1_0001_01_000012"] {
+            assert!(!wants(&executor(other), &second), "{other}");
+        }
     }
 
     #[test]

@@ -55,6 +55,10 @@ mod tests {
         for command in Cli::command().get_subcommands() {
             let page = read(&format!("drawloom-{}.1", command.get_name()));
             assert!(page.contains(".SH SYNOPSIS"), "{page}");
+            let plain = page.replace("\\-", "-");
+            for flag in command.get_arguments().filter_map(|argument| argument.get_long()) {
+                assert!(plain.contains(&format!("--{flag}")), "{flag} of {page}");
+            }
         }
         assert!(run(Some(Path::new("/nowhere/at/all"))).is_err());
     }

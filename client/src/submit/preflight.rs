@@ -184,7 +184,11 @@ async fn queue(cluster: &Cluster, client: &Client, settings: &Resolved) -> Resul
             .join(", ")
     };
     match leaves.iter().find(named) {
-        Some((path, true)) => allowed(cluster, &scheduler.root, path, &names()),
+        Some((path, true)) => {
+            let others = leaves.iter().map(|(other, _)| other.as_str());
+            let others: Vec<_> = others.filter(|other| other != path).collect();
+            allowed(cluster, &scheduler.root, path, &others)
+        }
         Some((path, false)) => Err(
             CommandError::refused(format!("the queue {path} takes no applications"))
                 .because("it is not in the state RUNNING")
@@ -199,7 +203,12 @@ async fn queue(cluster: &Cluster, client: &Client, settings: &Resolved) -> Resul
 
 /// Whether the queue's lists let this person submit; the groups of which one must have them. Without ACLs, as far as we
 /// know, the lists do not count.
-fn allowed(cluster: &Cluster, root: &Queue, path: &str, names: &str) -> Result<Vec<String>, CommandError> {
+fn allowed(
+    cluster: &Cluster,
+    root: &Queue,
+    path: &str,
+    others: &[&str],
+) -> Result<Vec<String>, CommandError> {
     let of = |key: &str| cluster.conf.get(key).map(str::trim).unwrap_or_default();
     if of("yarn.acl.enable") != "true" {
         return Ok(Vec::new());
@@ -217,7 +226,8 @@ fn allowed(cluster: &Cluster, root: &Queue, path: &str, names: &str) -> Result<V
                 CommandError::refused(format!("{user} may not submit to the queue {path}"))
                     .because(format!("its lists name {who} (acl_submit_applications)"))
                     .help(format!(
-                        "choose another with --queue: {names}; or ask the cluster's operators for the right"
+                        "choose another with --queue: {}; or ask the cluster's operators for the right",
+                        others.join(", ")
                     )),
             )
         }

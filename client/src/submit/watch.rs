@@ -433,9 +433,17 @@ pub(crate) fn conclude(screen: &Screen, since: Instant, report: &AppReport) -> R
     }
     tell(word);
     let id = report.id;
+    let help = match exit {
+        Exit::JobFailed | Exit::Lost => {
+            format!(
+                "logs of what failed: drawloom logs {id} --failed; what would help: drawloom explain {id}"
+            )
+        }
+        _ => format!("logs of all containers: drawloom logs {id}"),
+    };
     Err(CommandError::new(exit, format!("{id} {word}"))
         .because(diagnosis(report))
-        .help(format!("logs of all containers: drawloom logs {id}")))
+        .help(help))
 }
 
 /// What the ApplicationMaster has said last: a short job ends between two looks at its numbers.

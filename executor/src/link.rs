@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
-use wire::failure::TaskFailure;
+use wire::failure::{FailureCause, KillReason, TaskFailure};
 use wire::id::{BootNonce, Epoch, TaskAttemptId};
 use wire::message::{Envelope, ExecutorMessage, GatewayMessage, Heartbeat, RunningTask};
 
@@ -16,11 +16,11 @@ use crate::discovery::{Discovery, Found};
 use crate::ending::Ending;
 use crate::gateway::{self, dial};
 use crate::pace::Pace;
-use crate::process_table::Process;
+use crate::process_table::{Process, own_pid};
 use crate::reports::Stored;
 use crate::session::{Effect, Event, Lookup, Session, TaskEnd};
 use crate::task::attempt::Order;
-use crate::task::pool::Pool;
+use crate::task::pool::{Launched, Pool};
 
 /// How long the last frames may take to be sent.
 const FLUSH_LIMIT: Duration = Duration::from_millis(60);
@@ -156,8 +156,11 @@ impl<D: Discovery> Link<D> {
     }
 
     fn take(&mut self, event: Event) {
-        if let Event::TaskEnded { id, .. } = event {
+        if let Event::TaskEnded { id, next, .. } = event {
             self.pool.forget(id);
+            if let Some(next) = next.filter(|next| self.pool.calls(*next)) {
+                self.pace.begin(Instant::now(), next, own_pid().unsigned_abs());
+            }
         }
         self.session.handle(Instant::now(), event, &mut self.effects);
         while !self.effects.is_empty() {
@@ -184,14 +187,17 @@ impl<D: Discovery> Link<D> {
                 stage,
                 task,
                 share,
+                ahead,
             } => self.launch(Order {
                 epoch,
                 stage,
                 task,
                 share,
                 unhurried: self.session.has_plenty(),
+                ahead,
             }),
-            Effect::Cancel { id, reason, grace } => self.pool.cancel(id, reason, grace),
+            Effect::Retract(id) => self.retract(id),
+            Effect::Cancel { id, reason, grace } => self.cancel(id, reason, grace),
             Effect::DecideCommit { id, granted } => self.pool.decide(id, granted),
             Effect::Leave(ending) => self.ending = Some(ending),
         }
@@ -211,16 +217,41 @@ impl<D: Discovery> Link<D> {
     }
 
     fn launch(&mut self, order: Order) {
-        let (id, unhurried) = (order.task.id, order.unhurried);
-        let event = match self.pool.launch(order) {
-            Ok(None) => return,
-            Ok(Some(pid)) if unhurried => return self.pace.begin(Instant::now(), id, pid),
-            Ok(Some(pid)) => Event::TaskStarted { id, pid },
-            Err(cause) => Event::TaskEnded {
-                id,
-                end: TaskEnd::unbegun(TaskFailure::new(cause)),
-            },
+        let (id, unhurried, ahead) = (order.task.id, order.unhurried, order.ahead);
+        let launched = match self.pool.launch(order) {
+            Ok(launched) => launched,
+            Err(cause) => return self.end_unbegun(id, cause),
         };
+        if ahead && launched != Launched::Waits {
+            self.tell(Event::Begun { id });
+        }
+        match launched {
+            Launched::Waits | Launched::Begins => {}
+            Launched::Runs(pid) if unhurried => self.pace.begin(Instant::now(), id, pid),
+            Launched::Runs(pid) => self.tell(Event::TaskStarted { id, pid }),
+        }
+    }
+
+    fn retract(&mut self, id: TaskAttemptId) {
+        if self.pool.retract(id) {
+            self.tell(Event::Retracted { id });
+        }
+    }
+
+    fn cancel(&mut self, id: TaskAttemptId, reason: KillReason, grace: Duration) {
+        if self.pool.retract(id) {
+            return self.end_unbegun(id, FailureCause::Killed(reason));
+        }
+        self.pool.cancel(id, reason, grace);
+    }
+
+    fn end_unbegun(&mut self, id: TaskAttemptId, cause: FailureCause) {
+        let end = TaskEnd::unbegun(TaskFailure::new(cause));
+        let next = None;
+        self.tell(Event::TaskEnded { id, end, next });
+    }
+
+    fn tell(&mut self, event: Event) {
         self.session.handle(Instant::now(), event, &mut self.effects);
     }
 

@@ -45,6 +45,8 @@ const LEAVE_GRACE: Duration = Duration::from_secs(1);
 const QUIET: u32 = 16;
 /// So many attempts that wait for each that runs are plenty.
 const PLENTY: usize = 8;
+/// Attempts that take no longer than this follow each other without waiting for the session: see [`Session`].
+const BRISK: Duration = Duration::from_millis(20);
 /// Heartbeats never come faster than this.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
 
@@ -115,6 +117,11 @@ impl fmt::Display for Standing {
 }
 
 /// The machine.
+///
+/// Between the end of an attempt and the beginning of the next, word goes to this machine and back, from one thread to
+/// another. Where attempts are short that is a good part of what they take, so while there is plenty to do, as many
+/// attempts as there are slots are launched ahead: the end of one begins the next, and tells so. To everybody else these
+/// wait like the others: they are recalled, cancelled and reported as attempts that have not begun.
 #[derive(Debug)]
 pub(crate) struct Session {
     hello: Hello,
@@ -125,12 +132,16 @@ pub(crate) struct Session {
     welcome: Option<Welcome>,
     /// As told on this connection.
     stages: BTreeMap<StageKey, Arc<StageSpec>>,
-    /// Slots that nothing runs in.
-    free: u32,
+    /// Slots that nothing runs in; below zero for as long as the end of an attempt is on its way whose slot is taken.
+    free: i64,
     /// What tasks share besides them.
     shares: Shares,
     /// Attempts that run.
     running: BTreeMap<TaskAttemptId, Running>,
+    /// Attempts that were launched ahead and have not begun.
+    ahead: BTreeMap<TaskAttemptId, Running>,
+    /// The last attempt that ended was a short one.
+    brisk: bool,
     /// Attempts that wait for slots, in the order in which they will begin.
     waiting: VecDeque<Waiting>,
     /// Every attempt that nobody else may run: those that run or wait, and those whose report is not safe yet.
@@ -148,7 +159,7 @@ impl Session {
     /// A session that begins to dial at once.
     pub(crate) fn new(hello: Hello, shares: Shares, boot: BootNonce, epoch: Epoch, now: Instant) -> Self {
         Self {
-            free: hello.slots.max(1),
+            free: i64::from(hello.slots.max(1)),
             shares,
             hello,
             boot,
@@ -161,6 +172,8 @@ impl Session {
             welcome: None,
             stages: BTreeMap::new(),
             running: BTreeMap::new(),
+            ahead: BTreeMap::new(),
+            brisk: false,
             waiting: VecDeque::new(),
             held: BTreeSet::new(),
             awaiting_commit: BTreeSet::new(),
@@ -187,7 +200,7 @@ impl Session {
             dial,
             epoch: self.epoch,
             running: self.running.len(),
-            waiting: self.waiting.len(),
+            waiting: self.waiting.len() + self.ahead.len(),
             awaiting_commit: self.awaiting_commit.len(),
             unacknowledged: self.unacknowledged.len(),
             on_disk: self.unacknowledged.on_disk(),
@@ -228,7 +241,9 @@ impl Session {
             Event::Received(envelope) => self.received(now, envelope, effects),
             Event::TaskStarted { id, pid } => self.task_started(id, pid, effects),
             Event::CommitWanted { id } => self.commit_wanted(id, effects),
-            Event::TaskEnded { id, end } => self.task_ended(id, end, effects),
+            Event::TaskEnded { id, end, next } => self.task_ended(id, end, next, effects),
+            Event::Begun { id } => self.begun(id),
+            Event::Retracted { id } => self.retracted(id, effects),
             Event::ReportRead { sequence, report } => self.report_read(sequence, report, effects),
             Event::TaskStuck { id, cause } => self.task_stuck(now, id, cause, effects),
             Event::Stopped { signal } => self.stopped(now, signal, effects),
@@ -389,6 +404,7 @@ impl Session {
                 .waiting
                 .iter()
                 .map(Waiting::id)
+                .chain(self.ahead.keys().copied())
                 .chain(self.unacknowledged.unsent())
                 .collect(),
         });

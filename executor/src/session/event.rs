@@ -44,6 +44,10 @@ impl TaskEnd {
 
 /// What happened.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most events are ends of attempts, the largest"
+)]
 pub(crate) enum Event {
     /// The connection that was asked for stands.
     Connected,
@@ -57,8 +61,16 @@ pub(crate) enum Event {
     TaskStarted { id: TaskAttemptId, pid: u32 },
     /// An attempt's result is complete.
     CommitWanted { id: TaskAttemptId },
-    /// An attempt is over, its processes are gone.
-    TaskEnded { id: TaskAttemptId, end: TaskEnd },
+    /// An attempt is over, its processes are gone; `next`, which was launched ahead, has begun in its place.
+    TaskEnded {
+        id: TaskAttemptId,
+        end: TaskEnd,
+        next: Option<TaskAttemptId>,
+    },
+    /// An attempt that was launched ahead has begun at once: a slot was free by then.
+    Begun { id: TaskAttemptId },
+    /// An attempt that was launched ahead has not begun, and will not.
+    Retracted { id: TaskAttemptId },
     /// A report was read from the disk, or why it cannot be.
     ReportRead {
         sequence: u64,
@@ -102,13 +114,16 @@ pub(crate) enum Effect {
     },
     /// Drop the connection.
     Disconnect,
-    /// Run an attempt.
+    /// Run an attempt: now, or `ahead`, which is when another one ends.
     Launch {
         epoch: Epoch,
         stage: Arc<StageSpec>,
         task: TaskSpec,
         share: Share,
+        ahead: bool,
     },
+    /// Take an attempt that was launched ahead back if it has not begun: [`Event::Retracted`].
+    Retract(TaskAttemptId),
     /// End an attempt.
     Cancel {
         id: TaskAttemptId,

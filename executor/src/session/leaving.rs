@@ -63,11 +63,16 @@ impl Session {
         };
         self.give_back_all(effects);
         let reason = KillReason::ExecutorStopping;
-        effects.extend(self.running.keys().map(|id| Effect::Cancel {
-            id: *id,
-            reason,
-            grace,
-        }));
+        effects.extend(
+            self.running
+                .keys()
+                .chain(self.ahead.keys())
+                .map(|id| Effect::Cancel {
+                    id: *id,
+                    reason,
+                    grace,
+                }),
+        );
         self.leave_when_empty(effects);
     }
 
@@ -93,13 +98,14 @@ impl Session {
         let others: Vec<_> = self
             .running
             .keys()
+            .chain(self.ahead.keys())
             .copied()
             .filter(|other| *other != id)
             .collect();
-        self.task_ended(id, TaskEnd::unbegun(TaskFailure::new(cause)), effects);
+        self.task_ended(id, TaskEnd::unbegun(TaskFailure::new(cause)), None, effects);
         for other in others {
             let killed = FailureCause::Killed(KillReason::ExecutorStopping);
-            self.task_ended(other, TaskEnd::unbegun(TaskFailure::new(killed)), effects);
+            self.task_ended(other, TaskEnd::unbegun(TaskFailure::new(killed)), None, effects);
         }
     }
 
@@ -108,6 +114,7 @@ impl Session {
             ending, connected, ..
         } = self.state
             && self.running.is_empty()
+            && self.ahead.is_empty()
             && !(connected && self.unacknowledged.has_unsent())
         {
             effects.push(Effect::Leave(ending));

@@ -7,9 +7,9 @@ use std::time::Duration;
 use wire::failure::{FailureCause, KillReason, TaskFailure};
 use wire::id::TaskAttemptId;
 use wire::message::ExecutorMessage;
-use wire::task::{StageSpec, TaskSpec};
+use wire::task::{Body, StageSpec, TaskSpec};
 
-use super::{Effect, Session, TaskEnd};
+use super::{BRISK, Effect, Session, State, TaskEnd};
 use crate::shares::Share;
 
 /// An attempt that has not begun because the slots are in use.
@@ -25,7 +25,7 @@ impl Waiting {
     }
 }
 
-/// An attempt that has begun.
+/// An attempt that was launched.
 #[derive(Debug)]
 pub(super) struct Running {
     /// Its process, once there is one.
@@ -53,11 +53,13 @@ impl Session {
         self.begin_waiting(effects);
     }
 
-    /// Begins what waits, in order, as far as there are slots and what else it needs. One that is wider than all slots takes them all.
+    /// Begins what waits, in order, as far as there are slots and what else it needs, and hands over what may go ahead.
+    /// One that is wider than all slots takes them all.
     fn begin_waiting(&mut self, effects: &mut Vec<Effect>) {
         while let Some(first) = self.waiting.front() {
             let cores = first.stage.cores.clamp(1, self.hello.slots.max(1));
-            if cores > self.free {
+            let ahead = i64::from(cores) > self.free;
+            if ahead && !self.may_go_ahead(first) {
                 return;
             }
             let Some(share) = self.shares.take(&first.stage) else {
@@ -66,20 +68,59 @@ impl Session {
             let Some(Waiting { stage, task }) = self.waiting.pop_front() else {
                 return;
             };
-            self.free -= cores;
             let running = Running {
                 pid: None,
                 cores,
                 share: share.clone(),
             };
-            self.running.insert(task.id, running);
+            self.ahead.insert(task.id, running);
+            if !ahead {
+                self.begun(task.id);
+            }
             effects.push(Effect::Launch {
                 epoch: self.epoch,
                 stage,
                 task,
                 share,
+                ahead,
             });
         }
+    }
+
+    /// Whether an attempt may be launched before it has a slot: attempts are short, there are plenty, and whichever ends
+    /// first leaves just what this one needs. The time of a function counts from its launch, so it must not have a limit.
+    fn may_go_ahead(&self, next: &Waiting) -> bool {
+        let Waiting { stage, task } = next;
+        let limited = matches!(stage.body, Body::Function(_)) && stage.timeout.is_some();
+        self.brisk
+            && self.has_plenty()
+            && matches!(self.state, State::Serving { .. })
+            && u32::try_from(self.ahead.len()).is_ok_and(|ahead| ahead < self.hello.slots)
+            && stage.cores <= 1
+            && !limited
+            && self.awaiting_commit.is_empty()
+            && self.running.keys().all(|id| id.stage == task.id.stage)
+    }
+
+    /// An attempt that was launched ahead has a slot.
+    pub(super) fn begun(&mut self, id: TaskAttemptId) {
+        if let Some(running) = self.ahead.remove(&id) {
+            self.free -= i64::from(running.cores);
+            self.running.insert(id, running);
+        }
+    }
+
+    /// An attempt that was launched ahead is given back.
+    pub(super) fn retracted(&mut self, id: TaskAttemptId, effects: &mut Vec<Effect>) {
+        let Some(running) = self.ahead.remove(&id) else {
+            return;
+        };
+        self.shares.give_back(running.share);
+        self.held.remove(&id);
+        if self.is_heard() {
+            self.send(ExecutorMessage::Returned { ids: vec![id] }, effects);
+        }
+        self.leave_when_empty(effects);
     }
 
     fn refuse_launch(&mut self, id: TaskAttemptId, effects: &mut Vec<Effect>) {
@@ -95,7 +136,7 @@ impl Session {
         grace: Duration,
         effects: &mut Vec<Effect>,
     ) {
-        if self.running.contains_key(&id) {
+        if self.running.contains_key(&id) || self.ahead.contains_key(&id) {
             effects.push(Effect::Cancel { id, reason, grace });
         } else if let Some(place) = self.waiting.iter().position(|waiting| waiting.task.id == id) {
             self.waiting.remove(place);
@@ -108,6 +149,8 @@ impl Session {
     /// Gives back those of these attempts that have not begun.
     pub(super) fn recall(&mut self, ids: &[TaskAttemptId], effects: &mut Vec<Effect>) {
         let wanted: BTreeSet<_> = ids.iter().copied().collect();
+        let ahead = self.ahead.keys().filter(|id| wanted.contains(id));
+        effects.extend(ahead.copied().map(Effect::Retract));
         self.give_back(|id| wanted.contains(&id), effects);
         self.begin_waiting(effects);
     }
@@ -158,19 +201,33 @@ impl Session {
     pub(super) fn lend_slots(&mut self, effects: &mut Vec<Effect>) {
         for id in &self.awaiting_commit {
             if let Some(running) = self.running.get_mut(id) {
-                self.free += std::mem::take(&mut running.cores);
+                self.free += i64::from(std::mem::take(&mut running.cores));
                 self.shares.give_back(std::mem::take(&mut running.share));
             }
         }
         self.begin_waiting(effects);
     }
 
-    pub(super) fn task_ended(&mut self, id: TaskAttemptId, end: TaskEnd, effects: &mut Vec<Effect>) {
-        let Some(running) = self.running.remove(&id) else {
+    /// An attempt is over, and `next` has begun in its place.
+    pub(super) fn task_ended(
+        &mut self,
+        id: TaskAttemptId,
+        end: TaskEnd,
+        next: Option<TaskAttemptId>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Some(next) = next {
+            self.begun(next);
+        }
+        let begun = self.running.remove(&id);
+        if let Some(running) = &begun {
+            self.free += i64::from(running.cores);
+            self.brisk = end.metrics.wall <= BRISK;
+        }
+        let Some(ended) = begun.or_else(|| self.ahead.remove(&id)) else {
             return;
         };
-        self.free += running.cores;
-        self.shares.give_back(running.share);
+        self.shares.give_back(ended.share);
         self.awaiting_commit.remove(&id);
         self.begin_waiting(effects);
         self.report(id, end, effects);

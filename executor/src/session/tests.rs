@@ -11,6 +11,8 @@ use super::leaving::{STOP_GRACE, STOP_LIMIT};
 use super::*;
 use crate::reports::Reports;
 
+mod ahead;
+
 const BOOT: BootNonce = BootNonce(7);
 const WELCOME: Welcome = Welcome {
     heartbeat: Duration::from_secs(3),
@@ -132,6 +134,7 @@ impl Talk {
         self.event(Event::TaskEnded {
             id: id(partition),
             end: TaskEnd::new(TaskMetrics::default(), Ok(())),
+            next: None,
         })
     }
 
@@ -644,7 +647,8 @@ impl Large {
         let mut end = TaskEnd::new(TaskMetrics::default(), Ok(()));
         end.result = Some(TaskResult::Inline(vec![b'7'; 1 << 20].into()));
         let (id, end) = (id(partition), self.reports.keep(id(partition), end));
-        talk.event(Event::TaskEnded { id, end })
+        let next = None;
+        talk.event(Event::TaskEnded { id, end, next })
     }
 }
 
@@ -850,7 +854,7 @@ proptest! {
             }
             highest = highest.max(talk.session.epoch);
             let slots: u32 = talk.session.running.values().map(|one| one.cores).sum();
-            prop_assert!(slots + talk.session.free == 2, "slots are lost or used twice");
+            prop_assert!(i64::from(slots) + talk.session.free == 2, "slots are lost or used twice");
             prop_assert_eq!(talk.session.next_deadline().is_none(), left);
         }
     }

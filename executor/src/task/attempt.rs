@@ -72,6 +72,8 @@ pub(crate) struct Order {
     pub(crate) share: Share,
     /// Nobody waits to hear that it has begun.
     pub(crate) unhurried: bool,
+    /// It begins when another one ends.
+    pub(crate) ahead: bool,
 }
 
 /// The attempt's ends of what is said to it and by it.
@@ -166,7 +168,8 @@ impl Attempt {
     }
 
     /// Runs the attempt to its end.
-    pub(crate) async fn run(self) -> TaskEnd {
+    pub(crate) async fn run(mut self) -> TaskEnd {
+        self.started = Instant::now();
         self.enter("preparing");
         self.context.board.set_said(self.id(), Arc::clone(&self.said));
         let ended = self.execute().await;

@@ -255,6 +255,7 @@ mod tests {
             task,
             share: Share::default(),
             unhurried: false,
+            ahead: false,
         }
     }
 

@@ -37,7 +37,11 @@ pub(crate) struct Call {
 /// Calls that nobody has begun, and how many threads there are for them.
 #[derive(Debug, Default)]
 struct Queue {
+    /// Those for which there is a slot: any thread may take them.
     calls: VecDeque<Call>,
+    /// Those that begin when another one ends, on its thread.
+    ahead: VecDeque<Call>,
+    /// Threads that wait for calls, or are about to.
     idle: usize,
     threads: usize,
 }
@@ -77,25 +81,34 @@ impl FunctionThreads {
         }
     }
 
-    /// Has a function called, on a thread of its own if none is idle. Whoever orders keeps to the slots, so there
-    /// are never more threads than those.
+    /// Has a function called, on a thread of its own if none is idle; or, if it is `ahead` and no thread is idle, when
+    /// another one has returned. Says whether it is called now. Whoever orders keeps to the slots with what is not ahead,
+    /// so there are never more threads than those.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn call(&self, call: Call) -> Result<(), FailureCause> {
+    pub(crate) fn call(&self, call: Call, ahead: bool) -> Result<bool, FailureCause> {
         let mut queue = self.shared.queue();
-        queue.calls.push_back(call);
-        if queue.idle >= queue.calls.len() {
+        if queue.idle > queue.calls.len() {
+            queue.calls.push_back(call);
             self.shared.arrived.notify_one();
-            return Ok(());
+            return Ok(true);
         }
+        if ahead {
+            queue.ahead.push_back(call);
+            return Ok(false);
+        }
+        queue.calls.push_back(call);
         let shared = Arc::clone(&self.shared);
         let thread = thread::Builder::new()
             .name(format!("function-{}", queue.threads))
             .stack_size(STACK);
         match thread.spawn(move || shared.work()) {
             // It ends with the process.
-            Ok(_) => queue.threads += 1,
+            Ok(_) => {
+                queue.threads += 1;
+                queue.idle += 1;
+            }
             Err(error) if queue.threads == 0 => {
                 queue.calls.pop_back();
                 let text = format!("no thread to run functions with: {error}");
@@ -103,7 +116,14 @@ impl FunctionThreads {
             }
             Err(error) => tracing::warn!(%error, "functions have fewer threads than slots"),
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Takes back a call that waits for another one to return; whether it did.
+    pub(crate) fn retract(&self, id: TaskAttemptId) -> bool {
+        let ahead = &mut self.shared.queue().ahead;
+        let place = ahead.iter().position(|call| call.context.id() == id);
+        place.and_then(|place| ahead.remove(place)).is_some()
     }
 }
 
@@ -113,27 +133,45 @@ impl Shared {
     }
 
     fn work(&self) {
+        let mut upcoming = None;
         loop {
-            let call = self.next();
+            let call = upcoming.take().unwrap_or_else(|| self.wait());
             let id = call.context.id();
             let end = self.context.reports.keep(id, self.run(&call));
             self.context.board.remove(id);
+            let next = self.advance(&mut upcoming);
             // Nobody listens when the executor is ending.
-            if self.events.blocking_send(Event::TaskEnded { id, end }).is_err() {
+            if self
+                .events
+                .blocking_send(Event::TaskEnded { id, end, next })
+                .is_err()
+            {
                 return;
             }
         }
     }
 
-    fn next(&self) -> Call {
+    /// A call has returned: takes the next one, if there is one, and names it if it begins in the place of that one.
+    fn advance(&self, upcoming: &mut Option<Call>) -> Option<TaskAttemptId> {
+        let mut queue = self.queue();
+        *upcoming = queue.calls.pop_front();
+        if upcoming.is_some() {
+            return None;
+        }
+        *upcoming = queue.ahead.pop_front();
+        queue.idle += usize::from(upcoming.is_none());
+        upcoming.as_ref().map(|call| call.context.id())
+    }
+
+    /// Waits, as an idle thread, for a call.
+    fn wait(&self) -> Call {
         let mut queue = self.queue();
         loop {
             if let Some(call) = queue.calls.pop_front() {
+                queue.idle -= 1;
                 return call;
             }
-            queue.idle += 1;
             queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            queue.idle -= 1;
         }
     }
 

@@ -5,9 +5,9 @@
 //! however it reads and writes, delays a heartbeat.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -22,7 +22,7 @@ use crate::functions::{TaskContext, panic_text};
 use crate::process_table::own_pid;
 use crate::reports::{Reports, Stored};
 use crate::session::{Event, TaskEnd};
-use crate::task::attempt::{Attempt, Cancellation, Context, Lines, Order, TIMEOUT_GRACE};
+use crate::task::attempt::{Attempt, Cancellation, Context, Lines, Order, TIMEOUT_GRACE, lock};
 use crate::task::function::{Call, FunctionThreads};
 
 /// Threads for calls that block (local files); idle ones go away.
@@ -35,12 +35,57 @@ struct Handle {
     decision: watch::Sender<Option<bool>>,
 }
 
+/// What came of a launch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Launched {
+    /// It begins when another one ends: [`Event::TaskEnded`] names it.
+    Waits,
+    /// It says itself when it has begun, with [`Event::TaskStarted`].
+    Begins,
+    /// It has begun, in this process.
+    Runs(u32),
+}
+
+/// Commands that begin when others end.
+#[derive(Debug, Default)]
+struct Line {
+    /// How many run.
+    running: usize,
+    next: VecDeque<Attempt>,
+}
+
+impl Line {
+    /// Gives back an attempt that is to begin.
+    fn enter(&mut self, attempt: Attempt, slots: usize) -> Option<Attempt> {
+        if attempt.order.ahead && self.running >= slots {
+            self.next.push_back(attempt);
+            return None;
+        }
+        self.running += 1;
+        Some(attempt)
+    }
+
+    /// One has ended: the one that begins in its place.
+    fn advance(&mut self) -> Option<Attempt> {
+        let next = self.next.pop_front();
+        self.running -= usize::from(next.is_none());
+        next
+    }
+
+    /// Takes out an attempt that has not begun.
+    fn remove(&mut self, id: TaskAttemptId) -> bool {
+        let place = self.next.iter().position(|attempt| attempt.id() == id);
+        place.and_then(|place| self.next.remove(place)).is_some()
+    }
+}
+
 /// The attempts.
 #[derive(Debug)]
 pub(crate) struct Pool {
     context: Arc<Context>,
     events: mpsc::Sender<Event>,
     runtime: Option<Runtime>,
+    line: Arc<Mutex<Line>>,
     threads: Option<FunctionThreads>,
     attempts: BTreeMap<TaskAttemptId, Handle>,
     calls: BTreeMap<TaskAttemptId, Calling>,
@@ -69,21 +114,21 @@ impl Pool {
             context,
             events,
             runtime: None,
+            line: Arc::default(),
             threads: None,
             attempts: BTreeMap::new(),
             calls: BTreeMap::new(),
         }
     }
 
-    /// Starts an attempt. Gives the process of one that has begun with that, as functions do; others say it themselves,
-    /// with [`Event::TaskStarted`].
+    /// Starts an attempt, or has it wait for the end of another one if it was launched ahead and all slots are in use.
     ///
     /// # Errors
     /// When the system gives no threads; there is then no attempt and no event.
-    pub(crate) fn launch(&mut self, order: Order) -> Result<Option<u32>, FailureCause> {
+    pub(crate) fn launch(&mut self, order: Order) -> Result<Launched, FailureCause> {
         let function = matches!(order.stage.body, Body::Function(_));
         if function && order.stage.memory_limit.is_none() {
-            return self.call(order).map(|()| Some(own_pid().unsigned_abs()));
+            return self.call(order);
         }
         let id = order.task.id;
         let (cancel, cancel_seen) = watch::channel(None);
@@ -94,23 +139,40 @@ impl Pool {
             events: self.events.clone(),
         };
         let attempt = Attempt::new(Arc::clone(&self.context), order, lines);
-        let (context, events) = (Arc::clone(&self.context), self.events.clone());
-        self.runtime()?.spawn(async move {
-            let run = AssertUnwindSafe(attempt.run()).catch_unwind();
-            let end = Box::pin(run).await.unwrap_or_else(|panic| broken(panic.as_ref()));
-            let end = keep(&context, id, end).await;
-            context.board.remove(id);
-            // Nobody listens when the executor is ending.
-            drop(events.send(Event::TaskEnded { id, end }).await);
-        });
+        let runtime = self.runtime()?.handle().clone();
         self.attempts.insert(id, Handle { cancel, decision });
-        Ok(None)
+        let slots = usize::try_from(self.context.settings.slots).unwrap_or(usize::MAX);
+        let Some(attempt) = lock(&self.line).enter(attempt, slots) else {
+            return Ok(Launched::Waits);
+        };
+        let (context, events) = (Arc::clone(&self.context), self.events.clone());
+        runtime.spawn(run_in_turn(context, Arc::clone(&self.line), events, attempt));
+        Ok(Launched::Begins)
+    }
+
+    /// Takes back an attempt that waits for the end of another one; whether it did.
+    pub(crate) fn retract(&mut self, id: TaskAttemptId) -> bool {
+        let called = || self.threads.as_ref().is_some_and(|threads| threads.retract(id));
+        let retracted = lock(&self.line).remove(id) || called();
+        if retracted {
+            self.forget(id);
+        }
+        retracted
+    }
+
+    /// Whether this is a function that is called in this process.
+    pub(crate) fn calls(&self, id: TaskAttemptId) -> bool {
+        self.calls.contains_key(&id)
     }
 
     /// Has a function called on a thread of this process.
-    fn call(&mut self, order: Order) -> Result<(), FailureCause> {
+    fn call(&mut self, order: Order) -> Result<Launched, FailureCause> {
         let Order {
-            stage, task, share, ..
+            stage,
+            task,
+            share,
+            ahead,
+            ..
         } = order;
         let devices = self.context.settings.devices_of(&share);
         let context = Arc::new(TaskContext::new(&stage, &task, devices, Instant::now()));
@@ -120,11 +182,16 @@ impl Pool {
         let threads = self
             .threads
             .get_or_insert_with(|| FunctionThreads::new(shared, events, runtime.clone()));
-        threads.call(Call {
+        let call = Call {
             stage,
             task,
             context: Arc::clone(&context),
-        })?;
+        };
+        let launched = if threads.call(call, ahead)? {
+            Launched::Runs(own_pid().unsigned_abs())
+        } else {
+            Launched::Waits
+        };
         let reaper = timeout.map(|limit| {
             let cause = FailureCause::Timeout(limit);
             let reap = reap(
@@ -137,7 +204,7 @@ impl Pool {
             runtime.spawn(reap).abort_handle()
         });
         self.calls.insert(id, Calling { context, reaper });
-        Ok(())
+        Ok(launched)
     }
 
     fn cancel_call(&mut self, id: TaskAttemptId, reason: KillReason, grace: Duration) {
@@ -213,6 +280,27 @@ impl Pool {
         if let Some(runtime) = self.runtime {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// Runs an attempt, and those that begin in its place.
+async fn run_in_turn(
+    context: Arc<Context>,
+    line: Arc<Mutex<Line>>,
+    events: mpsc::Sender<Event>,
+    first: Attempt,
+) {
+    let mut upcoming = Some(first);
+    while let Some(attempt) = upcoming {
+        let id = attempt.id();
+        let run = AssertUnwindSafe(attempt.run()).catch_unwind();
+        let end = Box::pin(run).await.unwrap_or_else(|panic| broken(panic.as_ref()));
+        let end = keep(&context, id, end).await;
+        context.board.remove(id);
+        upcoming = lock(&line).advance();
+        let next = upcoming.as_ref().map(Attempt::id);
+        // Nobody listens when the executor is ending.
+        drop(events.send(Event::TaskEnded { id, end, next }).await);
     }
 }
 

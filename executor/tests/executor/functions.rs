@@ -8,7 +8,7 @@ use wire::failure::{FailureCause, KillReason};
 use wire::message::{ExecutorMessage, GatewayMessage, TaskReport};
 use wire::task::{Body, Counter, StageSpec, TaskResult, TaskSpec};
 
-use crate::harness::{Container, Peer, eventually, id, shell, task};
+use crate::harness::{Container, Peer, eventually, id, patiently, shell, task};
 
 /// What the executors of these tests can do.
 pub(crate) fn functions() -> Functions {
@@ -88,6 +88,40 @@ async fn more_functions_than_slots_are_called_one_after_the_other() {
     let expected = |n: u32| TaskResult::Inline((n * 2).to_string().into());
     let right = |(n, result): &(u32, Option<TaskResult>)| *result == Some(expected(*n));
     assert!(results.iter().all(right), "{results:?}");
+}
+
+#[tokio::test]
+async fn of_many_short_tasks_each_is_done_once_or_given_back_once() {
+    for stage in [calling("double"), shell("true")] {
+        let (_container, mut peer) = Container::serving().await;
+        let number = 200;
+        let tasks = (0..number).map(|partition| with("1", partition)).collect();
+        peer.launch(stage, tasks).await;
+        let mut seen = Vec::new();
+        for _ in 0..20 {
+            seen.push(peer.finished().await.id.partition);
+        }
+        let last = *seen.iter().max().unwrap();
+        // Those at the head of the queue, which are about to begin, and those at its end.
+        let ids = (last..last + 9).chain(150..number).map(id).collect();
+        peer.send(GatewayMessage::Recall { ids }).await;
+        for partition in last + 9..last + 12 {
+            let (id, reason, grace) = (id(partition), KillReason::StageEnded, Duration::ZERO);
+            peer.send(GatewayMessage::Cancel { id, reason, grace }).await;
+        }
+        let rest = async {
+            while seen.len() < number as usize {
+                seen.extend(match peer.next().await {
+                    ExecutorMessage::TaskFinished(report) => vec![report.id.partition],
+                    ExecutorMessage::Returned { ids } => ids.iter().map(|id| id.partition).collect(),
+                    _ => Vec::new(),
+                });
+            }
+        };
+        patiently("the rest of the tasks", rest).await;
+        seen.sort_unstable();
+        assert_eq!(seen, (0..number).collect::<Vec<_>>());
+    }
 }
 
 #[tokio::test]

@@ -107,6 +107,7 @@ mod tests {
         Event::TaskEnded {
             id: id(partition),
             end: TaskEnd::new(TaskMetrics::default(), Ok(())),
+            next: None,
         }
     }
 

@@ -197,6 +197,11 @@ impl<D: Discovery> Link<D> {
                 ahead,
             }),
             Effect::Retract(id) => self.retract(id),
+            Effect::Lend(id) => {
+                if let Some(id) = self.pool.lend(id) {
+                    self.tell(Event::Begun { id });
+                }
+            }
             Effect::Cancel { id, reason, grace } => self.cancel(id, reason, grace),
             Effect::DecideCommit { id, granted } => self.pool.decide(id, granted),
             Effect::Leave(ending) => self.ending = Some(ending),

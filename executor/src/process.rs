@@ -44,6 +44,7 @@ use crate::storage::Storage;
 use crate::task::attempt::Context;
 use crate::task::directory::Directories;
 use crate::task::pool::Pool;
+use crate::tell;
 
 /// Events that may wait for the main loop; attempts wait when there are more.
 const INBOX: usize = 1024;
@@ -183,7 +184,7 @@ fn watch_signals(
     spawn_thread("signals", move || {
         for signal in signals.forever() {
             match signal {
-                SIGQUIT => eprint!("{}", board.dump()),
+                SIGQUIT => tell(board.dump().trim_end()),
                 _ => terminate(signal, &children, &events),
             }
         }

@@ -9,7 +9,8 @@
 //! - a report is kept until it is acknowledged, and sent again on every connection (a finished task is never lost
 //!   because an ApplicationMaster was); of those on the disk only so many are on their way at a time;
 //! - an attempt is launched once, however often it is ordered while it is held;
-//! - attempts begin in the order in which they were ordered, and never more than there are slots for;
+//! - attempts begin in the order in which they were ordered, and never more than there are slots for, whether they
+//!   are launched into a slot or ahead;
 //! - there is always a deadline, so a silent peer cannot keep the executor for ever (invariant E);
 //! - memory grows with the attempts that are held, not with events (invariant J).
 
@@ -132,7 +133,7 @@ pub(crate) struct Session {
     welcome: Option<Welcome>,
     /// As told on this connection.
     stages: BTreeMap<StageKey, Arc<StageSpec>>,
-    /// Slots that nothing runs in; below zero for as long as the end of an attempt is on its way whose slot is taken.
+    /// Slots that nothing runs in; below zero for as long as the news is on its way of an end whose slot is taken already.
     free: i64,
     /// What tasks share besides them.
     shares: Shares,

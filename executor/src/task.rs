@@ -11,6 +11,7 @@
 //! | [`function`], [`isolated`] | Rust functions on threads of this process, or each in one of its own |
 //! | [`feed`] | input from the file system to standard input or into a file |
 //! | [`capture`] | standard output or a directory to the file system, and its commit |
+//! | [`line`](mod@line) | which attempt begins when one ends |
 //! | [`log`] | what a task writes for people, within a limit |
 //! | [`stream`] | reading a task's pipes to their end |
 //! | [`tree`] | which processes belong to a task, what they use, and how they are ended |
@@ -22,6 +23,7 @@ pub(crate) mod directory;
 pub(crate) mod feed;
 pub(crate) mod function;
 pub(crate) mod isolated;
+pub(crate) mod line;
 pub(crate) mod log;
 pub(crate) mod pool;
 pub(crate) mod running;

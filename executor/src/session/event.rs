@@ -67,7 +67,7 @@ pub(crate) enum Event {
         end: TaskEnd,
         next: Option<TaskAttemptId>,
     },
-    /// An attempt that was launched ahead has begun at once: a slot was free by then.
+    /// An attempt that was launched ahead has begun other than by the end of another one: a slot was free, or lent.
     Begun { id: TaskAttemptId },
     /// An attempt that was launched ahead has not begun, and will not.
     Retracted { id: TaskAttemptId },
@@ -122,6 +122,8 @@ pub(crate) enum Effect {
         share: Share,
         ahead: bool,
     },
+    /// The slots of an attempt that has no process are lent: one that was launched ahead may begin, [`Event::Begun`].
+    Lend(TaskAttemptId),
     /// Take an attempt that was launched ahead back if it has not begun: [`Event::Retracted`].
     Retract(TaskAttemptId),
     /// End an attempt.

@@ -85,6 +85,8 @@ impl Session {
         cause: FailureCause,
         effects: &mut Vec<Effect>,
     ) {
+        // The end of another one that says so may be on its way.
+        self.begun(id);
         if !self.running.contains_key(&id) {
             return;
         }

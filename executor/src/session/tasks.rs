@@ -58,7 +58,7 @@ impl Session {
     fn begin_waiting(&mut self, effects: &mut Vec<Effect>) {
         while let Some(first) = self.waiting.front() {
             let cores = first.stage.cores.clamp(1, self.hello.slots.max(1));
-            let ahead = i64::from(cores) > self.free;
+            let ahead = i64::from(cores) > self.unclaimed();
             if ahead && !self.may_go_ahead(first) {
                 return;
             }
@@ -87,8 +87,15 @@ impl Session {
         }
     }
 
+    /// Slots for which nobody waits in the pool.
+    fn unclaimed(&self) -> i64 {
+        let claimed: i64 = self.ahead.values().map(|one| i64::from(one.cores)).sum();
+        self.free - claimed
+    }
+
     /// Whether an attempt may be launched before it has a slot: attempts are short, there are plenty, and whichever ends
-    /// first leaves just what this one needs. The time of a function counts from its launch, so it must not have a limit.
+    /// first leaves just the slot that this one needs; what it needs besides is set aside for it. The time of a function
+    /// counts from its launch, so it must not have a limit.
     fn may_go_ahead(&self, next: &Waiting) -> bool {
         let Waiting { stage, task } = next;
         let limited = matches!(stage.body, Body::Function(_)) && stage.timeout.is_some();
@@ -200,9 +207,10 @@ impl Session {
     /// is there to give leave.
     pub(super) fn lend_slots(&mut self, effects: &mut Vec<Effect>) {
         for id in &self.awaiting_commit {
-            if let Some(running) = self.running.get_mut(id) {
+            if let Some(running) = self.running.get_mut(id).filter(|running| running.cores > 0) {
                 self.free += i64::from(std::mem::take(&mut running.cores));
                 self.shares.give_back(std::mem::take(&mut running.share));
+                effects.push(Effect::Lend(*id));
             }
         }
         self.begin_waiting(effects);

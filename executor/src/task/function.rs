@@ -6,6 +6,7 @@
 //! in a process of its own instead, as a command does (see the module `attempt`), because threads share theirs.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use crate::reports::Kept;
 use crate::session::{Event, TaskEnd};
 use crate::task::attempt::Context;
 use crate::task::directory::file_safe;
+use crate::task::line::Line;
 
 /// How much stack a function has, in bytes: that of a program's first thread.
 const STACK: usize = 8 << 20;
@@ -35,12 +37,12 @@ pub(crate) struct Call {
 }
 
 /// Calls that nobody has begun, and how many threads there are for them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
-    /// Those for which there is a slot: any thread may take them.
+    /// Those for which there is a place: any thread may take them.
     calls: VecDeque<Call>,
-    /// Those that begin when another one ends, on its thread.
-    ahead: VecDeque<Call>,
+    /// Of the others one begins when one that holds a place returns, on its thread.
+    line: Line<Call>,
     /// Threads that wait for calls, or are about to.
     idle: usize,
     threads: usize,
@@ -70,35 +72,39 @@ impl FunctionThreads {
         events: mpsc::Sender<Event>,
         runtime: tokio::runtime::Handle,
     ) -> Self {
+        let line = Line::new(context.settings.slots);
         Self {
             shared: Arc::new(Shared {
                 context,
                 events,
                 runtime,
-                queue: Mutex::default(),
+                queue: Mutex::new(Queue {
+                    calls: VecDeque::new(),
+                    line,
+                    idle: 0,
+                    threads: 0,
+                }),
                 arrived: Condvar::new(),
             }),
         }
     }
 
-    /// Has a function called, on a thread of its own if none is idle; or, if it is `ahead` and no thread is idle, when
+    /// Has a function called, on a thread of its own if none is idle; or, if it is `ahead` and all slots are in use, when
     /// another one has returned. Says whether it is called now. Whoever orders keeps to the slots with what is not ahead,
     /// so there are never more threads than those.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub(crate) fn call(&self, call: Call, ahead: bool) -> Result<bool, FailureCause> {
-        let mut queue = self.shared.queue();
-        if queue.idle > queue.calls.len() {
-            queue.calls.push_back(call);
+        let (id, mut queue) = (call.context.id(), self.shared.queue());
+        let Some(call) = queue.line.enter(id, call, ahead) else {
+            return Ok(false);
+        };
+        queue.calls.push_back(call);
+        if queue.idle >= queue.calls.len() {
             self.shared.arrived.notify_one();
             return Ok(true);
         }
-        if ahead {
-            queue.ahead.push_back(call);
-            return Ok(false);
-        }
-        queue.calls.push_back(call);
         let shared = Arc::clone(&self.shared);
         let thread = thread::Builder::new()
             .name(format!("function-{}", queue.threads))
@@ -109,21 +115,31 @@ impl FunctionThreads {
                 queue.threads += 1;
                 queue.idle += 1;
             }
-            Err(error) if queue.threads == 0 => {
-                queue.calls.pop_back();
-                let text = format!("no thread to run functions with: {error}");
-                return Err(FailureCause::StartFailed(text));
-            }
-            Err(error) => tracing::warn!(%error, "functions have fewer threads than slots"),
+            Err(error) => return queue.call_later(id, &error),
         }
         Ok(true)
     }
 
     /// Takes back a call that waits for another one to return; whether it did.
     pub(crate) fn retract(&self, id: TaskAttemptId) -> bool {
-        let ahead = &mut self.shared.queue().ahead;
-        let place = ahead.iter().position(|call| call.context.id() == id);
-        place.and_then(|place| ahead.remove(place)).is_some()
+        self.shared.queue().line.remove(id)
+    }
+}
+
+impl Queue {
+    /// There is no thread for the last call: it waits for another one to return.
+    fn call_later(&mut self, id: TaskAttemptId, error: &io::Error) -> Result<bool, FailureCause> {
+        let call = self.calls.pop_back();
+        if self.threads == 0 {
+            self.line.leave(id);
+            let text = format!("no thread to run functions with: {error}");
+            return Err(FailureCause::StartFailed(text));
+        }
+        tracing::warn!(%error, "functions have fewer threads than slots");
+        if let Some(call) = call {
+            self.line.postpone(id, call);
+        }
+        Ok(false)
     }
 }
 
@@ -139,7 +155,7 @@ impl Shared {
             let id = call.context.id();
             let end = self.context.reports.keep(id, self.run(&call));
             self.context.board.remove(id);
-            let next = self.advance(&mut upcoming);
+            let next = self.advance(id, &mut upcoming);
             // Nobody listens when the executor is ending.
             if self
                 .events
@@ -151,16 +167,15 @@ impl Shared {
         }
     }
 
-    /// A call has returned: takes the next one, if there is one, and names it if it begins in the place of that one.
-    fn advance(&self, upcoming: &mut Option<Call>) -> Option<TaskAttemptId> {
+    /// A call has returned: takes the one that begins in its place and names it, or becomes idle.
+    fn advance(&self, ended: TaskAttemptId, upcoming: &mut Option<Call>) -> Option<TaskAttemptId> {
         let mut queue = self.queue();
-        *upcoming = queue.calls.pop_front();
-        if upcoming.is_some() {
+        let Some((next, call)) = queue.line.leave(ended) else {
+            queue.idle += 1;
             return None;
-        }
-        *upcoming = queue.ahead.pop_front();
-        queue.idle += usize::from(upcoming.is_none());
-        upcoming.as_ref().map(|call| call.context.id())
+        };
+        *upcoming = Some(call);
+        Some(next)
     }
 
     /// Waits, as an idle thread, for a call.

@@ -5,7 +5,7 @@
 //! however it reads and writes, delays a heartbeat.
 
 use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -24,6 +24,7 @@ use crate::reports::{Reports, Stored};
 use crate::session::{Event, TaskEnd};
 use crate::task::attempt::{Attempt, Cancellation, Context, Lines, Order, TIMEOUT_GRACE, lock};
 use crate::task::function::{Call, FunctionThreads};
+use crate::task::line::Line;
 
 /// Threads for calls that block (local files); idle ones go away.
 const BLOCKING_THREADS: usize = 16;
@@ -46,46 +47,14 @@ pub(crate) enum Launched {
     Runs(u32),
 }
 
-/// Commands that begin when others end.
-#[derive(Debug, Default)]
-struct Line {
-    /// How many run.
-    running: usize,
-    next: VecDeque<Attempt>,
-}
-
-impl Line {
-    /// Gives back an attempt that is to begin.
-    fn enter(&mut self, attempt: Attempt, slots: usize) -> Option<Attempt> {
-        if attempt.order.ahead && self.running >= slots {
-            self.next.push_back(attempt);
-            return None;
-        }
-        self.running += 1;
-        Some(attempt)
-    }
-
-    /// One has ended: the one that begins in its place.
-    fn advance(&mut self) -> Option<Attempt> {
-        let next = self.next.pop_front();
-        self.running -= usize::from(next.is_none());
-        next
-    }
-
-    /// Takes out an attempt that has not begun.
-    fn remove(&mut self, id: TaskAttemptId) -> bool {
-        let place = self.next.iter().position(|attempt| attempt.id() == id);
-        place.and_then(|place| self.next.remove(place)).is_some()
-    }
-}
-
 /// The attempts.
 #[derive(Debug)]
 pub(crate) struct Pool {
     context: Arc<Context>,
     events: mpsc::Sender<Event>,
     runtime: Option<Runtime>,
-    line: Arc<Mutex<Line>>,
+    /// Commands.
+    line: Arc<Mutex<Line<Attempt>>>,
     threads: Option<FunctionThreads>,
     attempts: BTreeMap<TaskAttemptId, Handle>,
     calls: BTreeMap<TaskAttemptId, Calling>,
@@ -110,11 +79,12 @@ impl Drop for Calling {
 impl Pool {
     /// No attempts yet; `events` gets what they do.
     pub(crate) fn new(context: Arc<Context>, events: mpsc::Sender<Event>) -> Self {
+        let line = Line::new(context.settings.slots);
         Self {
             context,
             events,
             runtime: None,
-            line: Arc::default(),
+            line: Arc::new(Mutex::new(line)),
             threads: None,
             attempts: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -130,7 +100,7 @@ impl Pool {
         if function && order.stage.memory_limit.is_none() {
             return self.call(order);
         }
-        let id = order.task.id;
+        let (id, ahead) = (order.task.id, order.ahead);
         let (cancel, cancel_seen) = watch::channel(None);
         let (decision, decision_seen) = watch::channel(None);
         let lines = Lines {
@@ -139,15 +109,35 @@ impl Pool {
             events: self.events.clone(),
         };
         let attempt = Attempt::new(Arc::clone(&self.context), order, lines);
-        let runtime = self.runtime()?.handle().clone();
+        self.runtime()?;
         self.attempts.insert(id, Handle { cancel, decision });
-        let slots = usize::try_from(self.context.settings.slots).unwrap_or(usize::MAX);
-        let Some(attempt) = lock(&self.line).enter(attempt, slots) else {
-            return Ok(Launched::Waits);
-        };
+        let begins = lock(&self.line).enter(id, attempt, ahead);
+        Ok(match begins {
+            Some(attempt) => {
+                self.begin(id, attempt);
+                Launched::Begins
+            }
+            None => Launched::Waits,
+        })
+    }
+
+    fn begin(&self, id: TaskAttemptId, attempt: Attempt) {
         let (context, events) = (Arc::clone(&self.context), self.events.clone());
-        runtime.spawn(run_in_turn(context, Arc::clone(&self.line), events, attempt));
-        Ok(Launched::Begins)
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(run_in_turn(
+                context,
+                Arc::clone(&self.line),
+                events,
+                (id, attempt),
+            ));
+        }
+    }
+
+    /// The place of an attempt is lent: gives the one that begins in it, if one waits.
+    pub(crate) fn lend(&mut self, id: TaskAttemptId) -> Option<TaskAttemptId> {
+        let (next, attempt) = lock(&self.line).leave(id)?;
+        self.begin(next, attempt);
+        Some(next)
     }
 
     /// Takes back an attempt that waits for the end of another one; whether it did.
@@ -286,19 +276,18 @@ impl Pool {
 /// Runs an attempt, and those that begin in its place.
 async fn run_in_turn(
     context: Arc<Context>,
-    line: Arc<Mutex<Line>>,
+    line: Arc<Mutex<Line<Attempt>>>,
     events: mpsc::Sender<Event>,
-    first: Attempt,
+    first: (TaskAttemptId, Attempt),
 ) {
     let mut upcoming = Some(first);
-    while let Some(attempt) = upcoming {
-        let id = attempt.id();
+    while let Some((id, attempt)) = upcoming {
         let run = AssertUnwindSafe(attempt.run()).catch_unwind();
         let end = Box::pin(run).await.unwrap_or_else(|panic| broken(panic.as_ref()));
         let end = keep(&context, id, end).await;
         context.board.remove(id);
-        upcoming = lock(&line).advance();
-        let next = upcoming.as_ref().map(Attempt::id);
+        upcoming = lock(&line).leave(id);
+        let next = upcoming.as_ref().map(|(next, _)| *next);
         // Nobody listens when the executor is ending.
         drop(events.send(Event::TaskEnded { id, end, next }).await);
     }

@@ -1,22 +1,42 @@
 //! Attempts that are launched ahead, with a model of the pool that begins one when another ends.
 
 use super::*;
+use crate::task::line::Line;
 
 /// Slots of the executor.
 const SLOTS: usize = 2;
 
 /// The pool: what it runs, what waits there, and what it has said that the session has not heard.
-#[derive(Default)]
 struct Model {
+    /// Those whose places are lent, too.
     running: Vec<u32>,
-    line: VecDeque<u32>,
+    /// All that ever began, in that order.
+    begun: Vec<u32>,
+    line: Line<()>,
     said: VecDeque<Event>,
-    finished: Vec<u32>,
+    finished: BTreeSet<u32>,
     returned: Vec<u32>,
+}
+
+impl Model {
+    fn begin(&mut self, id: TaskAttemptId) {
+        self.running.push(id.partition);
+        self.begun.push(id.partition);
+    }
+
+    fn hear(&mut self, message: &ExecutorMessage) {
+        match message {
+            ExecutorMessage::TaskFinished(report) => _ = self.finished.insert(report.id.partition),
+            ExecutorMessage::Returned { ids } => self.returned.extend(ids.iter().map(|id| id.partition)),
+            _ => {}
+        }
+    }
 }
 
 struct Shell {
     talk: Talk,
+    /// Effects that are not applied yet.
+    open: VecDeque<Effect>,
     pool: Model,
 }
 
@@ -24,7 +44,15 @@ impl Shell {
     fn serving() -> Self {
         Self {
             talk: Talk::serving(),
-            pool: Model::default(),
+            open: VecDeque::new(),
+            pool: Model {
+                running: Vec::new(),
+                begun: Vec::new(),
+                line: Line::new(2),
+                said: VecDeque::new(),
+                finished: BTreeSet::new(),
+                returned: Vec::new(),
+            },
         }
     }
 
@@ -38,53 +66,62 @@ impl Shell {
         self.apply(effects);
     }
 
+    /// As the link does: what follows from an effect comes after those that are there already.
     fn apply(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
+        let begin = self.open.is_empty();
+        self.open.extend(effects);
+        while let Some(effect) = self.open.front().filter(|_| begin) {
             match effect {
-                Effect::Launch { task, ahead, .. } => self.launch(task.id, ahead),
-                Effect::Retract(id) if self.take_back(id) => self.event(Event::Retracted { id }),
-                Effect::Cancel { id, .. } if self.take_back(id) => self.event(ended(id, None)),
-                Effect::Cancel { id, .. } => self.end(id.partition),
-                Effect::Send(envelope) => self.sent(envelope.message),
+                &Effect::Launch { ref task, ahead, .. } => self.launch(task.id, ahead),
+                &Effect::Retract(id) if self.pool.line.remove(id) => self.event(Event::Retracted { id }),
+                &Effect::Cancel { id, .. } if self.pool.line.remove(id) => self.event(ended(id, None)),
+                &Effect::Lend(id) => self.lend(id),
+                &Effect::Cancel { id, .. } => self.end(id.partition),
+                Effect::Send(envelope) => self.pool.hear(&envelope.message),
                 _ => {}
             }
+            self.open.pop_front();
         }
     }
 
     fn launch(&mut self, id: TaskAttemptId, ahead: bool) {
-        if ahead && self.pool.running.len() >= SLOTS {
-            return self.pool.line.push_back(id.partition);
+        if self.pool.line.enter(id, (), ahead).is_none() {
+            return;
         }
-        self.pool.running.push(id.partition);
+        self.pool.begin(id);
         if ahead {
             self.event(Event::Begun { id });
         }
     }
 
-    fn take_back(&mut self, id: TaskAttemptId) -> bool {
-        let before = self.pool.line.len();
-        self.pool.line.retain(|partition| *partition != id.partition);
-        self.pool.line.len() < before
+    fn lend(&mut self, id: TaskAttemptId) {
+        if let Some((id, ())) = self.pool.line.leave(id) {
+            self.pool.begin(id);
+            self.event(Event::Begun { id });
+        }
     }
 
-    fn sent(&mut self, message: ExecutorMessage) {
-        match message {
-            ExecutorMessage::TaskFinished(report) => self.pool.finished.push(report.id.partition),
-            ExecutorMessage::Returned { ids } => {
-                self.pool.returned.extend(ids.iter().map(|id| id.partition));
-            }
-            _ => {}
-        }
+    fn reconnect(&mut self) {
+        self.event(Event::ConnectionLost("test".to_owned()));
+        let effects = self.talk.tick();
+        self.apply(effects);
+        self.event(Event::Connected);
+        self.hear(GatewayMessage::Welcome(WELCOME));
     }
 
     /// An attempt ends; the session hears of it later.
     fn end(&mut self, partition: u32) {
         if let Some(place) = self.pool.running.iter().position(|one| *one == partition) {
             self.pool.running.remove(place);
-            let next = self.pool.line.pop_front();
-            self.pool.running.extend(next);
-            self.pool.said.push_back(ended(id(partition), next.map(id)));
+            let next = self.pool.line.leave(id(partition)).map(|(next, ())| next);
+            next.into_iter().for_each(|next| self.pool.begin(next));
+            self.pool.said.push_back(ended(id(partition), next));
         }
+    }
+
+    /// Partitions of those that wait in the pool.
+    fn line(&self) -> Vec<u32> {
+        self.pool.line.waiting().map(|id| id.partition).collect()
     }
 
     fn deliver(&mut self) {
@@ -122,8 +159,8 @@ fn busy() -> Shell {
 fn of_many_short_attempts_the_next_ones_are_launched_ahead_and_begin_in_turn() {
     let mut shell = busy();
     assert_eq!(
-        (&shell.pool.running[..], shell.pool.line.len()),
-        (&[1, 2][..], SLOTS)
+        (&shell.pool.running[..], &shell.line()[..]),
+        (&[1, 2][..], &[3, 4][..])
     );
     shell.end(1);
     shell.end(2);
@@ -133,7 +170,26 @@ fn of_many_short_attempts_the_next_ones_are_launched_ahead_and_begin_in_turn() {
     shell.deliver();
     let begun: Vec<_> = shell.talk.session.running.keys().copied().collect();
     assert_eq!(begun, [id(3), id(4)]);
-    assert_eq!(shell.pool.line, [5, 6]);
+    assert_eq!(shell.line(), [5, 6]);
+}
+
+#[test]
+fn a_slot_that_is_lent_goes_to_what_was_launched_ahead_and_is_not_given_away_again() {
+    let mut shell = busy();
+    for partition in [1, 2] {
+        shell.event(Event::CommitWanted { id: id(partition) });
+    }
+    shell.event(Event::ConnectionLost("test".to_owned()));
+    assert_eq!(
+        shell.pool.running,
+        [1, 2, 3, 4],
+        "two of them have no process any more"
+    );
+    shell.end(1);
+    shell.end(2);
+    assert_eq!(shell.pool.running, [3, 4]);
+    shell.finish();
+    assert_eq!(shell.talk.session.free, 2);
 }
 
 #[test]
@@ -155,8 +211,8 @@ fn what_was_launched_ahead_has_not_begun_to_anybody_else() {
         reason: KillReason::StageEnded,
         grace: Duration::ZERO,
     });
-    assert_eq!(shell.pool.finished, [0, 4]);
-    assert_eq!(shell.pool.line, [5, 6], "others take their places");
+    assert_eq!(shell.pool.finished, BTreeSet::from([0, 4]));
+    assert_eq!(shell.line(), [5, 6], "others take their places");
 }
 
 #[test]
@@ -195,9 +251,7 @@ fn an_executor_that_leaves_takes_back_what_was_launched_ahead() {
         grace: Duration::from_secs(9),
     });
     shell.finish();
-    let mut ended = shell.pool.finished.clone();
-    ended.sort_unstable();
-    assert_eq!(ended, [0, 1, 2, 3, 4]);
+    assert_eq!(shell.pool.finished, BTreeSet::from([0, 1, 2, 3, 4]));
     assert_eq!(shell.pool.returned.len(), 55);
     assert!(matches!(shell.talk.session.state, State::Gone));
 }
@@ -209,6 +263,8 @@ enum Move {
     Deliver,
     Recall(u32),
     Cancel(u32),
+    WantCommit(usize),
+    Lose,
     Reconnect,
 }
 
@@ -219,6 +275,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         6 => Just(Move::Deliver),
         1 => (0..200u32).prop_map(Move::Recall),
         1 => (0..200u32).prop_map(Move::Cancel),
+        1 => (0..SLOTS).prop_map(Move::WantCommit),
+        1 => Just(Move::Lose),
         1 => Just(Move::Reconnect),
     ];
     prop::collection::vec(one, 1..150)
@@ -230,7 +288,9 @@ proptest! {
         let mut shell = Shell::serving();
         let mut ordered = 0;
         for step in moves {
+            let heard = matches!(shell.talk.session.state, State::Serving { .. });
             match step {
+                Move::Order | Move::Recall(_) | Move::Cancel(_) if !heard => {}
                 Move::Order => {
                     shell.hear(launch_many(ordered..ordered + 40));
                     ordered += 40;
@@ -247,18 +307,22 @@ proptest! {
                     reason: KillReason::StageEnded,
                     grace: Duration::ZERO,
                 }),
-                Move::Reconnect => {
-                    let effects = shell.talk.reconnect();
-                    // Reports are sent again; only those of a first time count.
-                    shell.apply(effects.into_iter().filter(|effect| !matches!(effect, Effect::Send(_))).collect());
-                    shell.hear(GatewayMessage::Launch { stages: vec![stage()], tasks: Vec::new() });
+                Move::WantCommit(place) => {
+                    if let Some(partition) = shell.pool.running.get(place).copied() {
+                        shell.event(Event::CommitWanted { id: id(partition) });
+                    }
                 }
+                Move::Lose => shell.event(Event::ConnectionLost("test".to_owned())),
+                Move::Reconnect => shell.reconnect(),
             }
-            prop_assert!(shell.pool.running.len() <= SLOTS, "a slot is used twice");
-            prop_assert!(shell.pool.line.len() <= SLOTS);
+            prop_assert!(shell.pool.line.places().len() <= SLOTS, "a slot is used twice");
+            prop_assert!(shell.line().len() <= SLOTS);
         }
+        shell.reconnect();
         shell.finish();
-        let mut all = [shell.pool.finished, shell.pool.returned].concat();
+        prop_assert!(shell.pool.begun.is_sorted(), "{:?}", shell.pool.begun);
+        prop_assert_eq!(shell.talk.session.unacknowledged.len(), shell.pool.finished.len(), "one report each");
+        let mut all: Vec<_> = shell.pool.finished.into_iter().chain(shell.pool.returned).collect();
         all.sort_unstable();
         prop_assert_eq!(all, (0..ordered).collect::<Vec<_>>());
         let session = &shell.talk.session;

@@ -260,6 +260,7 @@ impl Driving {
             },
             LauncherReport::ResourceManagerHeard { ago } => Event::ResourceManagerHeard { ago },
             LauncherReport::Hopeless(reason) => Event::LauncherGaveUp { reason },
+            LauncherReport::NoRoom { reason, room } => Event::RoomLacked { reason, room },
         };
         self.handle(now, event, commands);
     }

@@ -197,6 +197,7 @@ impl Driver {
             Event::RackLearned { host, rack } => self.executors.hosts.set_rack(&host, &rack),
             Event::ResourceManagerHeard { ago } => self.on_resource_manager_heard(ago, effects),
             Event::LauncherGaveUp { reason } => self.hopeless = Some(reason),
+            Event::RoomLacked { reason, room } => self.on_room_lacked(&reason, room, effects),
             Event::KillRequested { by } => self.on_kill_requested(&by, effects),
             Event::JobKillRequested { job, by } => self.on_job_kill_requested(job, by, effects),
             Event::TaskKillRequested { stage, partition } => {

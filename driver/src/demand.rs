@@ -14,7 +14,7 @@ use wire::launcher::ExecutorTarget;
 
 use crate::core::Driver;
 use crate::event::Effect;
-use crate::index::ExecutorIx;
+use crate::index::{ExecutorIx, StageIx};
 use crate::policy::ElasticPlan;
 use crate::timers::Timer;
 
@@ -125,15 +125,21 @@ impl Driver {
         if self.gangs == 0 {
             return 1;
         }
-        let running = self.stages.iter().filter(|(_, stage)| stage.is_running());
-        let waiting = running.filter_map(|(index, stage)| {
-            let tasks = stage.tasks.as_ref().filter(|tasks| tasks.pending() > 0)?;
-            let plan = &self.plan.stages[index.number() as usize];
-            let gang = stage.gang && tasks.running == 0;
-            let places = self.plan.executors.places(plan).max(1);
-            Some(if gang { tasks.total().div_ceil(places) } else { 1 })
-        });
-        waiting.max().unwrap_or(1)
+        let gangs = self
+            .stages
+            .indexes()
+            .filter_map(|index| self.executors_of_gang(index));
+        gangs.max().unwrap_or(1)
+    }
+
+    /// How many executors hold a stage's tasks, if they are a gang that waits.
+    pub(crate) fn executors_of_gang(&self, index: StageIx) -> Option<u32> {
+        let stage = &self.stages[index];
+        let waits = stage.gang && stage.is_running();
+        let tasks = stage.tasks.as_ref().filter(|_| waits)?;
+        let plan = &self.plan.stages[index.number() as usize];
+        let places = self.plan.executors.places(plan).max(1);
+        (tasks.running == 0 && tasks.pending() > 0).then(|| tasks.total().div_ceil(places))
     }
 
     fn collect_wishes(&self) -> BTreeMap<String, u32> {

@@ -137,6 +137,14 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// For long there has been room for so many executors only. More may come, so that it ends what waits for more now, and
+    /// nothing that is to come.
+    RoomLacked {
+        /// Why.
+        reason: String,
+        /// How many there is room for, those that are there or coming included.
+        room: u32,
+    },
     /// The application was told to end.
     KillRequested {
         /// By whom or what.

@@ -165,10 +165,19 @@ impl Driver {
         let suspicion = self
             .suspicion()
             .map_or_else(String::new, |suspect| format!("{suspect}; "));
+        // The cause first: YARN shows little more than the beginning.
+        self.fail_jobs_without_room(&format!("{reason}; {suspicion}"), 0, effects);
+    }
+
+    /// Ends what waits for more executors than there is room for. Others go on, and what comes later may find more.
+    pub(crate) fn on_room_lacked(&mut self, reason: &str, room: u32, effects: &mut Vec<Effect>) {
+        self.fail_jobs_without_room(&format!("{reason}; "), room, effects);
+    }
+
+    fn fail_jobs_without_room(&mut self, reason: &str, room: u32, effects: &mut Vec<Effect>) {
         for index in self.stages.indexes() {
-            if let Some(lack) = self.lack_of_room(index) {
-                // The cause first: YARN shows little more than the beginning.
-                let (job, cause) = (self.stages[index].key.job, format!("{reason}; {suspicion}{lack}"));
+            if let Some(lack) = self.lack_of_room(index, room) {
+                let (job, cause) = (self.stages[index].key.job, format!("{reason}{lack}"));
                 self.note_fact(|_| ApplicationFact::JobFailed {
                     job,
                     cause: cause.clone(),
@@ -178,15 +187,16 @@ impl Driver {
         }
     }
 
-    /// Why the executors that are left cannot run a stage, if no others come.
-    fn lack_of_room(&self, index: StageIx) -> Option<String> {
+    /// Why neither the executors that are there nor so many in all can run a stage.
+    fn lack_of_room(&self, index: StageIx, room: u32) -> Option<String> {
         let stage = &self.stages[index];
         let tasks = stage.tasks.as_ref().filter(|_| stage.is_running())?;
-        if self.executors.present() == 0 {
+        if self.executors.present() == 0 && room == 0 {
             return Some("no executor is left".to_owned());
         }
         let (wanted, name) = (tasks.total(), self.stage_name(index));
-        let waits = stage.gang && tasks.running == 0 && !self.could_hold(index, wanted);
+        let fits = self.executors_of_gang(index).is_none_or(|needed| needed <= room);
+        let waits = !fits && !self.could_hold(index, wanted);
         waits.then(|| {
             format!("the {wanted} tasks of stage {name} start together, and the executors left have no room for all")
         })

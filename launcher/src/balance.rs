@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use wire::failure::ExecutorLoss;
 use wire::id::ExecutorId;
+use wire::launcher::LauncherReport;
 
 use super::Effect;
 use super::asks::{self, Wishes};
@@ -134,23 +135,29 @@ impl Launcher {
         });
     }
 
-    /// Gives up when something has waited for long for more executors than the nodes of the cluster could hold.
+    /// Says so when something has waited for long for more executors than the nodes of the cluster could hold. That is no
+    /// verdict: other jobs go on with what there is room for, and nodes may come.
     pub(super) fn look_for_room(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let needed = self.needed.min(self.wanted());
-        let room = self.nodes.room(self.rules.master_mib);
+        let room = if self.rules.nodes_listed {
+            self.nodes.room(self.rules.master_mib)
+        } else {
+            u32::MAX
+        };
         if self.awaits_handover || self.held() >= needed || room >= needed {
             self.cramped_since = None;
             return;
         }
         self.cramped_since.get_or_insert(now);
         if self.cramped_until().is_some_and(|until| until <= now) {
-            self.cramped_since = None;
+            // It is said again when it lasts as long again.
+            self.cramped_since = (self.rules.room_patience > Duration::ZERO).then_some(now);
             let (memory, waited) = (self.rules.memory_mib, self.rules.room_patience);
-            let text = format!(
+            let reason = format!(
                 "the nodes of the cluster have room for {room} of the {needed} executors of {memory} MiB that are needed to begin, \
                  and have had no more for {waited:?}: lower executors.memory, or see to the nodes (`yarn node -list -all`)"
             );
-            self.give_up(text, effects);
+            effects.push(Effect::Report(LauncherReport::NoRoom { reason, room }));
         }
     }
 

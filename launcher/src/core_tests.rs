@@ -16,6 +16,7 @@ fn rules() -> Rules {
         register_timeout: MS(120_000),
         max_failures: None,
         failures_validity: MS(3_600_000),
+        nodes_listed: true,
         room_patience: MS(600_000),
         backoff: (MS(200), MS(30_000)),
     }
@@ -144,6 +145,13 @@ pub(crate) fn reported(effects: &[Effect]) -> Vec<ExecutorLoss> {
 fn hopeless(effects: &[Effect]) -> Option<String> {
     effects.iter().find_map(|effect| match effect {
         Effect::Report(LauncherReport::Hopeless(text)) => Some(text.clone()),
+        _ => None,
+    })
+}
+
+fn no_room(effects: &[Effect]) -> Option<(String, u32)> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Report(LauncherReport::NoRoom { reason, room }) => Some((reason.clone(), *room)),
         _ => None,
     })
 }
@@ -459,26 +467,27 @@ fn needing(executors: u32, needed: u32) -> Event {
 }
 
 #[test]
-fn what_the_nodes_left_could_never_hold_is_given_up_after_a_while() {
+fn what_the_nodes_left_could_never_hold_is_told_after_a_while() {
     let mut bench = Bench::new(0, &[]);
     bench.on(sized("large", NodeState::Usable, 1024));
     bench.on(sized("small", NodeState::Usable, 256));
     bench.on(needing(4, 1));
     bench.on(sized("large", NodeState::Unusable, 1024));
-    assert_eq!(hopeless(&bench.at(599_000, Event::DeadlineReached)), None);
+    assert_eq!(no_room(&bench.at(599_000, Event::DeadlineReached)), None);
     bench.on(sized("large", NodeState::Usable, 1024));
     bench.on(sized("large", NodeState::Unusable, 1024));
     assert_eq!(
-        hopeless(&bench.at(1_198_000, Event::DeadlineReached)),
+        no_room(&bench.at(1_198_000, Event::DeadlineReached)),
         None,
         "it was there meanwhile"
     );
     assert_eq!(bench.launcher.next_deadline(), Some(MS(1_199_000)));
-    let text = hopeless(&bench.at(1_199_000, Event::DeadlineReached)).unwrap();
+    let (text, room) = no_room(&bench.at(1_199_000, Event::DeadlineReached)).unwrap();
     assert!(
         text.contains("room for 0 of the 1 executors of 512 MiB"),
         "{text}"
     );
+    assert_eq!(room, 0);
 }
 
 #[test]
@@ -487,18 +496,52 @@ fn a_gang_waits_for_as_many_executors_as_hold_it_and_not_for_ever() {
     bench.on(sized("a", NodeState::Usable, 1024));
     bench.on(needing(4, 3));
     bench.up(1, "a");
-    let text = hopeless(&bench.at(600_000, Event::DeadlineReached)).unwrap();
+    let (text, room) = no_room(&bench.at(600_000, Event::DeadlineReached)).unwrap();
     assert!(
         text.contains("room for 2 of the 3 executors of 512 MiB"),
         "{text}"
     );
+    assert_eq!(room, 2);
 }
 
 #[test]
 fn nodes_of_unknown_size_may_hold_anything() {
     let mut bench = Bench::new(0, &["a"]);
     bench.on(needing(4, 4));
-    assert_eq!(hopeless(&bench.at(6_000_000, Event::DeadlineReached)), None);
+    assert_eq!(no_room(&bench.at(6_000_000, Event::DeadlineReached)), None);
+}
+
+#[test]
+fn a_lack_of_room_ends_no_want_and_is_told_again_when_it_lasts() {
+    let mut bench = Bench::new(0, &[]);
+    bench.on(sized("a", NodeState::Usable, 1024));
+    bench.on(needing(3, 3));
+    bench.up(1, "a");
+    assert!(no_room(&bench.at(600_000, Event::DeadlineReached)).is_some());
+    assert_eq!(bench.launcher.gave_up(), None);
+    let counts = bench.launcher.counts();
+    assert_eq!((counts.target, counts.asked), (3, 2));
+    bench.on(completed(1, -102, "Container preempted by scheduler"));
+    assert_eq!(bench.launcher.counts().asked, 3, "what is lost is replaced");
+    assert_eq!(bench.launcher.cramped_until(), Some(MS(1_200_000)));
+    assert!(no_room(&bench.at(1_200_000, Event::DeadlineReached)).is_some());
+    bench.on(sized("b", NodeState::Usable, 1024));
+    bench.on(grant(2, "b"));
+    assert_eq!(bench.launcher.counts().asked, 2, "a node that comes back helps");
+    assert_eq!(
+        bench.launcher.next_deadline(),
+        Some(MS(1_200_000) + START_DEADLINE)
+    );
+    assert_eq!(no_room(&bench.at(1_800_001, Event::DeadlineReached)), None);
+}
+
+#[test]
+fn where_not_all_nodes_are_told_of_others_may_hold_anything() {
+    let mut bench = Bench::new(0, &[]);
+    bench.launcher.rules.nodes_listed = false;
+    bench.on(sized("a", NodeState::Unusable, 1024));
+    bench.on(needing(4, 4));
+    assert_eq!(no_room(&bench.at(6_000_000, Event::DeadlineReached)), None);
 }
 
 #[test]

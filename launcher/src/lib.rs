@@ -26,7 +26,7 @@
 //! - Every granted container is in the table until YARN reports its end or it was given up after repeated releases.
 //! - Every end is reported to the driver once and counted at most once; a neutral cause never counts (C).
 //! - E: while something is missing there is an ask, a deferred relaunch with a deadline, or a verdict. An ask that no node
-//!   could serve, even if nothing else ran on it, has a deadline, too.
+//!   could serve, even if nothing else ran on it, is reported when that has lasted, and stays: nodes may come.
 //!
 //! Asks are shaped ([`asks`]) because of how schedulers serve them: with a share for each node, its rack and `*`
 //! together, a wave of containers arrives within one heartbeat of the nodes; with `*` alone the CapacityScheduler
@@ -69,6 +69,9 @@ pub struct Rules {
     pub max_failures: Option<u32>,
     /// How long a counted loss is remembered.
     pub failures_validity: Duration,
+    /// Whether all nodes of the cluster are told of at the beginning, as they are then. Otherwise some may be unknown that
+    /// hold anything.
+    pub nodes_listed: bool,
     /// How long the nodes of the cluster may have room for fewer executors than something needs to begin.
     pub room_patience: Duration,
     /// Wait before a node's second loss in a row is replaced, doubling to the second value.

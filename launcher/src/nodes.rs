@@ -157,7 +157,9 @@ impl Nodes {
         node.state = facts.state;
         node.rack = facts.rack.or(node.rack.take());
         node.free_mib = facts.free_mib.or(node.free_mib);
-        node.total_mib = facts.total_mib.or(node.total_mib);
+        // A node that says nothing of its memory is told of with none.
+        let total_mib = facts.total_mib.filter(|total| *total > 0);
+        node.total_mib = total_mib.or(node.total_mib);
         leaves
     }
 
@@ -455,6 +457,8 @@ mod tests {
         assert_eq!(nodes.room(0), 9, "what is held there may go on");
         nodes.placed(&NodeName::new("c"));
         assert_eq!(nodes.room(512), u32::MAX, "nothing is known of it");
+        nodes.update(news("c", NodeState::Usable, Some(0)));
+        assert_eq!(nodes.room(512), u32::MAX, "none is as good as unknown");
     }
 
     #[test]

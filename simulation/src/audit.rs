@@ -132,7 +132,7 @@ impl Audit {
                 self.excuse(why);
             }
             Event::ResourceManagerHeard { ago } => self.rm_heard = self.rm_heard.max(now.checked_sub(*ago)),
-            Event::LauncherGaveUp { reason } => self.excuse(reason),
+            Event::LauncherGaveUp { reason } | Event::RoomLacked { reason, .. } => self.excuse(reason),
             _ => {}
         }
     }

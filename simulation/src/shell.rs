@@ -363,6 +363,9 @@ impl World {
             LauncherEffect::Report(LauncherReport::Hopeless(reason)) => {
                 steps.push_back(Step::Driver(DriverEvent::LauncherGaveUp { reason }));
             }
+            LauncherEffect::Report(LauncherReport::NoRoom { reason, room }) => {
+                steps.push_back(Step::Driver(DriverEvent::RoomLacked { reason, room }));
+            }
         }
     }
 

@@ -555,6 +555,7 @@ fn rules(scenario: &Scenario) -> Rules {
         register_timeout: settings.register_timeout,
         max_failures: settings.executor_max_failures,
         failures_validity: settings.executor_failures_validity,
+        nodes_listed: true,
         room_patience: settings.room_patience,
         backoff: settings.relaunch_backoff,
     }

@@ -132,6 +132,14 @@ pub enum LauncherReport {
     },
     /// Executors cannot be had any more; the text says why and what to do.
     Hopeless(String),
+    /// The nodes of the cluster have for long had room for too few executors. More are still asked for: what can begin with
+    /// these goes on, and nodes may come. Said again when it lasts.
+    NoRoom {
+        /// Why, and what to do.
+        reason: String,
+        /// How many there is room for, those that are held included.
+        room: u32,
+    },
 }
 
 /// From a driver in the client to the gateway.

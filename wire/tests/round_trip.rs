@@ -346,6 +346,10 @@ fn every_message_to_a_driver_survives() {
             ago: Duration::from_millis(12),
         },
         LauncherReport::Hopeless("no nodes".into()),
+        LauncherReport::NoRoom {
+            reason: "the nodes are small".into(),
+            room: 2,
+        },
     ];
     reports
         .into_iter()

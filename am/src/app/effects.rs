@@ -96,6 +96,9 @@ impl App {
                 steps.push_back(Step::Driver(LauncherReport::Hopeless(reason)));
             }
             LauncherEffect::Report(report) => {
+                if let LauncherReport::NoRoom { reason, .. } = &report {
+                    tracing::warn!(reason, "there is no room for the executors that are needed");
+                }
                 steps.push_back(Step::Driver(report));
             }
         }

@@ -20,6 +20,7 @@ use hadoop::credentials::Credentials;
 use prometheus_client::metrics::counter::Counter;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use wire::id::Epoch;
 use wire::launcher::ExecutorTarget;
 use wire::security::secret;
 use yarn_rpc::am_nm::{NmConfig, NmTokenStore, NodeManagers};
@@ -472,7 +473,7 @@ impl Job {
         let (start, past) = self.go_on(beginning);
         let application = self.environment.application();
         let (pending, idle) = self.plan.settings.rm_heartbeat;
-        let rules = rules(&self.plan, &self.launch);
+        let rules = rules(&self.plan, &self.launch, self.environment.epoch());
         let launcher = if follows(&self.environment, &self.plan) {
             Launcher::following(rules)
         } else {
@@ -582,7 +583,7 @@ impl App {
     }
 }
 
-fn rules(plan: &AppPlan, launch: &LaunchFile) -> Rules {
+fn rules(plan: &AppPlan, launch: &LaunchFile, epoch: Epoch) -> Rules {
     let settings = &plan.settings;
     Rules {
         memory_mib: plan.executors.memory_mib,
@@ -593,6 +594,8 @@ fn rules(plan: &AppPlan, launch: &LaunchFile) -> Rules {
         register_timeout: settings.register_timeout,
         max_failures: settings.executor_max_failures,
         failures_validity: settings.executor_failures_validity,
+        // The ResourceManager tells each change of a node once, to whichever attempt there is (`RMAppImpl.pullRMNodeUpdates`).
+        nodes_listed: epoch == Epoch(1),
         room_patience: settings.room_patience,
         backoff: settings.relaunch_backoff,
     }
@@ -645,4 +648,17 @@ fn attempts_allowed(conf: &Configuration) -> u32 {
     let global = conf.get("yarn.resourcemanager.am.global.max-attempts");
     let allowed = global.or_else(|| conf.get("yarn.resourcemanager.am.max-attempts"));
     allowed.and_then(|text| text.trim().parse().ok()).unwrap_or(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_attempt_knows_all_nodes() {
+        let text = br#"{"version":1,"user":"ada","queue":"etl","resources":[],"submitted_unix_ms":1}"#;
+        let (plan, launch) = (crate::web::tests::plan(), LaunchFile::parse(text).unwrap());
+        let listed = |attempt| rules(&plan, &launch, Epoch(attempt)).nodes_listed;
+        assert_eq!([1, 2, 3].map(listed), [true, false, false]);
+    }
 }

@@ -100,6 +100,7 @@ impl Stand {
             register_timeout: MS(120_000),
             max_failures: None,
             failures_validity: MS(3_600_000),
+            nodes_listed: true,
             room_patience: MS(600_000),
             backoff: (MS(200), MS(30_000)),
         };

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use driver::event::{Effect, Event, Verdict};
 use driver::plan::AppPlan;
+use driver::policy::JobPlan;
+use driver::view::StageStatus;
 use wire::failure::ExecutorLoss;
 use wire::id::TaskAttemptId;
 
@@ -262,6 +264,59 @@ fn a_gang_that_the_executors_left_cannot_hold_fails_with_the_reason() {
     });
     let cause = "executors keep failing; the 3 tasks of stage g start together, \
                  and the executors left have no room for all";
+    assert_eq!(rig.verdict, Some(Verdict::Failed(cause.to_owned())));
+}
+
+fn lack_of_room(room: u32) -> Event {
+    let reason = "the nodes are small".to_owned();
+    Event::RoomLacked { reason, room }
+}
+
+#[test]
+fn a_lack_of_room_ends_the_gang_that_it_is_too_small_for_and_nothing_else() {
+    let job = |name: &str| JobPlan {
+        name: name.to_owned(),
+        pool: None,
+        after: Vec::new(),
+    };
+    let mut together = stage("g", 3);
+    together.scheduling.gang = true;
+    together.scheduling.job = 1;
+    let mut both = plan(4, 1, vec![stage("a", 1), together]);
+    both.scheduling.jobs = vec![job("plain"), job("gang")];
+    let mut rig = Rig::new(both);
+    rig.register("x", 1);
+    rig.send(lack_of_room(3));
+    assert_eq!(
+        rig.stage(1).status,
+        StageStatus::Running,
+        "there is room for all of it"
+    );
+    rig.send(lack_of_room(2));
+    assert_eq!(rig.stage(1).status, StageStatus::Abandoned);
+    rig.lose("x", ExecutorLoss::Preempted);
+    assert_eq!(rig.verdict, None, "the other job waits for the next executor");
+    let [(_, last)] = launches(&rig.register("y", 1))[..] else {
+        panic!("the task that was lost starts again")
+    };
+    rig.succeed("y", last);
+    let cause = "the nodes are small; the 3 tasks of stage g start together, \
+                 and the executors left have no room for all";
+    assert_eq!(rig.verdict, Some(Verdict::Failed(cause.to_owned())));
+}
+
+#[test]
+fn a_lack_of_room_for_any_executor_ends_what_has_none_and_none_coming() {
+    let mut rig = Rig::new(plan(2, 1, vec![stage("a", 2)]));
+    rig.send(lack_of_room(1));
+    assert_eq!(rig.verdict, None, "it is coming");
+    rig.register("x", 1);
+    rig.send(lack_of_room(0));
+    assert_eq!(rig.verdict, None, "it is there");
+    rig.lose("x", ExecutorLoss::Preempted);
+    assert_eq!(rig.verdict, None, "it was said before");
+    rig.send(lack_of_room(0));
+    let cause = "the nodes are small; no executor is left";
     assert_eq!(rig.verdict, Some(Verdict::Failed(cause.to_owned())));
 }
 

@@ -186,6 +186,7 @@ impl From<LauncherReport> for proto::LauncherReport {
                 Report::ResourceManagerHeard(proto::ResourceManagerHeard { ago_ms: millis(ago) })
             }
             LauncherReport::Hopeless(reason) => Report::Hopeless(reason),
+            LauncherReport::NoRoom { reason, room } => Report::NoRoom(proto::NoRoom { reason, room }),
         };
         Self { report: Some(report) }
     }
@@ -222,6 +223,7 @@ impl TryFrom<proto::LauncherReport> for LauncherReport {
                 ago: Duration::from_millis(heard.ago_ms),
             },
             Report::Hopeless(reason) => Self::Hopeless(reason),
+            Report::NoRoom(proto::NoRoom { reason, room }) => Self::NoRoom { reason, room },
         })
     }
 }

@@ -416,7 +416,7 @@ pub struct DriverRefused {
 pub struct LauncherHeartbeat {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LauncherReport {
-    #[prost(oneof = "launcher_report::Report", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "launcher_report::Report", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub report: ::core::option::Option<launcher_report::Report>,
 }
 /// Nested message and enum types in `LauncherReport`.
@@ -439,7 +439,18 @@ pub mod launcher_report {
         Hopeless(::prost::alloc::string::String),
         #[prost(message, tag = "7")]
         DrainWanted(super::DrainWanted),
+        #[prost(message, tag = "8")]
+        NoRoom(super::NoRoom),
     }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NoRoom {
+    /// Why, for people.
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+    /// How many executors there is room for.
+    #[prost(uint32, tag = "2")]
+    pub room: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DrainWanted {

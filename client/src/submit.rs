@@ -13,6 +13,7 @@ pub(crate) mod preflight;
 pub(crate) mod prepare;
 mod progress;
 pub(crate) mod rights;
+pub(crate) mod room;
 pub(crate) mod stage;
 mod uber;
 pub(crate) mod watch;
@@ -281,7 +282,6 @@ impl<'a> Submission<'a> {
         let paths = preflight::paths(&self.file_systems, &self.planned);
         let (checked, paths) = tokio::join!(cluster, paths);
         let checked = checked?;
-        preflight::room(&self.planned.plan, &checked.nodes, &self.settings)?;
         paths?;
         let largest = &checked.application.maximum_resource_capability;
         uber::decide(
@@ -291,6 +291,12 @@ impl<'a> Submission<'a> {
             largest,
         )
         .await?;
+        // What runs in the ApplicationMaster's container needs no room beside it.
+        checked.room.check(&self.planned.plan, &self.settings)?;
+        if let Some(doubt) = checked.doubt.as_ref().filter(|doubt| doubt.is_grave()) {
+            let words = doubt.words(&self.cluster.user, self.settings.text("queue"));
+            self.say("note", &format!("the job is {words}"));
+        }
         Ok(checked)
     }
 

@@ -15,6 +15,7 @@ use crate::cli::{Doctor, Format};
 use crate::cluster::Cluster;
 use crate::error::CommandError;
 use crate::settings::{Layer, Resolved};
+use crate::submit::rights::Doubt;
 use crate::submit::{preflight, prepare};
 use crate::terminal::{Paint, Terminal};
 
@@ -195,20 +196,20 @@ async fn rehearsal(cluster: &Cluster, client: &Client, settings: &Resolved) -> C
         cores: settings.count("executors.cores"),
         shares_memory: true,
     };
-    let queue = settings.text("queue");
     match preflight::cluster(cluster, client, &executors, settings).await {
-        Ok(checked) if checked.groups.is_empty() => {
-            Check::ok("submission", format!("would be accepted in the queue {queue}"))
-        }
-        Ok(checked) => {
-            let (user, groups) = (&cluster.user, checked.groups.join(", "));
-            let detail =
-                format!("would be accepted in the queue {queue} if {user} is in one of the groups {groups}");
-            let help = "only YARN knows that; the queue's lists do not name the user";
-            Check::new("submission", Level::Warn, detail, help)
-        }
+        Ok(checked) => admission(checked.doubt.as_ref(), &cluster.user, settings.text("queue")),
         Err(error) => Check::failed("submission", &error),
     }
+}
+
+/// Whether YARN would take an application, of which `doubt` is left.
+fn admission(doubt: Option<&Doubt>, user: &str, queue: &str) -> Check {
+    let Some(doubt) = doubt else {
+        return Check::ok("submission", format!("would be accepted in the queue {queue}"));
+    };
+    let detail = format!("would be {}", doubt.words(user, queue));
+    let help = "only YARN knows that; the queue's lists do not name the user";
+    Check::new("submission", Level::Warn, detail, help)
 }
 
 async fn file_system(systems: &std::sync::Arc<FileSystems>, settings: &Resolved) -> Vec<Check> {
@@ -346,6 +347,19 @@ mod tests {
         ] {
             assert!(names.contains(&format!("`{name}`")), "{name}");
         }
+    }
+
+    #[test]
+    fn a_queue_that_yarn_may_yet_choose_is_a_warning_and_no_failure() {
+        let doubt = Doubt::Placement(vec!["bob".to_owned()]);
+        let check = admission(Some(&doubt), "ada", "default");
+        assert_eq!(check.level, Level::Warn);
+        assert!(
+            check
+                .detail
+                .starts_with("would be refused unless YARN's placement rules")
+        );
+        assert_eq!(admission(None, "ada", "default").level, Level::Ok);
     }
 
     #[test]

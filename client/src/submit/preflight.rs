@@ -4,13 +4,14 @@ use std::path::Path;
 
 use am::launch::NodeAtSubmission;
 use dfs::{DfsError, DfsPath, FileSystems};
-use driver::plan::{AppPlan, ExecutorPlan, OutputPlan, StagePlan, TaskSource};
+use driver::plan::{ExecutorPlan, OutputPlan, StagePlan, TaskSource};
 use futures::TryStreamExt;
 use hadoop::conf::{Configuration, HostPort};
 use yarn_rest::model::{Node, NodeState, Queue, ResourceLimit};
 use yarn_rest::{Client, Error, NewApplication};
 
-use super::rights::{Right, right};
+use super::rights::{Doubt, Right, right, shown};
+use super::room::{self, Room};
 use crate::cluster::Cluster;
 use crate::error::CommandError;
 use crate::plan::{Planned, Source, below};
@@ -26,8 +27,10 @@ pub(crate) struct Checked {
     pub application: NewApplication,
     /// The running nodes.
     pub nodes: Vec<NodeAtSubmission>,
-    /// The queue takes the application if whoever submits is in one of these groups.
-    pub groups: Vec<String>,
+    /// The running nodes and those that may come back.
+    pub room: Room,
+    /// What only YARN knows of the right to submit to the queue.
+    pub doubt: Option<Doubt>,
 }
 
 /// Asks the ResourceManager for an id and checks sizes and queue against what it says.
@@ -43,7 +46,7 @@ pub(crate) async fn cluster(
     let (application, queue, nodes) = tokio::join!(
         client.new_application(),
         queue(cluster, client, settings),
-        client.nodes(&[NodeState::Running]),
+        client.nodes(&[]),
     );
     let application = application.map_err(rest_failed)?;
     let maximum = application.maximum_resource_capability;
@@ -64,13 +67,14 @@ pub(crate) async fn cluster(
     for (name, asked) in &executors.resources {
         other_fits(name, *asked, &application.limits)?;
     }
-    let groups = queue?;
+    let doubt = queue?;
     let nodes = nodes.unwrap_or_default();
-    let nodes = nodes.iter().filter_map(node_at_submission).collect();
+    let running = nodes.iter().filter(|node| node.state == NodeState::Running);
     Ok(Checked {
         application,
-        nodes,
-        groups,
+        nodes: running.filter_map(node_at_submission).collect(),
+        room: Room::of(&nodes),
+        doubt,
     })
 }
 
@@ -91,54 +95,6 @@ fn fits(key: &str, unit: &str, asked: u64, maximum: u64) -> Result<(), CommandEr
             ))
             .help(format!("lower {key} to at most {}", show(maximum))),
     )
-}
-
-/// What is to run at the same time must fit on all nodes together, were there nobody else. Of those with a label it is
-/// not known which.
-///
-/// # Errors
-/// A gang or a min-share that does not.
-pub(crate) fn room(
-    plan: &AppPlan,
-    nodes: &[NodeAtSubmission],
-    settings: &Resolved,
-) -> Result<(), CommandError> {
-    let memory = plan.executors.memory_mib.max(1);
-    let master = settings.mebibytes("am.memory");
-    let totals = || nodes.iter().filter_map(|node| node.memory_mib);
-    // The ApplicationMaster is where it takes the least.
-    let taken = totals().map(|total| total / memory - total.saturating_sub(master) / memory);
-    let room = totals().map(|total| total / memory).sum::<u64>() - taken.min().unwrap_or(0);
-    let judged = !nodes.is_empty() && settings.optional("node-label").is_none();
-    let too_much = at_once(plan).find(|(_, executors)| *executors > room);
-    let Some((what, executors)) = too_much.filter(|_| judged) else {
-        return Ok(());
-    };
-    let cause = format!(
-        "{what} takes {executors} executors of {}; the nodes that run, {} of them, have room for {room} beside the ApplicationMaster, were they empty",
-        show_mebibytes(memory),
-        nodes.len()
-    );
-    Err(
-        CommandError::refused("the nodes of this cluster are too small or too few")
-            .because(cause)
-            .help("lower it, or executors.memory; `yarn node -list` shows the nodes"),
-    )
-}
-
-/// What of a plan needs several executors at the same time, and how many.
-fn at_once(plan: &AppPlan) -> impl Iterator<Item = (String, u64)> {
-    let gangs = plan.stages.iter().filter(|stage| stage.scheduling.gang);
-    let gangs = gangs.map(|stage| {
-        let (tasks, places) = (stage.source.known_tasks(), plan.executors.places(stage).max(1));
-        let what = format!("the gang of {tasks} tasks of stage {}", stage.name);
-        (what, tasks.div_ceil(places.into()))
-    });
-    let pools = plan.scheduling.pools.iter().map(|pool| {
-        let what = format!("the min-share of {} of pool {}", pool.min_share, pool.name);
-        (what, pool.min_share.div_ceil(plan.executors.cores.max(1)).into())
-    });
-    gangs.chain(pools)
 }
 
 /// YARN drops what it does not know from an ask without a word, so we look first.
@@ -163,15 +119,19 @@ fn other_fits(name: &str, asked: u64, limits: &[ResourceLimit]) -> Result<(), Co
     )
 }
 
-/// YARN accepts a submission to an unknown queue and fails it afterwards, so we look first. Gives the groups one of which
-/// must have whoever submits, if that is so.
-async fn queue(cluster: &Cluster, client: &Client, settings: &Resolved) -> Result<Vec<String>, CommandError> {
+/// YARN accepts a submission to an unknown queue and fails it afterwards, so we look first. Gives what only YARN
+/// knows of the right to submit to it.
+async fn queue(
+    cluster: &Cluster,
+    client: &Client,
+    settings: &Resolved,
+) -> Result<Option<Doubt>, CommandError> {
     let wanted = settings.text("queue");
     let Ok(scheduler) = client.scheduler().await else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
     if !scheduler.kind.to_ascii_lowercase().contains("capacity") {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let mut leaves = Vec::new();
     collect_leaves(&scheduler.root, "", &mut leaves);
@@ -194,43 +154,40 @@ async fn queue(cluster: &Cluster, client: &Client, settings: &Resolved) -> Resul
                 .because("it is not in the state RUNNING")
                 .help(format!("choose another with --queue: {}", names())),
         ),
-        None if leaves.is_empty() || is_created(&scheduler.root, wanted) => Ok(Vec::new()),
+        None if leaves.is_empty() || is_created(&scheduler.root, wanted) => Ok(None),
         None => Err(CommandError::refused(format!("there is no queue {wanted:?}"))
             .because("YARN's scheduler does not list it among the queues that take applications")
             .help(format!("choose one with --queue: {}", names()))),
     }
 }
 
-/// Whether the queue's lists let this person submit; the groups of which one must have them. Without ACLs, as far as we
-/// know, the lists do not count.
+/// Whether the queue's lists let this person submit, and what only YARN knows of that. Without ACLs, as far as we know,
+/// the lists do not count.
 fn allowed(
     cluster: &Cluster,
     root: &Queue,
     path: &str,
     others: &[&str],
-) -> Result<Vec<String>, CommandError> {
-    let of = |key: &str| cluster.conf.get(key).map(str::trim).unwrap_or_default();
-    if of("yarn.acl.enable") != "true" {
-        return Ok(Vec::new());
+) -> Result<Option<Doubt>, CommandError> {
+    let of = |key: &str| cluster.conf.get(key).map(str::trim);
+    if of("yarn.acl.enable") != Some("true") {
+        return Ok(None);
     }
-    match right(root, path, &cluster.user, of("yarn.admin.acl")) {
-        Right::Open => Ok(Vec::new()),
-        Right::Groups(groups) => Ok(groups),
-        Right::Closed(users) => {
-            let who = match users.as_slice() {
-                [] => "nobody".to_owned(),
-                users => users.join(", "),
-            };
-            let user = &cluster.user;
-            Err(
-                CommandError::refused(format!("{user} may not submit to the queue {path}"))
-                    .because(format!("its lists name {who} (acl_submit_applications)"))
-                    .help(format!(
-                        "choose another with --queue: {}; or ask the cluster's operators for the right",
-                        others.join(", ")
-                    )),
-            )
-        }
+    let user = &cluster.user;
+    match right(root, path, user, of("yarn.admin.acl")) {
+        Right::Open => Ok(None),
+        Right::Doubtful(doubt) => Ok(Some(doubt)),
+        Right::Closed(users) => Err(CommandError::refused(format!(
+            "{user} may not submit to the queue {path}"
+        ))
+        .because(format!(
+            "its lists name {} (acl_submit_applications)",
+            shown(&users)
+        ))
+        .help(format!(
+            "choose another with --queue: {}; or ask the cluster's operators for the right",
+            others.join(", ")
+        ))),
     }
 }
 
@@ -270,7 +227,7 @@ fn node_at_submission(node: &Node) -> Option<NodeAtSubmission> {
         port: at.port,
         rack: node.rack.clone(),
         available_memory_mib: node.available_memory_mb,
-        memory_mib: Some(node.used_memory_mb + node.available_memory_mb),
+        memory_mib: room::memory_mib(node),
         available_cores: node.available_virtual_cores,
     })
 }

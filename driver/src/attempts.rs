@@ -40,7 +40,7 @@ pub(crate) struct Attempt {
     pub(crate) queued: bool,
     /// It was asked back from there.
     pub(crate) recalled: bool,
-    /// Its task had a slot on an executor that was lost.
+    /// Its task may be what ends executors, and is kept apart from others like it (`suspicion`).
     pub(crate) suspected: bool,
     pub(crate) commit: CommitState,
     pub(crate) cancelled: Option<KillReason>,

@@ -239,9 +239,10 @@ impl Driver {
         });
         self.executors.bury(index, self.now, loss);
         let mut hopeless = Vec::new();
+        let doubtful = self.is_doubtful(index);
         while let Some(&attempt) = self.executors[index].last_held() {
             let started = self.attempts.get(attempt).is_some_and(|attempt| attempt.started);
-            hopeless.extend(self.suspect(attempt, loss));
+            hopeless.extend(self.suspect(attempt, loss, doubtful));
             let failure = TaskFailure::new(FailureCause::ExecutorLost { loss, started });
             self.tell_end(attempt, Err(&failure), TaskMetrics::default());
             self.end_attempt(attempt, &failure, effects);

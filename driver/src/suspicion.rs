@@ -7,8 +7,9 @@
 //!
 //! - while one of those waits, nothing of its stage is sent ahead of free slots, so that when an executor is lost it is
 //!   known which tasks had one;
-//! - a task that had a slot is under suspicion. Of these an executor is given one at a time, so that the innocent get
-//!   away;
+//! - a task that had a slot there while one was not known to have begun is under suspicion, and so is whatever had a slot
+//!   on a second one. Of these an executor is given one at a time, so that the innocent get away. One loss with nothing
+//!   but tasks that had begun says little: they have it counted, and run side by side again;
 //! - its failures are not counted unless it is known to have begun, but when more executors were lost with it in a slot
 //!   than a task may have failures, its job ends for that reason. Spark goes on for as long as it gets executors.
 //!
@@ -17,7 +18,7 @@
 //!
 //! [`ExecutorLoss::counts_for_tasks`]: wire::failure::ExecutorLoss::counts_for_tasks
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wire::failure::ExecutorLoss;
 
@@ -40,15 +41,30 @@ struct Record {
 #[derive(Debug, Default)]
 pub(crate) struct Suspects {
     tasks: BTreeMap<u32, Record>,
+    /// Those that are to be the only one of their kind on their executor.
+    apart: BTreeSet<u32>,
+}
+
+/// Where an attempt was on an executor that is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Queue,
+    /// All that had one were known to have begun.
+    Slot,
+    /// Not all that had one were known to have begun.
+    DoubtfulSlot,
 }
 
 impl Suspects {
-    /// An executor was lost that had a task, in a slot or in its queue. Gives how many were that had it in a slot.
-    fn note(&mut self, partition: u32, executor: ExecutorIx, with_slot: bool) -> u32 {
+    /// An executor was lost that had a task. Gives how many were that had it in a slot.
+    fn note(&mut self, partition: u32, executor: ExecutorIx, place: Place) -> u32 {
         let record = self.tasks.entry(partition).or_default();
-        if with_slot {
+        if place != Place::Queue {
             record.with_slot += 1;
             record.last = Some(executor);
+        }
+        if place == Place::DoubtfulSlot || record.with_slot > 1 {
+            self.apart.insert(partition);
         }
         record.with_slot
     }
@@ -56,13 +72,12 @@ impl Suspects {
     /// A task is done.
     pub(crate) fn clear(&mut self, partition: u32) {
         self.tasks.remove(&partition);
+        self.apart.remove(&partition);
     }
 
     /// Whether a task is to be the only one of its kind on its executor.
     pub(crate) fn is_suspected(&self, partition: u32) -> bool {
-        self.tasks
-            .get(&partition)
-            .is_some_and(|record| record.with_slot > 0)
+        self.apart.contains(&partition)
     }
 
     /// Every task that was on a lost executor.
@@ -79,16 +94,31 @@ impl Suspects {
 }
 
 impl Driver {
-    /// Remembers that an attempt was on an executor that is lost. Gives the cause for its job to end when that has
-    /// happened once too often.
-    pub(crate) fn suspect(&mut self, index: AttemptIx, loss: ExecutorLoss) -> Option<(u32, String)> {
+    /// Whether an attempt with a slot on an executor is not known to have begun.
+    pub(crate) fn is_doubtful(&self, executor: ExecutorIx) -> bool {
+        let held = self.executors[executor].attempts.iter();
+        let mut attempts = held.filter_map(|&index| self.attempts.get(index));
+        attempts.any(|attempt| !attempt.started)
+    }
+
+    /// Remembers that an attempt was on an executor that is lost, `doubtful` when [`Driver::is_doubtful`] said so.
+    /// Gives the cause for its job to end when that has happened once too often.
+    pub(crate) fn suspect(
+        &mut self,
+        index: AttemptIx,
+        loss: ExecutorLoss,
+        doubtful: bool,
+    ) -> Option<(u32, String)> {
         let attempt = self.attempts.get(index).filter(|_| loss.counts_for_tasks())?;
         let stage = &mut self.stages[attempt.stage];
         let limit = stage.max_failures;
         let tasks = stage.tasks.as_mut()?;
-        let lost = tasks
-            .suspects
-            .note(attempt.partition, attempt.executor, !attempt.queued);
+        let place = match (attempt.queued, doubtful) {
+            (true, _) => Place::Queue,
+            (false, false) => Place::Slot,
+            (false, true) => Place::DoubtfulSlot,
+        };
+        let lost = tasks.suspects.note(attempt.partition, attempt.executor, place);
         let job = stage.key.job;
         (lost > limit).then(|| (job, self.cause_of_suspicion(index, lost, loss)))
     }
@@ -154,21 +184,33 @@ mod tests {
     fn the_task_that_was_on_the_most_lost_executors_and_on_the_last_is_the_prime_suspect() {
         let executor = ExecutorIx::new;
         let mut suspects = Suspects::default();
-        suspects.note(4, executor(0), true);
-        suspects.note(7, executor(0), true);
+        suspects.note(4, executor(0), Place::DoubtfulSlot);
+        suspects.note(7, executor(0), Place::DoubtfulSlot);
         assert_eq!(
             suspects.prime().map(|(_, tasks)| tasks),
             None,
             "one loss says nothing"
         );
-        suspects.note(7, executor(1), false);
-        suspects.note(7, executor(2), true);
-        suspects.note(9, executor(2), false);
+        suspects.note(7, executor(1), Place::Queue);
+        suspects.note(7, executor(2), Place::DoubtfulSlot);
+        suspects.note(9, executor(2), Place::Queue);
         assert_eq!(suspects.prime().map(|(_, tasks)| tasks), Some(vec![7]));
-        suspects.note(4, executor(3), true);
+        suspects.note(4, executor(3), Place::DoubtfulSlot);
         assert_eq!(suspects.prime().map(|(_, tasks)| tasks), Some(vec![4]));
         assert!(suspects.is_suspected(4) && !suspects.is_suspected(9));
         suspects.clear(4);
+        assert!(!suspects.is_suspected(4));
         assert_eq!(suspects.all().collect::<Vec<_>>(), [7, 9]);
+    }
+
+    #[test]
+    fn one_loss_among_tasks_that_had_begun_brings_nobody_under_suspicion() {
+        let executor = ExecutorIx::new;
+        let mut suspects = Suspects::default();
+        assert_eq!(suspects.note(1, executor(0), Place::Slot), 1);
+        suspects.note(1, executor(1), Place::Queue);
+        assert!(!suspects.is_suspected(1));
+        assert_eq!(suspects.note(1, executor(2), Place::Slot), 2);
+        assert!(suspects.is_suspected(1));
     }
 }

@@ -60,6 +60,28 @@ fn an_executor_gets_one_task_under_suspicion_at_a_time() {
 }
 
 #[test]
+fn tasks_that_had_begun_run_side_by_side_again_after_one_loss_and_apart_after_another() {
+    let mut rig = Rig::new(plan(1, 16, vec![stage("a", 16)]));
+    for (attempt, name, beside) in [(0, "x", 16), (1, "y", 16), (2, "z", 1)] {
+        let launched = launches(&rig.register(name, 16));
+        assert_eq!(launched.len(), beside, "attempt {attempt}");
+        for (_, id) in launched {
+            rig.started(name, id);
+        }
+        rig.lose(name, KILLED);
+    }
+}
+
+#[test]
+fn one_task_that_may_not_have_begun_brings_its_neighbours_under_suspicion() {
+    let mut rig = Rig::new(plan(1, 2, vec![stage("a", 2)]));
+    rig.register("x", 2);
+    rig.started("x", id(0, 1, 0));
+    rig.lose("x", KILLED);
+    assert_eq!(launches(&rig.register("y", 2)).len(), 1);
+}
+
+#[test]
 fn a_task_under_suspicion_waits_for_the_one_before_it_and_no_longer() {
     let mut rig = Rig::new(plan(1, 2, vec![stage("a", 2)]));
     rig.register("x", 2);

@@ -56,7 +56,8 @@ fn executors_that_keep_dying_end_the_application_with_the_reason() {
 fn a_task_that_ends_every_executor_it_is_given_to_is_named_and_ends_its_job() {
     let lab = lab();
     let script = "if [ $DRAWLOOM_TASK = 17 ]; then kill -9 $PPID; sleep 5; fi";
-    let conf = "task.max-failures=2 executor.relaunch.backoff=10ms";
+    // Enough executors for the driver's verdict to be the only one.
+    let conf = "task.max-failures=2 executor.max-failures=20 executor.relaunch.backoff=10ms";
     let job = lab.job_with("deadly", 2, 40, script, conf);
     job.fail(&["stage work, task 17 ", "executor lost: ended by SIGKILL"]);
 }

@@ -131,12 +131,45 @@ fn edges_join_stages_task_by_task_or_as_a_whole(place: &dyn Place) {
 fn weights_and_min_shares_decide_as_computed_by_hand(place: &dyn Place) {
     succeed(place, "pools");
     let order = place.lines("examples/pools/order/part-00000");
-    assert_eq!(order.len(), 28, "{order:?}");
-    // Without the min-share it would be one, without the weights three.
-    for wave in [&order[6..12], &order[12..18]] {
-        let live = wave.iter().filter(|pool| *pool == "live").count();
-        assert_eq!(live, 2, "{order:?}");
+    assert_eq!(order.len(), 40, "{order:?}");
+    let [live, batch] = ["live", "batch"].map(|pool| times(place, &format!("pools/{pool}"), 20));
+    // The first wave is of the job that was planned first. When it is over everything was given away by the rule.
+    let first = if live.iter().min() < batch.iter().min() {
+        &live
+    } else {
+        &batch
+    };
+    let first_wave_over = first[..6].iter().map(|(_, end)| *end).max().unwrap();
+    // The more that begins slowly the less is seen at a time; never is more seen than was given away.
+    let begins = live.iter().chain(&batch).map(|(begin, _)| *begin);
+    for moment in begins.filter(|begin| *begin >= first_wave_over) {
+        let ended = |of: &[(u64, u64)]| of.iter().filter(|(_, end)| *end <= moment).count();
+        // A pool with nothing left to begin leaves its share to the other.
+        if ended(&live) + 2 >= live.len() || ended(&batch) + 4 >= batch.len() {
+            continue;
+        }
+        // Without the min-share it would be one and five, without the weights three and three.
+        let shares = (running(&live, moment), running(&batch, moment));
+        assert!(shares.0 <= 2 && shares.1 <= 4, "{shares:?}: {live:?} {batch:?}");
     }
+}
+
+/// When the tasks of an example's stage began and ended, by what they wrote.
+fn times(place: &dyn Place, stage: &str, tasks: usize) -> Vec<(u64, u64)> {
+    let times = |part: usize| {
+        let line = place.lines(&format!("examples/{stage}/part-{part:05}")).remove(0);
+        let mut words = line.split(' ').map_while(|word| word.parse().ok());
+        (words.next().unwrap(), words.next().unwrap())
+    };
+    (0..tasks).map(times).collect()
+}
+
+/// How many run at a moment.
+fn running(times: &[(u64, u64)], moment: u64) -> usize {
+    times
+        .iter()
+        .filter(|(begin, end)| (*begin..*end).contains(&moment))
+        .count()
 }
 
 fn a_copy_saves_the_job_from_a_task_that_hangs(place: &dyn Place) {
@@ -172,18 +205,8 @@ fn work_moves_away_from_a_bad_executor(place: &dyn Place) {
 fn tasks_share_what_their_executor_has(place: &dyn Place) {
     succeed(place, "resources");
     for (stage, tasks, most) in [("hungry", 4, 2), ("narrow", 4, 4), ("wide", 2, 2)] {
-        let times = |part: usize| {
-            let line = place.lines(&format!("examples/resources/{stage}/part-{part:05}"));
-            let (begin, end) = line[0].split_once(' ').unwrap();
-            (begin.parse::<u64>().unwrap(), end.parse::<u64>().unwrap())
-        };
-        let times: Vec<_> = (0..tasks).map(times).collect();
-        let beside = |(begin, _): &(u64, u64)| {
-            times
-                .iter()
-                .filter(|(from, to)| (*from..*to).contains(begin))
-                .count()
-        };
+        let times = times(place, &format!("resources/{stage}"), tasks);
+        let beside = |(begin, _): &(u64, u64)| running(&times, *begin);
         let busiest = times.iter().map(beside).max().unwrap();
         assert!(busiest <= most, "{stage}: {times:?}");
     }

@@ -184,11 +184,9 @@ fn all_executors_killed_three_times_cost_a_job_only_time() {
 
 fn a_submission_that_the_file_system_does_not_answer_can_be_interrupted(hadoop: &Hadoop) {
     let user = User::new(hadoop, "patience").unwrap();
-    // Large enough to be at it still when the binary, which is uploaded before it, is seen.
-    let large = std::fs::File::create(user.dir().join("large")).unwrap();
-    large.set_len(1 << 30).unwrap();
-    let args = ["run", "--files", "large", "--", "true"];
-    let client = user.drawloom(args).spawn().unwrap();
+    // What has been begun is not at its end before somebody takes its bytes.
+    hadoop.freeze(Role::DataNode(0)).unwrap();
+    let client = user.drawloom(["run", "--", "true"]).spawn().unwrap();
     let begun = || {
         let cached = user.list(".drawloom/cache").unwrap();
         cached.is_some_and(|files| !files.is_empty())
@@ -199,6 +197,7 @@ fn a_submission_that_the_file_system_does_not_answer_can_be_interrupted(hadoop: 
     // What was staged cannot be removed in this time, nor is it tried for long.
     let output = client.wait(Duration::from_secs(60));
     hadoop.thaw(Role::NameNode).unwrap();
+    hadoop.thaw(Role::DataNode(0)).unwrap();
     let words = [
         "interrupted before the job was submitted",
         "may be left: drawloom fs rm -r hdfs://",

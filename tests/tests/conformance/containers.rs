@@ -123,9 +123,9 @@ async fn a_terminated_process_is_143(yarn: &Yarn) {
 }
 
 /// Starts a command, stops it once it runs, and says how it ended.
-async fn stopped(yarn: &Yarn, command: &str) -> End {
+async fn stopped(yarn: &Yarn, before: &str, command: &str) -> End {
     let mut master = yarn.master().await;
-    let (container, _) = yarn.ready(&mut master, command).await;
+    let (container, _) = yarn.ready_after(&mut master, before, command).await;
     master
         .nodes()
         .stop_container(&container.node, container.id)
@@ -135,7 +135,7 @@ async fn stopped(yarn: &Yarn, command: &str) -> End {
 }
 
 async fn a_stopped_container_is_killed_by_its_master(yarn: &Yarn) {
-    let end = stopped(yarn, "exec sleep 300").await;
+    let end = stopped(yarn, "", "exec sleep 300").await;
     assert_eq!(end.status, -105);
     holds(
         &end.diagnostics,
@@ -146,28 +146,31 @@ async fn a_stopped_container_is_killed_by_its_master(yarn: &Yarn) {
     );
 }
 
-/// A shell that does this when it is told to end.
-fn trapping(action: &str) -> String {
-    format!("trap '{action}' TERM; while :; do sleep 0.02; done")
+/// Has a shell do this when it is told to end.
+fn trap(action: &str) -> String {
+    format!("trap '{action}' TERM;")
 }
 
+/// What it does until then.
+const LOOP: &str = "while :; do sleep 0.02; done";
+
 async fn a_stopped_container_may_still_succeed(yarn: &Yarn) {
-    let end = stopped(yarn, &trapping("exit 0")).await;
+    let end = stopped(yarn, &trap("exit 0"), LOOP).await;
     assert_eq!(end.status, 0, "{}", end.diagnostics);
 }
 
 async fn a_stopped_container_may_still_fail(yarn: &Yarn) {
-    let end = stopped(yarn, &trapping("exit 7")).await;
+    let end = stopped(yarn, &trap("exit 7"), LOOP).await;
     assert_eq!(end.status, 7, "{}", end.diagnostics);
 }
 
 async fn a_stopped_container_that_says_143_counts_as_killed(yarn: &Yarn) {
-    assert_eq!(stopped(yarn, &trapping("exit 143")).await.status, -105);
+    assert_eq!(stopped(yarn, &trap("exit 143"), LOOP).await.status, -105);
 }
 
 async fn a_deaf_container_is_killed_after_a_moment(yarn: &Yarn) {
     let mut master = yarn.master().await;
-    let (container, _) = yarn.ready(&mut master, &trapping("")).await;
+    let (container, _) = yarn.ready_after(&mut master, &trap(""), LOOP).await;
     let asked = Instant::now();
     master
         .nodes()

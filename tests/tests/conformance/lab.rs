@@ -266,11 +266,21 @@ impl Yarn {
 
     /// A container whose process has begun this shell command, and its process id.
     pub(crate) async fn ready(&self, master: &mut Master, command: &str) -> (Container, i32) {
+        self.ready_after(master, "", command).await
+    }
+
+    /// The same with what the shell does before, such as setting a trap: whoever finds it ready finds that done.
+    pub(crate) async fn ready_after(
+        &self,
+        master: &mut Master,
+        before: &str,
+        command: &str,
+    ) -> (Container, i32) {
         let container = master.container().await;
         let path = self.path(format!("ready-{}", container.id));
         let begun = path.display();
         let context = shell(&format!(
-            "echo $$ > {begun}.new; mv {begun}.new {begun}; {command}"
+            "{before} echo $$ > {begun}.new; mv {begun}.new {begun}; {command}"
         ));
         master
             .nodes()

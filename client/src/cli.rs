@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::settings::Layer;
 use crate::terminal::Color;
@@ -474,13 +474,20 @@ fn pair(text: &str) -> Result<(String, String), String> {
     Ok((key.trim().to_owned(), value.to_owned()))
 }
 
+/// The completion script of a shell.
+#[must_use]
+pub fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "drawloom", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 
@@ -494,13 +501,10 @@ mod tests {
 
     #[test]
     fn completions_have_every_command_and_every_flag() {
-        use clap::CommandFactory;
         let mut all = Vec::new();
         commands(&Cli::command(), &mut all);
         for shell in clap_complete::Shell::value_variants() {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "drawloom", &mut script);
-            let script = String::from_utf8(script).unwrap();
+            let script = completions(*shell);
             for command in &all {
                 assert!(
                     script.contains(command.get_name()),
@@ -516,7 +520,6 @@ mod tests {
 
     #[test]
     fn the_readme_names_every_command() {
-        use clap::CommandFactory;
         let readme = include_str!("../../README.md");
         let (_, table) = readme.split_once("\n## Commands\n").unwrap();
         let table = table.split("\n## ").next().unwrap();

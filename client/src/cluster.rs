@@ -8,7 +8,6 @@ use hadoop::conf::{ConfError, Configuration, Location};
 use yarn_rest::{Auth, Client};
 
 use crate::error::CommandError;
-use crate::submit::preflight::unusable;
 
 /// A configured cluster.
 pub struct Cluster {
@@ -76,6 +75,16 @@ impl Cluster {
                     self.location.dir.join("core-site.xml").display()
                 ))
         })
+    }
+}
+
+/// An error of a file system, for people.
+pub(crate) fn unusable(error: DfsError) -> CommandError {
+    let help = error.help().map(str::to_owned);
+    let failed = CommandError::refused("the file system refused").caused_by(error);
+    match help {
+        Some(help) => failed.help(help),
+        None => failed,
     }
 }
 

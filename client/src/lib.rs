@@ -28,8 +28,6 @@ pub mod settings;
 pub mod submit;
 pub mod terminal;
 
-use clap::CommandFactory;
-
 use cli::{Cli, Command};
 use error::CommandError;
 use terminal::Terminal;
@@ -41,11 +39,7 @@ use terminal::Terminal;
 pub fn run(cli: &Cli) -> Result<(), CommandError> {
     match &cli.command {
         Command::Config(config) => command::config::run(cli.conf_dir.as_deref(), config),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "drawloom", &mut script);
-            command::print(&String::from_utf8_lossy(&script))
-        }
+        Command::Completions { shell } => command::print(&cli::completions(*shell)),
         Command::Man { dir } => command::man::run(dir.as_deref()),
         asynchronous => on_runtime(cli, asynchronous),
     }

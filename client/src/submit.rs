@@ -35,7 +35,7 @@ use wire::security::ApplicationKeys;
 use yarn_rest::{AppReport, Client, SubmissionContext, Verdict};
 
 use crate::cli::{Run, Submit, SubmitOptions};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, unusable};
 use crate::command;
 use crate::driving::{Handle, Identification, Remote};
 use crate::embedded::Embedded;
@@ -44,7 +44,7 @@ use crate::job::JobFile;
 use crate::plan::Planned;
 use crate::settings::Resolved;
 use crate::terminal::{Screen, Terminal};
-use preflight::{Checked, unusable};
+use preflight::Checked;
 use progress::{line, painted};
 use watch::{Interrupts, OnInterrupt, Watch};
 

@@ -178,7 +178,7 @@ impl Children {
         let mut born = 0;
         loop {
             match rustix::process::waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
-                Ok(_) => drop(self.reap_one()),
+                Ok(_) => _ = self.reap_one(),
                 Err(Errno::INTR) => {}
                 Err(Errno::CHILD) => born = self.wait_for_another(born),
                 Err(error) => {

@@ -6,8 +6,8 @@
 //! and takes along what waits.
 //!
 //! Who loses by it: a task that ends its executor within that moment, out of a long queue, is not known to have begun,
-//! so the loss counts against the executor only. The driver keeps such a task apart from then on, and ends its job when that goes
-//! on (`driver::suspicion`).
+//! so the loss counts against the executor only. The driver keeps such a task apart from then on, and ends its job when
+//! that goes on (`driver::suspicion`).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -462,7 +462,7 @@ impl Launcher {
         }
     }
 
-    pub(super) fn give_up(&mut self, text: String, effects: &mut Vec<Effect>) {
+    fn give_up(&mut self, text: String, effects: &mut Vec<Effect>) {
         if self.verdict.is_none() && !self.ending {
             self.verdict = Some(text.clone());
             effects.push(Effect::Report(LauncherReport::Hopeless(text)));

@@ -12,7 +12,7 @@ use yarn_rest::model::NodeState;
 
 use super::print;
 use crate::cli::{Doctor, Format};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, unusable};
 use crate::error::CommandError;
 use crate::settings::{Layer, Resolved};
 use crate::submit::rights::Doubt;
@@ -215,12 +215,12 @@ fn admission(doubt: Option<&Doubt>, user: &str, queue: &str) -> Check {
 async fn file_system(systems: &std::sync::Arc<FileSystems>, settings: &Resolved) -> Vec<Check> {
     let home = match systems.resolve(".") {
         Ok(home) => home,
-        Err(error) => return vec![Check::failed("file system", &preflight::unusable(error))],
+        Err(error) => return vec![Check::failed("file system", &unusable(error))],
     };
     let staging = Staging::locate(systems, settings.optional("staging.dir"));
     let staging = match staging {
         Ok(staging) => staging,
-        Err(error) => return vec![Check::failed("staging", &preflight::unusable(error))],
+        Err(error) => return vec![Check::failed("staging", &unusable(error))],
     };
     vec![home_check(systems, &home).await, written(&staging).await]
 }
@@ -233,7 +233,7 @@ async fn home_check(systems: &FileSystems, home: &dfs::DfsPath) -> Check {
         Err(error) if error.is_not_found() => {
             Check::ok("file system", format!("home is {home}, which does not exist"))
         }
-        Err(error) => Check::failed("file system", &preflight::unusable(error)),
+        Err(error) => Check::failed("file system", &unusable(error)),
     }
 }
 

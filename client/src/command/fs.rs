@@ -10,9 +10,8 @@ use futures::TryStreamExt;
 
 use super::{moment, print_or_stop};
 use crate::cli::FsCommand;
-use crate::cluster::{Cluster, local_file_systems};
+use crate::cluster::{Cluster, local_file_systems, unusable};
 use crate::error::CommandError;
-use crate::submit::preflight::unusable;
 use crate::terminal::tell;
 
 /// The most files that one pattern may name.

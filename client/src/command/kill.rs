@@ -8,10 +8,10 @@ use yarn_rest::Client;
 
 use super::{application_id, kill_job};
 use crate::cli::Kill;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, unusable};
 use crate::error::CommandError;
 use crate::settings::Layer;
-use crate::submit::preflight::{rest_failed, unusable};
+use crate::submit::preflight::rest_failed;
 use crate::submit::watch::{self, verdict};
 use crate::submit::{leftovers, prepare};
 use crate::terminal::tell;

@@ -4,10 +4,9 @@ use dfs::DfsPath;
 use dfs::staging::Staging;
 use hadoop::ids::ApplicationId;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, unusable};
 use crate::error::CommandError;
 use crate::settings::Layer;
-use crate::submit::preflight::unusable;
 use crate::submit::prepare;
 
 /// Leaves an order. Access to the staging directory is what allows it.

@@ -16,11 +16,11 @@ use yarn_rest::{AppReport, AppState, Client};
 use super::application_id;
 use super::orders::{leave_order, silent, take_back_order};
 use crate::cli::RestartAm;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, unusable};
 use crate::error::CommandError;
 use crate::pages::{answer, summary};
 use crate::settings::Layer;
-use crate::submit::preflight::{rest_failed, unusable};
+use crate::submit::preflight::rest_failed;
 use crate::submit::{prepare, stage};
 use crate::terminal::tell;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use am::launch::NodeAtSubmission;
-use dfs::{DfsError, DfsPath, FileSystems};
+use dfs::{DfsPath, FileSystems};
 use driver::plan::{ExecutorPlan, OutputPlan, StagePlan, TaskSource};
 use futures::TryStreamExt;
 use hadoop::conf::{Configuration, HostPort};
@@ -12,7 +12,7 @@ use yarn_rest::{Client, Error, NewApplication};
 
 use super::rights::{Doubt, Right, right, shown};
 use super::room::{self, Room};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, unusable};
 use crate::error::CommandError;
 use crate::plan::{Planned, Source, below};
 use crate::settings::Resolved;
@@ -330,16 +330,6 @@ async fn output_free(
         .help(format!(
             "remove it: drawloom fs rm -r {path}, or set `overwrite: true` in the stage"
         ))),
-    }
-}
-
-/// An error of a file system, for people.
-pub(crate) fn unusable(error: DfsError) -> CommandError {
-    let help = error.help().map(str::to_owned);
-    let failed = CommandError::refused("the file system refused").caused_by(error);
-    match help {
-        Some(help) => failed.help(help),
-        None => failed,
     }
 }
 

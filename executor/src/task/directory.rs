@@ -7,7 +7,6 @@
 //! a tenth of what a short command takes in all. So a directory that an attempt has left as it found it, and that no
 //! process can hold any more, serves the next attempt: [`Directories`] owns those.
 
-use std::ffi::CStr;
 use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
@@ -26,9 +25,6 @@ const WORK: &str = "drawloom-tasks";
 
 /// The directory in that of an attempt for temporary files.
 const TEMPORARY: &str = "tmp";
-
-/// [`TEMPORARY`] for calls of the system.
-const INNER: &CStr = c"tmp";
 
 /// Room for the first entries of a directory, in bytes: one more than there should be is enough.
 const ROOM: usize = 512;
@@ -101,15 +97,15 @@ impl Seen {
     }
 
     /// Whether the directory holds nothing, or just this.
-    fn holds_only(&self, name: Option<&CStr>) -> rustix::io::Result<bool> {
+    fn holds_only(&self, name: Option<&str>) -> rustix::io::Result<bool> {
         rustix::fs::seek(&self.directory, SeekFrom::Start(0))?;
         let (mut room, mut found) = ([MaybeUninit::uninit(); ROOM], 0);
         let mut entries = RawDir::new(&self.directory, &mut room);
         while let Some(entry) = entries.next() {
             let entry = entry?;
-            match entry.file_name() {
-                own if own == c"." || own == c".." => {}
-                own if Some(own) == name => found += 1,
+            match entry.file_name().to_bytes() {
+                b"." | b".." => {}
+                other if name.is_some_and(|name| name.as_bytes() == other) => found += 1,
                 _ => return Ok(false),
             }
         }
@@ -142,10 +138,10 @@ impl Made {
         let look = || -> rustix::io::Result<bool> {
             let (outer, inner) = (&self.outer, &self.inner);
             Ok(outer.is_as_made(&rustix::fs::lstat(&self.path)?)
-                && outer.holds_only(Some(INNER))?
+                && outer.holds_only(Some(TEMPORARY))?
                 && inner.is_as_made(&rustix::fs::statat(
                     &outer.directory,
-                    INNER,
+                    TEMPORARY,
                     AtFlags::SYMLINK_NOFOLLOW,
                 )?)
                 && inner.holds_only(None)?)
